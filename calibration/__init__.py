@@ -1,0 +1,1 @@
+"""Image triplets, the activation ranges measured on them, and Q/DQ for INT8."""

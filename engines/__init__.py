@@ -1,0 +1,1 @@
+"""Engines: an ONNX file made into what a target runs."""

@@ -1,0 +1,18 @@
+"""PyTorch RRIN, its checkpoints, and the ONNX file made from them."""
+
+from export.checkpoint import load_checkpoint
+from export.comparison import StageDifference, compare_stages
+from export.graph import ExportReport, export_onnx
+from export.network import RRIN
+from export.reference import Reference, make_golden
+
+__all__ = [
+    "RRIN",
+    "ExportReport",
+    "Reference",
+    "StageDifference",
+    "compare_stages",
+    "export_onnx",
+    "load_checkpoint",
+    "make_golden",
+]

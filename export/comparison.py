@@ -1,0 +1,112 @@
+"""Where an ONNX file and PyTorch begin to differ: their intermediate tensors, side by side."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+from export.graph import STAGES
+from export.network import RRIN
+from export.reference import planes_of, scene_frame
+from runtime.errors import ArtifactError
+from runtime.frames import to_input
+from runtime.session import open_session
+
+_TIMES = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class StageDifference:
+    """One intermediate tensor at one size.
+
+    Attributes:
+        stage: a name in `Stages`, in the order of computation.
+        width, height: of the frames, pixels.
+        max_abs_error, mean_abs_error: pixels for the flow, else units of [0, 1].
+        largest: the greatest absolute value in the reference's tensor, in the same unit.
+    """
+
+    stage: str
+    width: int
+    height: int
+    max_abs_error: float
+    mean_abs_error: float
+    largest: float
+
+
+def compare_stages(
+    artifact: str | Path, network: RRIN, sizes: Sequence[tuple[int, int]]
+) -> list[StageDifference]:
+    """Run an ONNX file and the reference on the procedural scene and compare every stage.
+
+    Args:
+        artifact: an ONNX file that `export_onnx` wrote; it runs in ONNX Runtime on the CPU.
+        network: the reference.
+        sizes: (width, height) of the pairs, pixels.
+
+    Raises:
+        ArtifactError: the file is damaged, or does not keep the stages' names.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        opened = Path(folder) / "stages.onnx"
+        onnx.save(_with_stage_outputs(Path(artifact)), opened)
+        return [
+            difference
+            for width, height in sizes
+            for difference in _differences(opened, network, width, height)
+        ]
+
+
+def _with_stage_outputs(artifact: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(artifact)
+    except Exception as error:  # protobuf's DecodeError is of no public class
+        raise ArtifactError(f"{artifact}: not an ONNX file, or a damaged one ({error})") from error
+    known = {name for node in model.graph.node for name in node.output}
+    missing = [stage for stage in STAGES if stage not in known]
+    if missing:
+        raise ArtifactError(
+            f"{artifact}: has no value named {', '.join(missing)}; "
+            "stages can be compared on a file that rrin-deploy export wrote"
+        )
+    model.graph.output.extend(
+        onnx.helper.make_tensor_value_info(stage, onnx.TensorProto.FLOAT, None) for stage in STAGES
+    )
+    return model
+
+
+def _differences(opened: Path, network: RRIN, width: int, height: int) -> Iterator[StageDifference]:
+    frame0, frame1 = (scene_frame(width, height, time) for time in (0, 1))
+    t = np.array(_TIMES, np.float32)
+    planes = planes_of(frame0), planes_of(frame1)
+    padded = planes[0].shape
+    window = np.array([0, 0, padded[3], padded[2]], np.float32)
+    with torch.inference_mode():
+        expected = network.stages(*planes, torch.from_numpy(t), torch.from_numpy(window))
+    with open_session(opened, providers=["CPUExecutionProvider"]) as session:
+        io, multiple = session.metadata.io, session.metadata.padding_multiple
+        found = session.run(
+            {
+                "frame0": to_input(frame0, io, multiple),
+                "frame1": to_input(frame1, io, multiple),
+                "t": t,
+                "window": window,
+            }
+        )
+    for stage in STAGES:
+        reference = getattr(expected, stage).numpy()
+        error = np.abs(found[stage] - reference)
+        yield StageDifference(
+            stage=stage,
+            width=width,
+            height=height,
+            max_abs_error=float(error.max()),
+            mean_abs_error=float(error.mean()),
+            largest=float(np.abs(reference).max()),
+        )

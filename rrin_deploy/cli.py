@@ -1,0 +1,90 @@
+"""The `rrin-deploy` command: its subcommands, and how their errors reach a person."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+from rich.text import Text
+
+from rrin_deploy import __version__
+from rrin_deploy.commands import demo, doctor, export, interpolate, parity
+from rrin_deploy.console import errors
+from runtime.errors import BackendError, RrinError
+
+FAILED, CANNOT_RUN_HERE, INTERRUPTED = 1, 3, 130
+_EXTRAS = {
+    "torch": "export",
+    "onnx": "export",
+    "onnx_ir": "export",
+    "onnxscript": "export",
+    "av": "video",
+}
+
+app = typer.Typer(
+    name="rrin-deploy",
+    help="From a PyTorch RRIN checkpoint to interpolated frames on any device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for module in (export, interpolate, parity, demo, doctor):
+    app.command(module.__name__.rpartition(".")[2])(module.command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"rrin-deploy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where in the code an error came from.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Exit codes: 0 done; 1 it failed; 2 wrong usage; 3 this machine cannot do that; 130 interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments)
+    except KeyboardInterrupt:
+        _fail("interrupted", INTERRUPTED)
+    except Exception as error:
+        if "--traceback" in arguments:
+            raise
+        _fail(*_explanation(error))
+    sys.exit(0)
+
+
+def _explanation(error: Exception) -> tuple[str, int]:
+    if isinstance(error, BackendError):
+        return str(error), CANNOT_RUN_HERE
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        extra = _EXTRAS[error.name]
+        hint = f"pip install 'rrin-deploy[{extra}]'"
+        return f"{error.name} is not installed, and this needs it: {hint}", CANNOT_RUN_HERE
+    if isinstance(error, (RrinError, OSError)):
+        return str(error), FAILED
+    name = type(error).__name__
+    return f"unexpected {name}: {error}; run again with --traceback and report it", FAILED
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    errors.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    sys.exit(code)

@@ -1,0 +1,63 @@
+"""`rrin-deploy export`"""
+
+from __future__ import annotations
+
+import time
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rrin_deploy.console import errors, say
+
+
+class IoChoice(str, Enum):
+    """Dtype of the graph's frames."""
+
+    uint8 = "uint8"
+    float32 = "float32"
+
+
+def command(
+    checkpoint: Annotated[Path, typer.Argument(help="A PyTorch RRIN checkpoint.", metavar="CKPT")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The ONNX file.")] = Path(
+        "rrin.onnx"
+    ),
+    io: Annotated[
+        IoChoice,
+        typer.Option(help="Dtype of the frames: uint8, or float32 in [0, 1] for 10 bits and more."),
+    ] = IoChoice.uint8,
+    align_corners: Annotated[
+        bool | None,
+        typer.Option(
+            help="How the warp's grid maps to pixels, which is part of what was trained. By "
+            "default what the checkpoint says, else yes, as in the authors' PyTorch 1.0."
+        ),
+    ] = None,
+) -> None:
+    """Trace a checkpoint to ONNX and check it against PyTorch.
+
+    Beside the ONNX file goes a golden file with outputs of the PyTorch reference, so that
+    `parity` works on devices without torch. The authors of RRIN allow their weights for
+    non-commercial research and education only.
+
+    Example: `rrin-deploy export pretrained_model.pth.tar -o rrin.onnx`
+    """
+    started = time.perf_counter()
+    with errors.status("tracing to ONNX and checking it against PyTorch (about half a minute)"):
+        from export import export_onnx
+
+        report = export_onnx(checkpoint, output, io=io.value, align_corners=align_corners)
+    about, cases = report.metadata, report.parity.cases
+    say(
+        f": {report.model.stat().st_size / 1e6:.1f} MB, opset {about.opset}, base width "
+        f"{about.base_width}, align_corners={about.align_corners}, {about.io} frames; "
+        f"{time.perf_counter() - started:.0f} s",
+        subject=report.model,
+    )
+    say(
+        f": {len(cases)} reference outputs of PyTorch; the graph in {report.parity.backend} is "
+        f"within {max(case.max_abs_error for case in cases):.1e} of them (full range 1)",
+        subject=report.golden,
+    )

@@ -1,0 +1,104 @@
+"""`rrin-deploy parity`"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rrin_deploy.console import errors, out, parse_size, say, table
+from rrin_deploy.options import Device, Providers, Threads
+from runtime.parity import ParityReport, check_parity
+from runtime.session import open_session
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="An artifact such as rrin.onnx.")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Compare live with PyTorch on this checkpoint, stage by stage."),
+    ] = None,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--size", help="Frame size for --checkpoint; repeatable; default 448x256 and 500x300."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    device: Device = 0,
+    threads: Threads = None,
+    providers: Providers = None,
+) -> None:
+    """Check an artifact against the PyTorch reference; exit code 1 if it is too far away.
+
+    Without a checkpoint the expected outputs come from the golden file beside the artifact, and
+    torch is not needed. Exit code 3 means that this machine cannot run the artifact.
+
+    Example: `rrin-deploy parity rrin.onnx --checkpoint pretrained_model.pth.tar --size 640x360`
+    """
+    if sizes and checkpoint is None:
+        raise typer.BadParameter("--size needs --checkpoint; a golden file has its own sizes")
+    where: dict[str, Any] = {"device": device, "threads": threads, "providers": providers}
+    stages: list[dict[str, Any]] = []
+    if checkpoint is None:
+        report = check_parity(file, **where)
+    else:
+        chosen = [parse_size(size) for size in sizes or ("448x256", "500x300")]
+        with errors.status("running PyTorch"):
+            report, stages = _live(file, checkpoint, chosen, where)
+    if as_json:
+        print(json.dumps({**report.to_dict(), "stages": stages}, indent=2))
+    else:
+        _print(report, stages)
+    raise typer.Exit(0 if report.passed else 1)
+
+
+def _live(
+    file: Path, checkpoint: Path, sizes: list[tuple[int, int]], where: dict[str, Any]
+) -> tuple[ParityReport, list[dict[str, Any]]]:
+    from dataclasses import asdict
+
+    from export import compare_stages, load_checkpoint, make_golden
+
+    with open_session(file, **where) as session:
+        align_corners = session.metadata.align_corners
+    network = load_checkpoint(checkpoint, align_corners=align_corners)
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    report = check_parity(file, make_golden(network, digest, sizes), **where)
+    return report, [asdict(stage) for stage in compare_stages(file, network, sizes)]
+
+
+def _print(report: ParityReport, stages: list[dict[str, Any]]) -> None:
+    say(f" ({report.precision}, {report.io}) in {report.backend}", subject=report.artifact)
+    say(f"against {report.reference}; errors in units of the full range")
+    rows = table("size", "t", "max error", "mean error", "PSNR", "8-bit equal", "verdict")
+    for case in report.cases:
+        rows.add_row(
+            f"{case.width}x{case.height}",
+            f"{case.t:.3g}",
+            f"{case.max_abs_error:.2e}",
+            f"{case.mean_abs_error:.2e}",
+            "equal" if case.psnr_db is None else f"{case.psnr_db:.1f} dB",
+            f"{case.equal_share:.3%}",
+            "pass" if case.passed else "[bold red]FAIL[/]",
+        )
+    out.print(rows)
+    if stages:
+        rows = table("stage", "size", "max error", "mean error", "largest value", "unit")
+        for stage in stages:
+            rows.add_row(
+                stage["stage"],
+                f"{stage['width']}x{stage['height']}",
+                f"{stage['max_abs_error']:.2e}",
+                f"{stage['mean_abs_error']:.2e}",
+                f"{stage['largest']:.3g}",
+                "pixels" if stage["stage"] == "flow" else "full range",
+            )
+        out.print(rows)
+    limits = report.limits
+    allowed = f"{limits.max_abs_error:.0e}" + (" + one level" if report.io == "uint8" else "")
+    verdict = "pass" if report.passed else "FAIL"
+    say(f"parity: {verdict} (limits: {allowed}, {limits.min_psnr_db:g} dB)")

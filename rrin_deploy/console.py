@@ -1,0 +1,65 @@
+"""What a person sees while waiting, and the sizes and times that they type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+out = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def say(text: str, *, subject: object = "") -> None:
+    """Print a line of results, unwrapped; `subject`, what was written or judged, stands first."""
+    out.print(Text.assemble((str(subject), "bold"), text), soft_wrap=True)
+
+
+def table(*columns: str) -> Table:
+    """Return an empty table in the house's style."""
+    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} fps" if task.speed else "- fps")
+
+
+@contextmanager
+def frame_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show frames done, rate and ETA; yield a function of (frames done, total or 0)."""
+    with Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+    ) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total or None)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse '640x360' as (width, height), pixels; a usage error otherwise."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or "0" in match.groups():
+        raise typer.BadParameter(f"{text!r} is no size; expected WIDTHxHEIGHT, as in 640x360")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,21 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Device = Annotated[int, typer.Option(help="Index of the GPU, for backends that use one.", min=0)]
+Threads = Annotated[
+    int | None, typer.Option(help="CPU threads; by default the backend chooses.", min=1)
+]
+Providers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--provider",
+        help="ONNX Runtime execution provider, such as CPUExecutionProvider; may be repeated, and "
+        "all have to load. By default CUDA where it loads, else the CPU.",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]

@@ -1,0 +1,29 @@
+"""The runtime: runs an RRIN artifact on frames, and says how far it is from the reference.
+
+This folder is self-contained: copied alone to a device it needs numpy and one backend.
+"""
+
+from .errors import (
+    ArtifactError,
+    BackendError,
+    FrameError,
+    InputNotFoundError,
+    MediaError,
+    OutputExistsError,
+    RrinError,
+)
+from .interpolator import Interpolator
+from .parity import ParityReport, check_parity
+
+__all__ = [
+    "ArtifactError",
+    "BackendError",
+    "FrameError",
+    "InputNotFoundError",
+    "Interpolator",
+    "MediaError",
+    "OutputExistsError",
+    "ParityReport",
+    "RrinError",
+    "check_parity",
+]

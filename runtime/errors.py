@@ -1,0 +1,38 @@
+"""Every error that a caller may want to catch, each also the builtin that one would expect.
+
+A message says what was found, what was expected and what to do, in one line.
+"""
+
+from __future__ import annotations
+
+
+class RrinError(Exception):
+    """Base of all errors that rrin-deploy raises on purpose."""
+
+
+class InputNotFoundError(RrinError, FileNotFoundError):
+    """A file or folder that was named does not exist, or is not of the kind expected."""
+
+
+class OutputExistsError(RrinError, FileExistsError):
+    """The output exists and overwriting was not asked for."""
+
+
+class ArtifactError(RrinError, ValueError):
+    """A model or golden file is unreadable, damaged, or not one of ours."""
+
+
+class CheckpointError(RrinError, ValueError):
+    """A PyTorch checkpoint is not one of RRIN, or is unsafe to load."""
+
+
+class FrameError(RrinError, ValueError):
+    """Frames or times do not fit what the interpolator takes."""
+
+
+class MediaError(RrinError, ValueError):
+    """An image or a video could not be decoded or encoded."""
+
+
+class BackendError(RrinError, RuntimeError):
+    """This machine cannot run what was asked for: a package, a provider or a device is missing."""

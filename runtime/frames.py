@@ -1,0 +1,91 @@
+"""Frames on their way into an artifact and out of it: checked, padded, converted, cropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import FrameError
+from .metadata import Io
+
+Frame = NDArray[Any]
+
+
+def check_frame(frame: Frame, name: str) -> None:
+    """Raise FrameError unless `frame` is (H, W, 3), uint8, or float32 in [0, 1] without NaN."""
+    if not isinstance(frame, np.ndarray):
+        raise FrameError(f"{name} is a {type(frame).__name__}; expected a numpy array (H, W, 3)")
+    if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise FrameError(f"{name} has shape {frame.shape}; expected (H, W, 3), RGB")
+    if frame.dtype == np.uint8:
+        return
+    if frame.dtype != np.float32:
+        raise FrameError(f"{name} is {frame.dtype}; expected uint8, or float32 in [0, 1]")
+    low, high = float(frame.min()), float(frame.max())
+    if not (low >= 0 and high <= 1):
+        found = "holds NaN" if np.isnan(low) else f"has values from {low:g} to {high:g}"
+        raise FrameError(f"{name} {found}; expected float32 in [0, 1]")
+
+
+def check_same_kind(frame0: Frame, frame1: Frame) -> None:
+    """Raise FrameError unless two checked frames have one size and one dtype."""
+    if frame0.shape != frame1.shape:
+        (height0, width0), (height1, width1) = frame0.shape[:2], frame1.shape[:2]
+        raise FrameError(
+            f"frames of two sizes, {width0}x{height0} and {width1}x{height1}; expected one size"
+        )
+    if frame0.dtype != frame1.dtype:
+        raise FrameError(f"frames are {frame0.dtype} and {frame1.dtype}; expected one dtype")
+
+
+def times_of(t: float | Sequence[float] | NDArray[Any]) -> NDArray[np.float32]:
+    """Return one time or several as float32 [T].
+
+    Raises:
+        FrameError: not numbers, nested, or outside [0, 1].
+    """
+    try:
+        times = np.atleast_1d(np.asarray(t, dtype=np.float32))
+    except (TypeError, ValueError):
+        raise FrameError(f"t is {t!r}; expected a number in [0, 1], or several") from None
+    if times.ndim != 1 or not ((times >= 0) & (times <= 1)).all():
+        raise FrameError(f"t is {t!r}; expected a number in [0, 1], or several")
+    return times
+
+
+def to_input(frame: Frame, io: Io, multiple: int) -> NDArray[Any]:
+    """Convert a checked frame to the artifact's dtype and pad it right and bottom by replication.
+
+    Returns:
+        [1, H', W', 3], a copy; H' and W' are multiples of `multiple`, as the authors' demo pads.
+
+    Raises:
+        FrameError: a float32 frame for a uint8 artifact, which would lose precision silently.
+    """
+    if frame.dtype == np.float32 and io == "uint8":
+        raise FrameError(
+            "float32 frames, but the artifact takes uint8; give uint8 frames, "
+            "or export with --io float32"
+        )
+    height, width = frame.shape[:2]
+    padding = ((0, -height % multiple), (0, -width % multiple), (0, 0))
+    padded = np.pad(frame, padding, mode="edge")
+    if frame.dtype == np.uint8 and io == "float32":
+        padded = padded / np.float32(255)
+    return padded[np.newaxis]
+
+
+def from_output(frames: NDArray[Any], like: Frame) -> NDArray[Any]:
+    """Crop [T, H', W', 3] to the size of `like`, and round to its dtype.
+
+    Returns:
+        (T, H, W, 3).
+    """
+    height, width = like.shape[:2]
+    cropped = frames[:, :height, :width]
+    if like.dtype == np.uint8 and frames.dtype == np.float32:
+        return np.rint(cropped * np.float32(255)).astype(np.uint8)
+    return cropped

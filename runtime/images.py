@@ -1,0 +1,174 @@
+"""Still images: read, written, and the images between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
+
+from .colour import ACCURATE
+from .errors import InputNotFoundError, MediaError
+from .interpolator import Interpolator
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_CODECS = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
+_FORMATS = {1: "gray", 3: "rgb24", 4: "rgba"}  # by channels
+_DEEP_FORMATS = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}  # as PNG stores them
+
+
+@dataclass(frozen=True)
+class Still:
+    """An image as an interpolator takes it.
+
+    Attributes:
+        rgb: (H, W, 3) uint8, or float32 in [0, 1] for images of more than 8 bits.
+        alpha: (H, W), of the same dtype, or None where all is opaque.
+        grey: whether the image has no colour, and its result should have none.
+    """
+
+    rgb: NDArray[Any]
+    alpha: NDArray[Any] | None
+    grey: bool
+
+
+def read_still(path: str | Path) -> Still:
+    """Decode an image: grey, palette, colour, with or without alpha, 1 to 16 bits, upright.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        MediaError: it cannot be decoded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no such file; expected an image")
+    try:
+        with av.open(str(path)) as reader:
+            frame = next(reader.decode(video=0))
+    except (av.FFmpegError, StopIteration, IndexError) as error:
+        raise MediaError(
+            f"{path}: not an image that FFmpeg can decode, or a damaged one"
+        ) from error
+    components = frame.format.components
+    deep = max(component.bits for component in components) > 8
+    has_alpha = frame.format.has_palette or any(component.is_alpha for component in components)
+    pixels = frame.reformat(
+        format=(_DEEP_FORMATS if deep else _FORMATS)[4 if has_alpha else 3],
+        dst_color_range=ColorRange.JPEG,
+        interpolation=ACCURATE,
+    ).to_ndarray()
+    pixels = np.rot90(pixels, frame.rotation // 90)
+    if deep:
+        pixels = pixels.astype(np.float32) / np.float32(65535)
+    colours = sum(not component.is_alpha for component in components)
+    alpha = pixels[..., 3] if has_alpha else None
+    if alpha is not None and (alpha == _opaque(pixels)).all():
+        alpha = None
+    return Still(
+        rgb=np.ascontiguousarray(pixels[..., :3]),
+        alpha=alpha,
+        grey=colours == 1 and not frame.format.has_palette,
+    )
+
+
+def write_still(path: str | Path, still: Still) -> None:
+    """Encode an image as PNG or, named .jpg, as JPEG; 16 bits where the image is float32.
+
+    Raises:
+        MediaError: another suffix, transparency in a JPEG, or the encoder failed.
+    """
+    path = Path(path)
+    codec = _CODECS.get(path.suffix.lower())
+    if codec is None:
+        raise MediaError(f"{path}: images are written as .png or .jpg, not {path.suffix or 'bare'}")
+    if codec == "mjpeg" and still.alpha is not None:
+        raise MediaError(f"{path}: JPEG holds no transparency; write a .png")
+    frame = _frame_of(still)
+    try:
+        with av.open(str(path), "w", format="image2", options={"update": "1"}) as writer:
+            encoder = writer.add_stream(codec, rate=Fraction(1))
+            encoder.width, encoder.height = frame.width, frame.height
+            if codec == "mjpeg":
+                encoder.pix_fmt = "yuvj444p"
+                encoder.codec_context.qmin = encoder.codec_context.qmax = 2
+                frame = frame.reformat(format="yuvj444p", dst_color_range=ColorRange.JPEG)
+            else:
+                encoder.pix_fmt = frame.format.name
+            writer.mux(encoder.encode(frame))
+            writer.mux(encoder.encode(None))
+    except av.FFmpegError as error:
+        raise MediaError(f"{path}: could not be written: {error.strerror}") from error
+
+
+def interpolate_stills(
+    interpolate: Interpolator, still0: Still, still1: Still, t: Sequence[float]
+) -> list[Still]:
+    """Interpolate a pair of images at several times.
+
+    Colours are weighted by alpha on the way, so that what cannot be seen does not bleed in; alpha
+    is interpolated like a grey image. Grey and grey give grey; 8 and 16 bits give 16.
+
+    Raises:
+        FrameError: two sizes, or 16 bits for an artifact that takes uint8.
+    """
+    if still0.rgb.dtype != still1.rgb.dtype:
+        still0, still1 = (_as_float(still) for still in (still0, still1))
+    if still0.alpha is None and still1.alpha is None:
+        colours = interpolate(still0.rgb, still1.rgb, t)
+        return [Still(rgb, None, still0.grey and still1.grey) for rgb in colours]
+    alphas = [_alpha_of(still) for still in (still0, still1)]
+    visible = [
+        _scaled(still.rgb, alpha / np.float32(_opaque(alpha)))
+        for still, alpha in zip((still0, still1), alphas, strict=True)
+    ]
+    colours = interpolate(visible[0], visible[1], t)
+    grey0, grey1 = (np.repeat(alpha, 3, axis=2) for alpha in alphas)
+    alpha = interpolate(grey0, grey1, t)[..., :1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = np.where(alpha > 0, _opaque(alpha) / alpha.astype(np.float32), 0)
+    return [
+        Still(_scaled(rgb, by), one[..., 0], still0.grey and still1.grey)
+        for rgb, by, one in zip(colours, gain, alpha, strict=True)
+    ]
+
+
+def _frame_of(still: Still) -> VideoFrame:
+    deep = still.rgb.dtype == np.float32
+    pixels = still.rgb[..., :1] if still.grey and still.alpha is None else still.rgb
+    if still.alpha is not None:
+        pixels = np.dstack([pixels, still.alpha])
+    if deep:
+        pixels = np.rint(pixels * np.float32(65535)).astype(np.uint16)
+    names = _DEEP_FORMATS if deep else _FORMATS
+    pixels = np.ascontiguousarray(pixels.squeeze())
+    return VideoFrame.from_ndarray(pixels, format=names[pixels.shape[2] if pixels.ndim == 3 else 1])
+
+
+def _opaque(like: NDArray[Any]) -> float:
+    return 255 if like.dtype == np.uint8 else 1
+
+
+def _alpha_of(still: Still) -> NDArray[Any]:
+    """Return (H, W, 1); opaque where the image has no alpha."""
+    if still.alpha is not None:
+        return still.alpha[..., np.newaxis]
+    return np.full((*still.rgb.shape[:2], 1), _opaque(still.rgb), still.rgb.dtype)
+
+
+def _scaled(rgb: NDArray[Any], gain: NDArray[Any]) -> NDArray[Any]:
+    scaled: NDArray[Any] = np.clip(rgb * gain, 0, _opaque(rgb))
+    return (np.rint(scaled) if rgb.dtype == np.uint8 else scaled).astype(rgb.dtype)
+
+
+def _as_float(still: Still) -> Still:
+    if still.rgb.dtype == np.float32:
+        return still
+    alpha = None if still.alpha is None else still.alpha / np.float32(255)
+    return Still(still.rgb / np.float32(255), alpha, still.grey)

@@ -1,0 +1,165 @@
+"""The interpolator: frames between two frames, or between all frames of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ArtifactError, FrameError
+from .frames import Frame, check_frame, check_same_kind, from_output, times_of, to_input
+from .metadata import Metadata
+from .session import open_session
+
+BUNDLED_MODEL = Path(__file__).parent / "model" / "rrin-w8.onnx"
+_INPUTS = {"frame0", "frame1", "t", "window"}
+
+
+class Interpolator:
+    """A callable that makes the frames between two frames.
+
+    Example:
+        with Interpolator("rrin.onnx") as interpolate:
+            middle = interpolate(frame0, frame1)
+            thirds = interpolate(frame0, frame1, t=[1/3, 2/3])
+
+    Frames are (H, W, 3) RGB of any size, uint8, or float32 in [0, 1]; float32 needs an artifact
+    exported with `--io float32`. The ONNX Runtime backend may be called from several threads.
+
+    Args:
+        artifact: an ONNX file that `rrin-deploy export` wrote; None takes the bundled small model.
+        device: index of the GPU, for backends that use one.
+        threads: CPU threads; None leaves the choice to the backend.
+        providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
+            where it loads, else the CPU.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        ArtifactError: the file is damaged or not one of ours.
+        BackendError: a backend, provider or device that it needs is missing here.
+    """
+
+    def __init__(
+        self,
+        artifact: str | Path | None = None,
+        *,
+        device: int = 0,
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+    ) -> None:
+        path = BUNDLED_MODEL if artifact is None else artifact
+        self._session = open_session(path, device=device, threads=threads, providers=providers)
+        if set(self._session.inputs) != _INPUTS or set(self._session.outputs) != {"frames"}:
+            self._session.close()
+            raise ArtifactError(
+                f"{path}: takes {sorted(self._session.inputs)} and gives "
+                f"{sorted(self._session.outputs)}; expected {sorted(_INPUTS)} and ['frames']"
+            )
+
+    @property
+    def backend(self) -> str:
+        """What runs the artifact: name, version, and provider or device."""
+        return self._session.backend
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the artifact says of itself."""
+        return self._session.metadata
+
+    def __call__(
+        self, frame0: Frame, frame1: Frame, t: float | Sequence[float] | NDArray[Any] = 0.5
+    ) -> NDArray[Any]:
+        """Interpolate one pair.
+
+        Args:
+            frame0, frame1: (H, W, 3), uint8, or float32 in [0, 1]; of one size and dtype.
+            t: when between them, in [0, 1]; exactly 0 or 1 gives that frame. Several times in one
+                call cost less than several calls: the flow between the frames is computed once.
+
+        Returns:
+            (H, W, 3) for a number t, (T, H, W, 3) for several; dtype of the frames.
+
+        Raises:
+            FrameError: wrong type, dtype, shape or values; two sizes; t outside [0, 1].
+            BackendError: the backend failed, for want of memory for example.
+        """
+        check_frame(frame0, "frame0")
+        check_frame(frame1, "frame1")
+        check_same_kind(frame0, frame1)
+        times = times_of(t)
+        made = np.empty((len(times), *frame0.shape), frame0.dtype)
+        made[times == 0] = frame0
+        made[times == 1] = frame1
+        between = (times > 0) & (times < 1)
+        if between.any():
+            inputs = self._to_input(frame0), self._to_input(frame1)
+            made[between] = from_output(self._run(*inputs, times[between]), frame0)
+        return made[0] if np.ndim(t) == 0 else made
+
+    def stream(self, frames: Iterable[Frame], factor: int) -> Iterator[Frame]:
+        """Yield every frame and, before each next one, the `factor` - 1 frames between.
+
+        n frames give (n - 1) * factor + 1; the originals are the very objects that came in. One
+        frame is read ahead, no more.
+
+        Raises:
+            FrameError: as for a call, or `factor` is less than 1.
+        """
+        if factor < 1:
+            raise FrameError(f"factor is {factor}; expected a whole number, 1 or more")
+        times = (np.arange(1, factor) / factor).astype(np.float32)
+        return self._stream(iter(frames), times)
+
+    def _stream(self, frames: Iterator[Frame], times: NDArray[np.float32]) -> Iterator[Frame]:
+        before: tuple[Frame, NDArray[Any]] | None = None
+        for frame in frames:
+            check_frame(frame, "frame")
+            frame_input = self._to_input(frame)
+            if before is not None:
+                check_same_kind(before[0], frame)
+                if len(times):
+                    yield from from_output(self._run(before[1], frame_input, times), frame)
+            yield frame
+            before = frame, frame_input
+
+    def warm_up(self, height: int, width: int, times: int = 1) -> None:
+        """Run once on black frames, so that the first real call pays for no one-time work.
+
+        Args:
+            height, width: size of the frames to come, pixels.
+            times: how many times a call will have.
+        """
+        black = np.zeros((height, width, 3), np.uint8)
+        self(black, black, np.arange(1, times + 1) / (times + 1))
+
+    def close(self) -> None:
+        """Free what the backend holds; the interpolator cannot be called afterwards."""
+        self._session.close()
+
+    def __enter__(self) -> Interpolator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _to_input(self, frame: Frame) -> NDArray[Any]:
+        return to_input(frame, self.metadata.io, self.metadata.padding_multiple)
+
+    def _run(
+        self, frame0: NDArray[Any], frame1: NDArray[Any], times: NDArray[np.float32]
+    ) -> NDArray[Any]:
+        height, width = frame0.shape[1:3]
+        # A whole frame is its own window; tiles would say where they lie.
+        window = np.array([0, 0, width, height], np.float32)
+        return self._session.run(
+            {"frame0": frame0, "frame1": frame1, "t": times, "window": window}
+        )["frames"]

@@ -1,0 +1,142 @@
+"""Artifacts run by ONNX Runtime, on the CPU or through any of its execution providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ArtifactError, BackendError
+from .metadata import Metadata
+from .session import Session, TensorSpec
+
+try:
+    import onnxruntime as ort
+except ImportError as error:
+    raise BackendError(
+        f"onnxruntime cannot be imported ({error}); install it: "
+        "pip install onnxruntime (CPU) or onnxruntime-gpu (CUDA), never both"
+    ) from error
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "tensor(uint8)": np.dtype(np.uint8),
+    "tensor(float)": np.dtype(np.float32),
+}
+_FATAL_ONLY = 4
+
+
+class OnnxRuntimeSession(Session):
+    """See `Session`. The arguments are those of `open_session`."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        device: int = 0,
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+    ) -> None:
+        session = _open(path, device, threads, providers)
+        self._session: ort.InferenceSession | None = session
+        self.metadata = Metadata.from_properties(
+            session.get_modelmeta().custom_metadata_map, str(path)
+        )
+        self.inputs = {node.name: _spec(node, path) for node in session.get_inputs()}
+        self.outputs = {node.name: _spec(node, path) for node in session.get_outputs()}
+        self.backend = f"onnxruntime {ort.__version__} {session.get_providers()[0]}"
+
+    def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See `Session.run`."""
+        if self._session is None:
+            raise BackendError("the session is closed; open the artifact again")
+        try:
+            outputs = self._session.run(list(self.outputs), dict(tensors))
+        except Exception as error:  # its exceptions have no common base of their own
+            raise BackendError(
+                f"{self.backend} failed: {_first_line(error)}; "
+                "where memory is short, take fewer times a call or smaller frames"
+            ) from error
+        return dict(zip(self.outputs, outputs, strict=True))
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._session = None
+
+
+def loadable_providers(path: Path) -> dict[str, bool]:
+    """Say of each provider that this onnxruntime was built with whether it really loads `path`."""
+    loads = {}
+    for provider in ort.get_available_providers():
+        try:
+            _open(path, 0, None, [provider])
+            loads[provider] = True
+        except BackendError:
+            loads[provider] = False
+    return loads
+
+
+def _open(
+    path: Path, device: int, threads: int | None, providers: Sequence[str] | None
+) -> ort.InferenceSession:
+    available = ort.get_available_providers()
+    if providers is None:
+        wanted = [provider for provider in (CUDA, CPU) if provider in available]
+    else:
+        wanted = list(providers)
+        unknown = [provider for provider in wanted if provider not in available]
+        if unknown or not wanted:
+            raise BackendError(
+                f"ONNX Runtime provider {', '.join(unknown) or 'list is empty'}: "
+                f"this onnxruntime {ort.__version__} has {', '.join(available)}"
+            )
+    if threads is not None and threads < 1:
+        raise BackendError(f"threads is {threads}; expected 1 or more, or None")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    # What it would print of a provider that did not load is said below, in one line.
+    options.log_severity_level = _FATAL_ONLY
+    try:
+        session = ort.InferenceSession(
+            str(path), options, providers=[_with_options(provider, device) for provider in wanted]
+        )
+    except Exception as error:  # its exceptions have no common base of their own
+        if wanted[0] != CPU and providers is not None:
+            raise BackendError(
+                f"ONNX Runtime provider {wanted[0]}: {_first_line(error)}"
+            ) from error
+        raise ArtifactError(
+            f"{path}: not an ONNX file that ONNX Runtime can load, or a damaged one "
+            f"({_first_line(error)}); export it again"
+        ) from error
+    # ONNX Runtime goes on with the CPU where a provider does not load; its user should know.
+    missing = [provider for provider in providers or () if provider not in session.get_providers()]
+    if missing:
+        raise BackendError(
+            f"ONNX Runtime provider {', '.join(missing)} did not load on this machine; "
+            "see rrin-deploy doctor, or ask for CPUExecutionProvider"
+        )
+    return session
+
+
+def _with_options(provider: str, device: int) -> str | tuple[str, dict[str, str]]:
+    if provider == CUDA:
+        # The artifact says float32; TF32 convolutions would round to 10 bits of mantissa.
+        return provider, {"device_id": str(device), "use_tf32": "0"}
+    if provider == "TensorrtExecutionProvider":
+        return provider, {"device_id": str(device)}
+    return provider
+
+
+def _spec(node: Any, path: Path) -> TensorSpec:
+    if node.type not in _DTYPES:
+        raise ArtifactError(f"{path}: {node.name} is {node.type}; expected uint8 or float32")
+    return TensorSpec(_DTYPES[node.type], tuple(node.shape))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,89 @@
+"""The one contract that every backend fulfils, and the choice among backends by file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputNotFoundError
+from .metadata import Metadata
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A named input or output; None or a name stands for a dimension that may vary."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int | str | None, ...]
+
+
+class Session(ABC):
+    """A loaded artifact. A context manager; `close` frees what it holds and may be called twice.
+
+    Attributes:
+        backend: what runs the artifact, for people: name, version, provider or device.
+        metadata: what the artifact says of itself.
+        inputs, outputs: by name.
+    """
+
+    backend: str
+    metadata: Metadata
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+    @abstractmethod
+    def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run once on the named inputs; return all outputs by name.
+
+        Raises:
+            BackendError: the backend failed, for want of memory for example.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what the session holds."""
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_session(
+    artifact: str | Path,
+    *,
+    device: int = 0,
+    threads: int | None = None,
+    providers: Sequence[str] | None = None,
+) -> Session:
+    """Open an artifact with the backend that its kind needs.
+
+    Args:
+        artifact: an ONNX file that `rrin-deploy export` wrote.
+        device: index of the GPU, for backends that use one.
+        threads: CPU threads within one operator; None leaves the choice to the backend.
+        providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
+            where it loads, else the CPU.
+
+    Raises:
+        InputNotFoundError, ArtifactError, BackendError.
+    """
+    path = Path(artifact)
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no such file; expected an artifact such as rrin.onnx")
+    from .onnxruntime_session import OnnxRuntimeSession
+
+    return OnnxRuntimeSession(path, device=device, threads=threads, providers=providers)
