@@ -12,18 +12,16 @@ from typing import Any
 
 import numpy as np
 from av import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-ACCURATE = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
-# From the numbers in frames (ITU-T H.273) to those of FFmpeg's scaler; unnamed ones count as 601,
-# which is as good as any where both ways use the same.
-_MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 7: Colorspace.SMPTE240M, 9: Colorspace.BT2020}
+# FFmpeg's SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP; PyAV named
+# them all only in version 18, which has left Python 3.10 behind.
+ACCURATE = 0x4 | 0x40000 | 0x2000 | 0x4000
+# The matrices of ITU-T H.273 that FFmpeg's scaler knows, under the same numbers. Others count as
+# BT.601, which is as good as any where both ways use the same.
+_BT709, _BT601 = 1, 5
+_MATRICES = {_BT709, 4, _BT601, 7, 9}
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,9 @@ def video_frame(rgb: NDArray[Any], t: float, before: SourceFrame, after: SourceF
         t: when between the two, in (0, 1).
     """
     made = _from_rgb(rgb, before.video)
-    pairs = zip(_planes(made), before.residue, after.residue, strict=False)
+    if not before.residue:
+        return made
+    pairs = zip(_planes(made), before.residue, after.residue, strict=True)
     for index, (plane, residue0, residue1) in enumerate(pairs):
         peak = 2 ** made.format.components[index].bits - 1
         lost = np.rint((1 - t) * residue0 + t * residue1).astype(np.int32)
@@ -78,7 +78,7 @@ def rgb_video_frame(rgb: NDArray[np.uint8]) -> VideoFrame:
     return VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
         format="yuv420p",
         src_color_range=ColorRange.JPEG,
-        dst_colorspace=Colorspace.ITU709,
+        dst_colorspace=_BT709,
         dst_color_range=ColorRange.MPEG,
         interpolation=ACCURATE,
     )
@@ -96,7 +96,7 @@ def _from_rgb(rgb: NDArray[Any], like: VideoFrame) -> VideoFrame:
 
 
 def _reformat(frame: VideoFrame, pix_fmt: str, video: VideoFrame, *, to_rgb: bool) -> VideoFrame:
-    matrix = _MATRICES.get(video.colorspace, Colorspace.ITU601)
+    matrix = video.colorspace if video.colorspace in _MATRICES else _BT601
     full = video.color_range == ColorRange.JPEG or video.format.name.startswith("yuvj")
     video_range = ColorRange.JPEG if full or video.format.is_rgb else ColorRange.MPEG
     return frame.reformat(

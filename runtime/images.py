@@ -20,6 +20,7 @@ from .interpolator import Interpolator
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _CODECS = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
+_OPTIONS = {"mjpeg": {"qmin": "2", "qmax": "2"}}  # FFmpeg's best but one
 _FORMATS = {1: "gray", 3: "rgb24", 4: "rgba"}  # by channels
 _DEEP_FORMATS = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}  # as PNG stores them
 
@@ -93,12 +94,13 @@ def write_still(path: str | Path, still: Still) -> None:
     frame = _frame_of(still)
     try:
         with av.open(str(path), "w", format="image2", options={"update": "1"}) as writer:
-            encoder = writer.add_stream(codec, rate=Fraction(1))
+            encoder = writer.add_stream(codec, rate=Fraction(1), options=_OPTIONS.get(codec, {}))
             encoder.width, encoder.height = frame.width, frame.height
             if codec == "mjpeg":
                 encoder.pix_fmt = "yuvj444p"
-                encoder.codec_context.qmin = encoder.codec_context.qmax = 2
-                frame = frame.reformat(format="yuvj444p", dst_color_range=ColorRange.JPEG)
+                frame = frame.reformat(
+                    format="yuvj444p", dst_color_range=ColorRange.JPEG, interpolation=ACCURATE
+                )
             else:
                 encoder.pix_fmt = frame.format.name
             writer.mux(encoder.encode(frame))
@@ -146,9 +148,10 @@ def _frame_of(still: Still) -> VideoFrame:
         pixels = np.dstack([pixels, still.alpha])
     if deep:
         pixels = np.rint(pixels * np.float32(65535)).astype(np.uint16)
-    names = _DEEP_FORMATS if deep else _FORMATS
-    pixels = np.ascontiguousarray(pixels.squeeze())
-    return VideoFrame.from_ndarray(pixels, format=names[pixels.shape[2] if pixels.ndim == 3 else 1])
+    pix_fmt = (_DEEP_FORMATS if deep else _FORMATS)[pixels.shape[2]]
+    if pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    return VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=pix_fmt)
 
 
 def _opaque(like: NDArray[Any]) -> float:

@@ -1,0 +1,118 @@
+"""What many tests need: the bundled model's checkpoint, a full-width twin, exports made once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from export import RRIN, export_onnx, load_checkpoint
+from runtime import Interpolator
+from runtime.interpolator import BUNDLED_MODEL
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_configure() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real frames; tests that read it are skipped where it is absent."""
+    if not DATA.is_dir():
+        pytest.skip("no real frames here")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model's weights as a checkpoint of ours, read back out of its ONNX file."""
+    graph = onnx.load(BUNDLED_MODEL).graph
+    state = {
+        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+        for tensor in graph.initializer
+        if tensor.name.split(".")[0] in ("Flow_L", "refine_flow", "Mask", "final")
+    }
+    path = tmp_path_factory.mktemp("small") / "rrin-w8.pth"
+    torch.save({"state_dict": state, "align_corners": False}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def full_width_checkpoint(small_checkpoint: Path) -> Path:
+    """The small model at width 32: the same function but for 1 % of noise on the weights."""
+    path = small_checkpoint.with_name("rrin-w32.pth")
+    network = load_checkpoint(small_checkpoint)
+    state = widened(network.state_dict(), 4)
+    torch.save({"state_dict": state, "align_corners": False}, path)
+    return path
+
+
+def widened(state: dict[str, torch.Tensor], times: int) -> dict[str, torch.Tensor]:
+    """Repeat every hidden channel, divide its outgoing weights, add 1 % of seeded noise."""
+    generator = torch.Generator().manual_seed(0)
+    wide = {}
+    for key, tensor in state.items():
+        if not key.rpartition(".")[0].endswith(".last"):
+            tensor = tensor.repeat_interleave(times, dim=0)
+        if tensor.ndim == 4 and not key.endswith("down_path.0.block.0.weight"):
+            tensor = tensor.repeat_interleave(times, dim=1) / times
+        noise = torch.randn(tensor.shape, generator=generator)
+        wide[key] = tensor * (1 + 0.01 * noise)
+    return wide
+
+
+Exporter = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path, full_width_checkpoint: Path
+) -> Exporter:
+    """Export once for each combination of width, io and align_corners that tests ask for."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    def export(width: int = 8, io: str = "float32", align_corners: bool = False) -> Path:
+        path = folder / f"w{width}-{io}-{align_corners}.onnx"
+        if not path.exists():
+            checkpoint = small_checkpoint if width == 8 else full_width_checkpoint
+            export_onnx(checkpoint, path, io=io, align_corners=align_corners)
+        return path
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def small_network(small_checkpoint: Path) -> RRIN:
+    return load_checkpoint(small_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def interpolate() -> Iterator[Interpolator]:
+    """The bundled model."""
+    with Interpolator() as interpolator:
+        yield interpolator
+
+
+@pytest.fixture(autouse=True)
+def _fresh_seed() -> None:
+    torch.manual_seed(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("RRIN_REQUIRE_GPU") == "1" or torch.cuda.is_available():
+        return
+    for item in items:
+        if "needs_gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="no GPU here; RRIN_REQUIRE_GPU=1 to insist"))
+
+
+def unit(frame: np.ndarray) -> np.ndarray:
+    """uint8 frames as float32 in [0, 1]."""
+    return frame.astype(np.float32) / np.float32(255)

@@ -1,0 +1,179 @@
+import collections
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from export import RRIN, load_checkpoint
+from runtime import InputNotFoundError
+from runtime.errors import CheckpointError
+
+State = dict[str, torch.Tensor]
+
+
+@pytest.fixture
+def state(small_network: RRIN) -> State:
+    return dict(small_network.state_dict())
+
+
+def saved(path: Path, content: Any) -> Path:
+    torch.save(content, path)
+    return path
+
+
+def renamed(state: State, change: Any) -> State:
+    return {change(key): tensor for key, tensor in state.items()}
+
+
+FORMS = {
+    "flat": lambda state: state,
+    "ordered": collections.OrderedDict,
+    "state_dict": lambda state: {"state_dict": state, "epoch": 7},
+    "model": lambda state: {"model": state, "epoch": 7, "optimizer": {"lr": 1e-4}},
+    "model_state_dict": lambda state: {"model_state_dict": state, "loss": 0.1},
+    "module.": lambda state: renamed(state, "module.{}".format),
+    "net.": lambda state: renamed(state, "net.{}".format),
+    "net.module.": lambda state: renamed(state, "net.module.{}".format),
+    "Flow.": lambda state: renamed(state, lambda key: key.replace("Flow_L.", "Flow.")),
+    "all at once": lambda state: {
+        "state_dict": renamed(state, lambda key: "module." + key.replace("Flow_L.", "Flow."))
+    },
+    "half": lambda state: {
+        key: tensor.bfloat16().float().bfloat16() for key, tensor in state.items()
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_takes_every_form(form: str, state: State, tmp_path: Path) -> None:
+    network = load_checkpoint(saved(tmp_path / "pretrained_model.pth.tar", FORMS[form](state)))
+    assert network.base_width == 8
+    assert not network.training
+    tolerance = 0.01 if form == "half" else 0
+    for key, tensor in network.state_dict().items():
+        torch.testing.assert_close(tensor, state[key], rtol=tolerance, atol=0)
+
+
+def test_takes_the_format_of_old_pytorch(state: State, tmp_path: Path) -> None:
+    path = tmp_path / "old.pth.tar"
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    assert load_checkpoint(path).base_width == 8
+
+
+@pytest.mark.parametrize(
+    ("field", "argument", "expected"),
+    [
+        (None, None, True),
+        (None, False, False),
+        (True, None, True),
+        (False, None, False),
+        (False, True, True),
+    ],
+)
+def test_align_corners_argument_then_field_then_the_authors(
+    field: bool | None, argument: bool | None, expected: bool, state: State, tmp_path: Path
+) -> None:
+    content: dict[str, Any] = {"state_dict": state}
+    if field is not None:
+        content["align_corners"] = field
+    path = saved(tmp_path / "c.pth", content)
+    assert load_checkpoint(path, align_corners=argument).align_corners is expected
+
+
+class Payload:
+    """Unpickling this would leave a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_does_not_execute_a_malicious_pickle(zipped: bool, state: State, tmp_path: Path) -> None:
+    trace = tmp_path / "executed"
+    path = tmp_path / "evil.pth"
+    content = {"state_dict": state, "epoch": Payload(trace)}
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match=r"mkdir.*would run code.*state_dict"):
+        load_checkpoint(path)
+    assert not trace.exists()
+    pickle.loads(pickle.dumps(Payload(trace)))  # noqa: S301 - the payload is a real one
+    assert trace.exists()
+
+
+def broken(state: State) -> dict[str, tuple[Any, str]]:
+    first, last = "Flow_L.down_path.0.block.0.weight", "final.last.bias"
+    return {
+        "a whole module": (RRIN(8), "pickled export.network.RRIN"),
+        "another network": (
+            {"conv1.weight": torch.zeros(64, 3, 7, 7)},
+            f"not an RRIN: {first} is missing; the file holds conv1.weight",
+        ),
+        "a missing key": ({k: v for k, v in state.items() if k != last}, f"missing {last}"),
+        "an extra key": ({**state, "extra.weight": torch.zeros(1)}, "not known extra.weight"),
+        "a wrong shape": (
+            {**state, last: torch.zeros(4)},
+            rf"{last} has shape \[4\]; expected \[3\] at base width 8",
+        ),
+        "a wrong rank": ({**state, first: torch.zeros(8)}, r"has shape \[8\]"),
+        "integers": ({**state, last: torch.zeros(3, dtype=torch.int64)}, "int64; expected a float"),
+        "NaN": ({**state, last: torch.full((3,), float("nan"))}, f"{last} holds NaN"),
+        "a list": ([1, 2], "holds a list; expected a state dict"),
+        "no tensors": ({"epoch": 3, "args": {"lr": 1}}, "no state dict found.*epoch, args"),
+        "an empty dict": ({}, "no state dict found"),
+        "a field of no sense": (
+            {"state_dict": state, "align_corners": "maybe"},
+            "'align_corners' is 'maybe'; expected True or False",
+        ),
+    }
+
+
+@pytest.mark.parametrize("case", broken({}))
+def test_refuses_and_names_the_cause(case: str, state: State, tmp_path: Path) -> None:
+    content, message = broken(state)[case]
+    path = saved(tmp_path / "broken.pth", content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_refuses_tensors_larger_than_the_file(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        shapes = {key: tensor.shape for key, tensor in RRIN(4096).state_dict().items()}
+    number = torch.zeros(1)
+    path = saved(
+        tmp_path / "bomb.pth", {key: number.expand(shape) for key, shape in shapes.items()}
+    )
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(CheckpointError, match="claim more bytes than the file holds"):
+        load_checkpoint(path)
+
+
+def files() -> dict[str, bytes]:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("readme.txt", "no checkpoint")
+    return {"nothing": b"", "text": b"hello", "another zip": archive.getvalue()}
+
+
+@pytest.mark.parametrize("kind", [*files(), "truncated"])
+def test_refuses_what_torch_did_not_write(kind: str, state: State, tmp_path: Path) -> None:
+    path = saved(tmp_path / "file.pth", state)
+    content = path.read_bytes()[:100_000] if kind == "truncated" else files()[kind]
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="not a PyTorch checkpoint, or a damaged one"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("path", ["missing.pth", "."])
+def test_needs_a_file(path: str) -> None:
+    with pytest.raises(InputNotFoundError, match="no such file"):
+        load_checkpoint(path)

@@ -1,0 +1,288 @@
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from runtime import ArtifactError, BackendError, FrameError, InputNotFoundError, Interpolator
+from runtime.interpolator import BUNDLED_MODEL
+from runtime.metadata import Metadata
+from runtime.parity import psnr_db
+from runtime.scene import render
+from tests.conftest import Exporter, unit
+
+
+def scene(width: int, height: int, time: float) -> np.ndarray:
+    return np.rint(render(height, width, time) * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 50), (33, 31), (64, 32), (101, 70)])
+def test_any_size_and_both_dtypes(
+    width: int, height: int, dtype: type, interpolate: Interpolator
+) -> None:
+    frame0, frame1 = scene(width, height, 0), scene(width, height, 1)
+    if dtype is np.float32:
+        frame0, frame1 = unit(frame0), unit(frame1)
+    one = interpolate(frame0, frame1)
+    several = interpolate(frame0, frame1, t=[0.5, 0.75, 0.9])
+    assert one.shape == (height, width, 3)
+    assert several.shape == (3, height, width, 3)
+    assert one.dtype == several.dtype == dtype
+    difference = np.abs(one.astype(float) - several[0])
+    assert difference.max() <= (1 if dtype is np.uint8 else 1e-5)
+
+
+def test_middle_is_nearer_to_the_truth_than_the_average(interpolate: Interpolator) -> None:
+    frame0, frame1, truth = (unit(scene(224, 160, time)) for time in (0, 1, 0.5))
+    assert psnr_db(interpolate(frame0, frame1), truth) > psnr_db((frame0 + frame1) / 2, truth) + 4
+
+
+def test_time_runs_from_frame0_to_frame1(interpolate: Interpolator) -> None:
+    frame0, frame1 = unit(scene(160, 96, 0)), unit(scene(160, 96, 1))
+    made = interpolate(frame0, frame1, [0.2, 0.8])
+    for frame, time in zip(made, (0.2, 0.8), strict=True):
+        near, far = (unit(scene(160, 96, when)) for when in (time, 1 - time))
+        assert psnr_db(frame, near) > psnr_db(frame, far) + 3
+
+
+def test_padding_replicates_the_border_as_the_authors_demo(interpolate: Interpolator) -> None:
+    frames = [unit(scene(70, 50, time)) for time in (0, 1)]
+    by_hand = [np.pad(frame, ((0, 14), (0, 26), (0, 0)), mode="edge") for frame in frames]
+    np.testing.assert_array_equal(interpolate(*frames), interpolate(*by_hand)[:50, :70])
+
+
+def test_times_0_and_1_are_the_frames_themselves(interpolate: Interpolator) -> None:
+    frame0, frame1 = scene(40, 40, 0), scene(40, 40, 9)
+    np.testing.assert_array_equal(interpolate(frame0, frame1, 0), frame0)
+    np.testing.assert_array_equal(interpolate(frame0, frame1, 1.0), frame1)
+    made = interpolate(frame0, frame1, [1, 0.5, 0])
+    np.testing.assert_array_equal(made[[0, 2]], [frame1, frame0])
+    np.testing.assert_array_equal(made[1], interpolate(frame0, frame1))
+
+
+def test_no_times_give_no_frames(interpolate: Interpolator) -> None:
+    assert interpolate(scene(8, 4, 0), scene(8, 4, 1), []).shape == (0, 4, 8, 3)
+
+
+def test_inputs_stay_as_they_were(interpolate: Interpolator) -> None:
+    frame0, frame1 = scene(32, 32, 0), scene(32, 32, 1)
+    before = frame0.copy()
+    made = interpolate(frame0, frame1, [0, 0.5])
+    made[...] = 0
+    np.testing.assert_array_equal(frame0, before)
+
+
+def test_strided_views_are_frames(interpolate: Interpolator) -> None:
+    frame0, frame1 = scene(80, 60, 0)[:, ::-1], scene(80, 60, 1)[:, ::-1]
+    expected = interpolate(frame0.copy(), frame1.copy())
+    np.testing.assert_array_equal(interpolate(frame0, frame1), expected)
+
+
+GOOD = np.zeros((8, 8, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ([[0, 0, 0]], "frame1 is a list; expected a numpy array"),
+        (np.zeros((8, 8), np.uint8), r"shape \(8, 8\); expected \(H, W, 3\)"),
+        (np.zeros((8, 8, 4), np.uint8), r"shape \(8, 8, 4\)"),
+        (np.zeros((0, 8, 3), np.uint8), r"shape \(0, 8, 3\)"),
+        (GOOD.astype(np.float64), "is float64; expected uint8, or float32"),
+        (GOOD * np.nan, "holds NaN"),
+        (GOOD + 200, "values from 200 to 200; expected float32 in"),
+        (GOOD - 0.1, "values from -0.1"),
+        (np.zeros((8, 9, 3), np.float32), "two sizes, 8x8 and 9x8"),
+        (GOOD.astype(np.uint8), "are float32 and uint8; expected one dtype"),
+    ],
+)
+def test_refuses_what_is_no_frame(
+    frame: np.ndarray, message: str, interpolate: Interpolator
+) -> None:
+    with pytest.raises(FrameError, match=message):
+        interpolate(GOOD, frame)
+
+
+@pytest.mark.parametrize("t", [-0.1, 1.5, float("nan"), "half", [[0.5]], [0.5, 2]])
+def test_refuses_what_is_no_time(t: object, interpolate: Interpolator) -> None:
+    with pytest.raises(FrameError, match=r"expected a number in \[0, 1\]"):
+        interpolate(GOOD, GOOD, t)  # type: ignore[arg-type]
+
+
+def test_uint8_artifact_refuses_float32_frames(exported: Exporter) -> None:
+    with Interpolator(exported(io="uint8")) as interpolate:
+        with pytest.raises(FrameError, match="export with --io float32"):
+            interpolate(GOOD, GOOD)
+        assert interpolate(scene(8, 8, 0), scene(8, 8, 1)).dtype == np.uint8
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_stream_gives_originals_and_frames_between_in_order(
+    factor: int, interpolate: Interpolator
+) -> None:
+    frames = [scene(48, 40, time) for time in range(4)]
+    made = list(interpolate.stream(iter(frames), factor))
+    assert len(made) == 3 * factor + 1
+    assert all(made[index * factor] is frame for index, frame in enumerate(frames))
+    times = [step / factor for step in range(1, factor)]
+    for index in range(3):
+        between = made[index * factor + 1 : (index + 1) * factor]
+        expected = interpolate(frames[index], frames[index + 1], times)
+        np.testing.assert_array_equal(np.array(between).reshape(expected.shape), expected)
+
+
+def test_stream_reads_one_frame_ahead_and_no_more(interpolate: Interpolator) -> None:
+    taken = []
+
+    def source() -> object:
+        for time in range(100):
+            taken.append(time)
+            yield scene(16, 16, time)
+
+    stream = interpolate.stream(source(), 2)
+    assert taken == []
+    for _ in range(3):
+        next(stream)
+    assert len(taken) == 2
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_stream_of_less_than_a_pair(count: int, interpolate: Interpolator) -> None:
+    assert len(list(interpolate.stream([GOOD] * count, 4))) == count
+
+
+def test_stream_refuses_a_change_of_size_and_a_bad_factor(interpolate: Interpolator) -> None:
+    with pytest.raises(FrameError, match="two sizes, 8x8 and 16x8"):
+        list(interpolate.stream([GOOD, GOOD, np.zeros((8, 16, 3), np.float32)], 2))
+    with pytest.raises(FrameError, match="factor is 0"):
+        interpolate.stream([GOOD], 0)
+
+
+def test_stream_passes_on_the_exception_of_its_source(interpolate: Interpolator) -> None:
+    def source() -> object:
+        yield GOOD
+        raise ConnectionError("camera unplugged")
+
+    with pytest.raises(ConnectionError, match="camera unplugged"):
+        list(interpolate.stream(source(), 2))
+
+
+def test_threads_may_share_an_interpolator(interpolate: Interpolator) -> None:
+    pairs = [(scene(64, 48, time), scene(64, 48, time + 1)) for time in range(4)]
+    expected = [interpolate(*pair) for pair in pairs]
+    found: dict[int, np.ndarray] = {}
+    threads = [
+        threading.Thread(target=lambda i=i: found.update({i: interpolate(*pairs[i])}))
+        for i in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for index, frame in enumerate(expected):
+        np.testing.assert_array_equal(found[index], frame)
+
+
+def test_backend_and_metadata_are_visible(interpolate: Interpolator) -> None:
+    assert interpolate.backend.startswith("onnxruntime ")
+    assert interpolate.backend.endswith("CPUExecutionProvider")
+    assert interpolate.metadata.base_width == 8
+    assert interpolate.metadata.align_corners is False
+
+
+def test_options_and_warm_up() -> None:
+    with Interpolator(threads=1, providers=["CPUExecutionProvider"]) as interpolate:
+        interpolate.warm_up(32, 64, times=3)
+        assert interpolate(GOOD, GOOD).shape == GOOD.shape
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"providers": ["NoSuchProvider"]}, "provider NoSuchProvider: this onnxruntime .* has"),
+        ({"providers": []}, "list is empty"),
+        ({"threads": 0}, "threads is 0; expected 1 or more"),
+    ],
+)
+def test_options_that_cannot_be_met(options: dict[str, object], message: str) -> None:
+    with pytest.raises(BackendError, match=message):
+        Interpolator(**options)  # type: ignore[arg-type]
+
+
+def test_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    # As on a machine with onnxruntime-gpu and no CUDA: offered, asked for, silently left out.
+    honest = onnxruntime.InferenceSession
+    cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cuda, cpu])
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda path, options, **_: honest(path, options)
+    )
+    with pytest.raises(BackendError, match=f"{cuda} did not load on this machine"):
+        Interpolator(providers=[cuda, cpu])
+    with Interpolator() as interpolate:  # not asked for: what loads is taken
+        assert interpolate.backend.endswith(cpu)
+
+
+def test_closed_interpolator_says_so() -> None:
+    interpolate = Interpolator()
+    interpolate.close()
+    interpolate.close()
+    with pytest.raises(BackendError, match="closed"):
+        interpolate(GOOD, GOOD)
+
+
+def damaged(kind: str, path: Path) -> None:
+    content = BUNDLED_MODEL.read_bytes()
+    if kind == "empty":
+        content = b""
+    elif kind == "text":
+        content = b"not a model\n" * 100
+    elif kind == "truncated":
+        content = content[: len(content) // 2]
+    path.write_bytes(content)
+    if kind in ("not ours", "newer", "bad field", "other inputs"):
+        model = onnx.load(path)
+        properties = {entry.key: entry for entry in model.metadata_props}
+        if kind == "not ours":
+            del model.metadata_props[:]
+        elif kind == "newer":
+            properties["rrin.format_version"].value = "99"
+        elif kind == "bad field":
+            properties["rrin.io"].value = "complex64"
+        else:
+            model.graph.output.append(model.graph.input[0])
+        onnx.save(model, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("empty", "not an ONNX file"),
+        ("text", "not an ONNX file"),
+        ("truncated", "not an ONNX file that ONNX Runtime can load, or a damaged one"),
+        ("not ours", "not an RRIN artifact .* rrin-deploy export CHECKPOINT"),
+        ("newer", "artifact format 99; this runtime reads 1"),
+        ("bad field", "metadata is damaged .*complex64"),
+        ("other inputs", r"gives \['frame0', 'frames'\]"),
+    ],
+)
+def test_damaged_artifacts(kind: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "rrin.onnx"
+    damaged(kind, path)
+    with pytest.raises(ArtifactError, match=message) as caught:
+        Interpolator(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_artifact(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such file"):
+        Interpolator(tmp_path / "rrin.onnx")
+
+
+def test_metadata_survives_its_strings() -> None:
+    metadata = Metadata("ab" * 32, 32, True, 32, "uint8", "fp32", 19, "a test")
+    assert Metadata.from_properties(metadata.to_properties(), "x") == metadata

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime import FrameError, InputNotFoundError, Interpolator, MediaError, OutputExistsError
+from runtime.scene import render
+from runtime.sequence import interpolate_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three images whose natural order is not that of the alphabet, and a stranger."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, time in (("img_8.png", 0), ("img_9.png", 1), ("img_10.png", 2)):
+        rgb = np.rint(render(40, 56, time) * 255).astype(np.uint8)
+        Image.fromarray(rgb).save(folder / name)
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def test_fills_up_in_natural_order(folder: Path, interpolate: Interpolator, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    summary = interpolate_folder(
+        interpolate, folder, tmp_path / "out", 2, progress=lambda *n: seen.append(n)
+    )
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == [f"frame_{index:05d}.png" for index in range(5)]
+    assert (summary.images_read, summary.images_written) == (3, 5)
+    assert seen[-1] == (5, 5)
+    for index, name in ((0, "img_8.png"), (2, "img_9.png"), (4, "img_10.png")):
+        ours = np.asarray(Image.open(tmp_path / "out" / f"frame_{index:05d}.png"))
+        np.testing.assert_array_equal(ours, np.asarray(Image.open(folder / name)))
+
+
+def test_existing_folder_is_replaced_only_when_told_and_only_if_of_images(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    Image.new("RGB", (4, 4)).save(output / "old.png")
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        interpolate_folder(interpolate, folder, output, 2)
+    interpolate_folder(interpolate, folder, output, 2, overwrite=True)
+    assert len(list(output.iterdir())) == 5
+    (output / "thesis.doc").write_text("precious")
+    with pytest.raises(MediaError, match="holds more than images"):
+        interpolate_folder(interpolate, folder, output, 2, overwrite=True)
+    assert (output / "thesis.doc").exists()
+
+
+def test_failure_half_way_leaves_nothing(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    (folder / "img_10.png").write_bytes(b"broken")
+    with pytest.raises(MediaError, match=r"img_10\.png"):
+        interpolate_folder(interpolate, folder, tmp_path / "out", 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_what_is_no_sequence(folder: Path, interpolate: Interpolator, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(folder / "img_11.png")
+    with pytest.raises(FrameError, match="two sizes"):
+        interpolate_folder(interpolate, folder, tmp_path / "out", 2)
+    with pytest.raises(InputNotFoundError, match="holds 0 images"):
+        interpolate_folder(interpolate, tmp_path, tmp_path / "out", 2)
+    with pytest.raises(FrameError, match="factor is 1"):
+        interpolate_folder(interpolate, folder, tmp_path / "out", 1)

@@ -1,0 +1,240 @@
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from runtime import FrameError, InputNotFoundError, Interpolator, MediaError, OutputExistsError
+from runtime.colour import SourceFrame, video_frame
+from runtime.scene import render
+from runtime.video import interpolate_video, write_video
+
+
+def planes(frame: av.VideoFrame) -> list[np.ndarray]:
+    """The planes in 8-bit levels."""
+    result = []
+    for plane, component in zip(frame.planes, frame.format.components, strict=True):
+        dtype = np.uint8 if component.bits == 8 else np.uint16
+        rows = np.frombuffer(bytes(plane), dtype).reshape(plane.height, -1)
+        result.append(rows[:, : plane.width] / 2 ** (component.bits - 8))
+    return result
+
+
+def decode(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as reader:
+        return list(reader.decode(video=0))
+
+
+def write(path: Path, frames: list[av.VideoFrame], rate: Fraction, **tags: int) -> Path:
+    """Encode frames losslessly."""
+    with av.open(str(path), "w") as writer:
+        encoder = writer.add_stream("libx264", rate=rate, options={"qp": "0"})
+        encoder.width, encoder.height = frames[0].width, frames[0].height
+        encoder.pix_fmt = frames[0].format.name
+        for tag, value in tags.items():
+            setattr(encoder.codec_context, tag, value)
+        for index, frame in enumerate(frames):
+            frame.pts, frame.time_base = index, 1 / rate
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    return path
+
+
+def scene_frames(count: int, pix_fmt: str = "yuv420p", size: tuple[int, int] = (96, 64)) -> list:
+    width, height = size
+    frames = []
+    for time in range(count):
+        rgb = np.rint(render(height, width, time) * 255).astype(np.uint8)
+        frames.append(av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=pix_fmt))
+    return frames
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(24000, 1001)])
+@pytest.mark.parametrize("factor", [2, 3])
+def test_frame_count_and_rate_are_exact(
+    rate: Fraction, factor: int, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "in.mp4", scene_frames(5), rate)
+    seen: list[tuple[int, int]] = []
+    summary = interpolate_video(
+        interpolate, source, tmp_path / "out.mp4", factor, progress=lambda *n: seen.append(n)
+    )
+    with av.open(str(tmp_path / "out.mp4")) as reader:
+        stream = reader.streams.video[0]
+        assert stream.average_rate == rate * factor
+        times = [frame.pts * frame.time_base for frame in reader.decode(video=0)]
+    assert len(times) == 4 * factor + 1
+    for index, time in enumerate(times):
+        assert abs(time - index / (rate * factor)) <= stream.time_base
+    assert (summary.frames_read, summary.frames_written) == (5, 4 * factor + 1)
+    assert summary.rate == rate * factor
+    assert seen == [(index, 4 * factor + 1) for index in range(1, 4 * factor + 2)]
+
+
+def test_made_frames_show_the_middle_of_the_motion(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(3, "yuv444p", (160, 96)), Fraction(25))
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", 2)
+    for index, frame in enumerate(decode(tmp_path / "out.mkv")):
+        shown = frame.to_ndarray(format="rgb24") / 255
+        errors = [np.abs(shown - render(96, 160, time)).mean() for time in (0, 0.5, 1, 1.5, 2)]
+        assert int(np.argmin(errors)) == index
+
+
+CLIPS = {
+    "limited": ("yuv420p", {}),
+    "BT.709": ("yuv420p", {"colorspace": 1, "color_primaries": 1, "color_trc": 1}),
+    "full range": ("yuvj420p", {"color_range": 2, "colorspace": 1}),
+    "10 bits": ("yuv420p10le", {"colorspace": 9, "color_primaries": 9}),
+    "4:2:2": ("yuv422p", {}),
+}
+
+
+def saturated(pix_fmt: str) -> av.VideoFrame:
+    """A frame of chroma so strong that RGB holds only part of it."""
+    frame = av.VideoFrame(96, 64, pix_fmt)
+    for plane, component in zip(frame.planes, frame.format.components, strict=True):
+        dtype = np.uint8 if component.bits == 8 else np.uint16
+        columns = plane.line_size // np.dtype(dtype).itemsize
+        y, x = np.mgrid[0 : plane.height, 0:columns]
+        levels = 128 + 100 * np.sin(x / 9 + y / 13 + 2 * component.plane)
+        plane.update((levels * 2 ** (component.bits - 8)).astype(dtype).tobytes())
+    return frame
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_still_clip_does_not_flicker(clip: str, interpolate: Interpolator, tmp_path: Path) -> None:
+    pix_fmt, tags = CLIPS[clip]
+    frames = [saturated(pix_fmt) for _ in range(3)]
+    source = write(tmp_path / "in.mkv", frames, Fraction(25), **tags)
+    decoded = decode(source)
+    pair = [SourceFrame.of(decoded[0]), SourceFrame.of(decoded[1])]
+    made = video_frame(interpolate(pair[0].rgb, pair[1].rgb), 0.5, *pair)
+    assert made.format.name == decoded[0].format.name
+    for ours, theirs in zip(planes(made), planes(decoded[0]), strict=True):
+        assert abs((ours - theirs).mean()) <= 0.1
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_pixel_format_and_colour_tags_are_kept(
+    clip: str, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    pix_fmt, tags = CLIPS[clip]
+    source = write(tmp_path / "in.mkv", scene_frames(2, pix_fmt), Fraction(25), **tags)
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", 2)
+    ours, theirs = decode(tmp_path / "out.mkv")[1], decode(source)[0]
+    assert ours.format.name == theirs.format.name
+    for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
+        assert getattr(ours, tag) == getattr(theirs, tag), tag
+
+
+def test_real_clip_does_not_flicker(data: Path, interpolate: Interpolator, tmp_path: Path) -> None:
+    with av.open(str(data / "clips" / "bikes.mp4")) as reader:
+        frame = next(reader.decode(video=0))
+    source = write(tmp_path / "still.mkv", [frame] * 10, Fraction(25))
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", 2)
+    frames = decode(tmp_path / "out.mkv")
+    assert len(frames) == 19
+    for original, made in zip(frames[0::2], frames[1::2], strict=False):
+        for ours, theirs in zip(planes(made), planes(original), strict=True):
+            assert abs((ours - theirs).mean()) <= 0.1
+
+
+@pytest.mark.parametrize("size", [(33, 27), (2, 2), (34, 27)])
+def test_odd_sizes(size: tuple[int, int], interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(2, "yuv444p", size), Fraction(10))
+    interpolate_video(interpolate, source, tmp_path / "out.mp4", 2)
+    frames = decode(tmp_path / "out.mp4")
+    assert [(frame.width, frame.height) for frame in frames] == [size] * 3
+
+
+def test_source_without_chroma_subsampling_that_x264_knows(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.mkv"
+    with av.open(str(path), "w") as writer:
+        encoder = writer.add_stream("ffv1", rate=Fraction(10))
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "bgr0"
+        for frame in scene_frames(2, "bgr0"):
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    interpolate_video(interpolate, path, tmp_path / "out.mp4", 2)
+    assert len(decode(tmp_path / "out.mp4")) == 3
+
+
+def test_write_video_keeps_colours(tmp_path: Path) -> None:
+    rgb = np.zeros((64, 96, 3), np.uint8) + np.array([200, 60, 20], np.uint8)
+    write_video(tmp_path / "x.mp4", [rgb] * 3, Fraction(24))
+    (first, *_) = decode(tmp_path / "x.mp4")
+    shown = first.reformat(format="rgb24", src_colorspace="itu709", src_color_range=1)
+    assert np.abs(shown.to_ndarray().astype(int) - rgb).max() <= 3
+
+
+def audio_only(path: Path) -> None:
+    with av.open(str(path), "w") as writer:
+        encoder = writer.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), "fltp", "mono")
+        frame.rate = 8000
+        writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+
+
+def broken_sources(folder: Path) -> Iterator[tuple[Path, str]]:
+    text = folder / "text.mp4"
+    text.write_text("no video")
+    yield text, "text.mp4: "
+    empty = folder / "empty.mp4"
+    empty.touch()
+    yield empty, "empty.mp4: "
+    cut = folder / "cut.mp4"
+    cut.write_bytes(write(folder / "whole.mp4", scene_frames(3), Fraction(25)).read_bytes()[:700])
+    yield cut, "cut.mp4: "
+    audio_only(folder / "audio.mp4")
+    yield folder / "audio.mp4", "has no video stream"
+
+
+def test_broken_sources_give_one_line_and_no_output(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    for source, message in broken_sources(tmp_path):
+        with pytest.raises(MediaError, match=message) as caught:
+            interpolate_video(interpolate, source, tmp_path / "out.mp4", 2)
+        assert "\n" not in str(caught.value)
+        assert not [path for path in tmp_path.iterdir() if "out" in path.name]
+
+
+def test_an_exception_half_way_leaves_the_old_output(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "in.mp4", scene_frames(4), Fraction(25))
+    output = tmp_path / "out.mp4"
+    output.write_bytes(b"old")
+
+    def stop(done: int, _: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interpolate_video(interpolate, source, output, 2, overwrite=True, progress=stop)
+    assert output.read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+def test_existing_output_missing_source_bad_factor_unknown_container(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "in.mp4", scene_frames(2), Fraction(25))
+    (tmp_path / "old.mp4").write_bytes(b"old")
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        interpolate_video(interpolate, source, tmp_path / "old.mp4", 2)
+    with pytest.raises(InputNotFoundError, match="no such file"):
+        interpolate_video(interpolate, tmp_path / "none.mp4", tmp_path / "out.mp4", 2)
+    with pytest.raises(InputNotFoundError, match="no such folder"):
+        interpolate_video(interpolate, source, tmp_path / "none" / "out.mp4", 2)
+    with pytest.raises(FrameError, match="factor is 1"):
+        interpolate_video(interpolate, source, tmp_path / "out.mp4", 1)
+    with pytest.raises(MediaError, match=r"no container is known by \.xyz"):
+        interpolate_video(interpolate, source, tmp_path / "out.xyz", 2)
