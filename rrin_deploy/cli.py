@@ -13,7 +13,7 @@ from rrin_deploy.commands import demo, doctor, export, interpolate, parity
 from rrin_deploy.console import errors
 from runtime.errors import BackendError, RrinError
 
-FAILED, CANNOT_RUN_HERE, INTERRUPTED = 1, 3, 130
+FAILED, CANNOT_RUN_HERE = 1, 3
 _EXTRAS = {
     "torch": "export",
     "onnx": "export",
@@ -63,8 +63,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         app(arguments)
-    except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
     except Exception as error:
         if "--traceback" in arguments:
             raise

@@ -1,0 +1,255 @@
+"""The command line as a person uses it: what is printed, what is written, the exit code."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from rrin_deploy import __version__
+from rrin_deploy.cli import main
+from runtime.interpolator import BUNDLED_MODEL
+from runtime.scene import render
+from runtime.video import write_video
+from tests.conftest import Exporter
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run the command in a folder of its own; return exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        code = stopped.value.code
+        return (0 if code is None else int(code)), out, err
+
+    return run
+
+
+def save_scene(path: Path, time: float, mode: str = "RGB") -> Path:
+    rgb = np.rint(render(48, 80, time) * 255).astype(np.uint8)
+    Image.fromarray(rgb).convert(mode).save(path)
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    return save_scene(tmp_path / "a.png", 0), save_scene(tmp_path / "b.png", 1)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    frames = [np.rint(render(48, 80, time) * 255).astype(np.uint8) for time in range(4)]
+    write_video(tmp_path / "clip.mp4", frames, Fraction(25))
+    return tmp_path / "clip.mp4"
+
+
+def test_version_and_help(run: Run) -> None:
+    assert run("--version") == (0, f"rrin-deploy {__version__}\n", "")
+    assert run("--help")[0] == 0
+    for name in ("export", "interpolate", "parity", "demo", "doctor"):
+        code, out, _ = run(name, "--help")
+        assert code == 0
+        assert f"rrin-deploy {name}" in out.split("Example")[1]  # every help has an example
+
+
+def test_parity_with_a_checkpoint_is_live_and_by_stage(
+    run: Run, small_checkpoint: Path, exported: Exporter
+) -> None:
+    path = exported()
+    code, out, _ = run("parity", path, "--checkpoint", small_checkpoint, "--size", "100x52")
+    # The checkpoint read back out of the model is another file than the bundled model's.
+    assert code == 0, out
+    for stage in ("flow", "warped0", "warped1", "mask", "blend"):
+        assert stage in out
+    assert "100x52" in out
+    code, out, _ = run(
+        "parity", path, "--checkpoint", small_checkpoint, "--size", "64x32", "--json"
+    )
+    report = json.loads(out)
+    assert report["passed"] is True
+    assert {stage["stage"] for stage in report["stages"]} >= {"flow", "blend"}
+
+
+def test_parity_fails_with_exit_code_1(run: Run, tmp_path: Path) -> None:
+    import dataclasses
+
+    from runtime.golden import Golden, golden_beside
+
+    (tmp_path / "m.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
+    golden = Golden.load(golden_beside(BUNDLED_MODEL))
+    cases = tuple(dataclasses.replace(c, frames=c.frames * 0.9) for c in golden.cases)
+    dataclasses.replace(golden, cases=cases).save(tmp_path / "m.golden.npz")
+    code, out, _ = run("parity", "m.onnx")
+    assert code == 1
+    assert "parity: FAIL" in out
+    code, out, _ = run("parity", "m.onnx", "--json")
+    assert code == 1
+    assert json.loads(out)["passed"] is False
+
+
+def test_parity_never_passes_by_skipping(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("parity", BUNDLED_MODEL, "--provider", "CUDAExecutionProvider")
+    assert code == 3
+    assert "CUDAExecutionProvider" in err
+    (tmp_path / "m.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
+    code, _, err = run("parity", "m.onnx")
+    assert code == 1
+    assert "no such golden file" in err
+
+
+def test_pair(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    code, out, _ = run("interpolate", *pair, "-o", "mid.png")
+    assert code == 0
+    assert out.startswith("mid.png: 80x48, t = 0.5;")
+    middle = np.asarray(Image.open(tmp_path / "mid.png")) / 255
+    first, last = (np.asarray(Image.open(path)) / 255 for path in pair)
+    truth = render(48, 80, 0.5)
+    assert np.square(middle - truth).mean() < np.square((first + last) / 2 - truth).mean() / 1.5
+
+
+def test_pair_at_another_time_and_of_grey_images(run: Run, tmp_path: Path) -> None:
+    a, b = (save_scene(tmp_path / f"{time}.png", time, "L") for time in (0, 1))
+    assert run("interpolate", a, b, "-o", "mid.png", "--t", "0.25")[0] == 0
+    assert Image.open(tmp_path / "mid.png").mode == "L"
+
+
+def test_video(run: Run, clip: Path, tmp_path: Path) -> None:
+    code, out, err = run("interpolate", clip, "-o", "out.mp4", "--factor", "4")
+    assert code == 0, err
+    assert "out.mp4: 13 frames from 4, 80x48 at 100 fps" in out
+    with av.open(str(tmp_path / "out.mp4")) as reader:
+        assert len(list(reader.decode(video=0))) == 13
+    code, _, err = run("interpolate", clip, "-o", "out.mp4")
+    assert code == 1
+    assert "--overwrite" in err
+    assert run("interpolate", clip, "-o", "out.mp4", "--overwrite")[0] == 0
+
+
+def test_folder(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for time in range(3):
+        save_scene(tmp_path / "frames" / f"{time}.png", time)
+    code, out, _ = run("interpolate", "frames", "-o", "more", "--factor", "2")
+    assert code == 0
+    assert "more: 5 images from 3" in out
+    assert len(list((tmp_path / "more").iterdir())) == 5
+
+
+def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path) -> None:
+    a, b = pair
+    for arguments in (
+        ("interpolate", a, b, "-o", "x.png", "--factor", "2"),
+        ("interpolate", clip, "-o", "x.mp4", "--t", "0.5"),
+        ("interpolate", clip, "-o", "x.mp4", "--factor", "1"),
+        ("interpolate", a, "-o", "x.png"),
+        ("interpolate", a, b, a, "-o", "x.png"),
+        ("interpolate", a, b),
+        ("parity", BUNDLED_MODEL, "--size", "64x32"),
+        ("parity", BUNDLED_MODEL, "--checkpoint", "x", "--size", "64by32"),
+        ("export",),
+        ("export", "c.pth", "--io", "int4"),
+        ("nonsense",),
+    ):
+        code, _, err = run(*arguments)
+        assert code == 2, arguments
+        assert err
+
+
+def test_errors_are_one_line(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = pair
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    for arguments in (
+        ("interpolate", a, "broken.png", "-o", "x.png"),
+        ("interpolate", a, "none.png", "-o", "x.png"),
+        ("interpolate", a, b, "-o", "x.png", "--model", "broken.onnx"),
+        ("interpolate", a, b, "-o", "x.png", "--t", "2"),
+        ("interpolate", a, b, "-o", "none/x.png"),
+        ("interpolate", "none.mp4", "-o", "x.mp4"),
+        ("export", "none.pth"),
+        ("export", "broken.png"),
+        ("parity", "none.onnx"),
+    ):
+        code, _, err = run(*arguments)
+        assert code == 1, arguments
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        assert not [path for path in tmp_path.iterdir() if path.stem.endswith("x")]
+
+
+def test_traceback_on_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        main(["--traceback", "parity", "none.onnx"])
+
+
+def test_missing_extra_names_its_installation(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "export")
+    for name in [name for name in sys.modules if name.startswith("export.")]:
+        monkeypatch.delitem(sys.modules, name)
+    code, _, err = run("export", "c.pth")
+    assert code == 3
+    assert "pip install 'rrin-deploy[export]'" in err
+
+
+def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runtime.video.SourceFrame.of", interrupt)
+    code, _, err = run("interpolate", clip, "-o", "x.mp4")
+    assert (code, err) == (130, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_demo(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("demo", "-o", "demo")
+    assert code == 0
+    assert "49 frames" in out
+    assert "parity with PyTorch: pass" in out
+    ours, average = (float(out.split(text)[1].split(" dB")[0]) for text in ("truth ", "averaging "))
+    assert ours > average + 4
+    with av.open(str(tmp_path / "demo" / "scene_x4.mp4")) as reader:
+        assert len(list(reader.decode(video=0))) == 49
+    assert Image.open(tmp_path / "demo" / "comparison.png").size == (3 * 448, 2 * 256)
+
+
+def test_doctor(run: Run) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert "CPUExecutionProvider: loads" in out
+    assert "tensorrt-rtx-cu13" in out
+    assert "rrin-deploy can interpolate here" in out
+
+
+def test_doctor_where_nothing_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "runtime.onnxruntime_session", raising=False)
+    code, out, _ = run("doctor")
+    assert code == 3
+    assert "onnxruntime cannot be imported" in out
+    assert "no backend runs here" in out
+
+
+def test_the_command_itself() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rrin_deploy", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"rrin-deploy {__version__}\n"
