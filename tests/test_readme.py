@@ -94,10 +94,10 @@ def test_make_targets_exist_and_the_demo_runs(tmp_path: Path) -> None:
     targets = re.findall(r"^make (\w+)", commands, re.MULTILINE)
     assert targets == ["demo", "test"]
     for target in targets:
-        shell(f"make --dry-run {target}", ROOT)
+        shell(f"make --dry-run {target}", ROOT, MAKEFLAGS="")
     # The recipe itself, on this environment instead of a fresh one.
-    recipe = shell("make --dry-run --always-make demo", ROOT).splitlines()[-1]
-    command = recipe.replace(".venv-run/bin/rrin-deploy", "rrin-deploy")
+    recipe = shell("make --dry-run --no-print-directory demo", ROOT, MAKEFLAGS="")
+    command = recipe.splitlines()[-1].replace(".venv-run/bin/rrin-deploy", "rrin-deploy")
     assert "parity with PyTorch: pass" in shell(command, tmp_path)
 
 
