@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from rrin_deploy import __version__
-from rrin_deploy.commands import demo, doctor, export, interpolate, parity
+from rrin_deploy.commands import build, demo, doctor, export, inspect, interpolate, parity
 from rrin_deploy.console import errors
 from runtime.errors import BackendError, RrinError
 
@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for module in (export, interpolate, parity, demo, doctor):
+for module in (export, build, inspect, interpolate, parity, demo, doctor):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 

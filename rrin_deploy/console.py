@@ -16,6 +16,7 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -56,6 +57,24 @@ def frame_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     ) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total or None)
+
+
+@contextmanager
+def step_progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a builder's phase and its steps; yield a function of (phase, step, steps)."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
+    ) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda phase, step, steps: progress.update(
+            task, description=phase, completed=step, total=steps or None
+        )
 
 
 def parse_size(text: str) -> tuple[int, int]:

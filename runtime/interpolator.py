@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ from .session import open_session
 
 BUNDLED_MODEL = Path(__file__).parent / "model" / "rrin-w8.onnx"
 _INPUTS = {"frame0", "frame1", "t", "window"}
+_Finish = Callable[[], dict[str, NDArray[Any]]]
 
 
 class Interpolator:
@@ -31,7 +33,8 @@ class Interpolator:
     exported with `--io float32`. The ONNX Runtime backend may be called from several threads.
 
     Args:
-        artifact: an ONNX file that `rrin-deploy export` wrote; None takes the bundled small model.
+        artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
+            takes the bundled small model.
         device: index of the GPU, for backends that use one.
         threads: CPU threads; None leaves the choice to the backend.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
@@ -76,7 +79,9 @@ class Interpolator:
         """Interpolate one pair.
 
         Args:
-            frame0, frame1: (H, W, 3), uint8, or float32 in [0, 1]; of one size and dtype.
+            frame0, frame1: (H, W, 3), uint8, or float32 in [0, 1]; of one size and dtype. With an
+                engine also device arrays of its own dtype, C-contiguous, sizes multiples of 32; the
+                result, (T, H, W, 3), then stays on the device, and t lies inside (0, 1).
             t: when between them, in [0, 1]; exactly 0 or 1 gives that frame. Several times in one
                 call cost less than several calls: the flow between the frames is computed once.
 
@@ -87,6 +92,8 @@ class Interpolator:
             FrameError: wrong type, dtype, shape or values; two sizes; t outside [0, 1].
             BackendError: the backend failed, for want of memory for example.
         """
+        if hasattr(frame0, "__cuda_array_interface__"):
+            return self._on_device(frame0, frame1, times_of(t))
         check_frame(frame0, "frame0")
         check_frame(frame1, "frame1")
         check_same_kind(frame0, frame1)
@@ -97,14 +104,36 @@ class Interpolator:
         between = (times > 0) & (times < 1)
         if between.any():
             inputs = self._to_input(frame0), self._to_input(frame1)
-            made[between] = from_output(self._run(*inputs, times[between]), frame0)
+            runs = self._start(*inputs, times[between])
+            outputs = np.concatenate([finish()["frames"] for finish in runs])
+            made[between] = from_output(outputs, frame0)
         return made[0] if np.ndim(t) == 0 else made
+
+    def _on_device(self, frame0: Any, frame1: Any, times: NDArray[np.float32]) -> NDArray[Any]:
+        shapes = [tuple(frame.__cuda_array_interface__["shape"]) for frame in (frame0, frame1)]
+        multiple = self.metadata.padding_multiple
+        height, width = shapes[0][:2] if len(shapes[0]) == 3 else (0, 0)
+        if (
+            shapes != [(height, width, 3)] * 2
+            or not height
+            or height % multiple
+            or width % multiple
+        ):
+            raise FrameError(
+                f"device frames of shapes {shapes}; expected two of one (H, W, 3), multiples of "
+                f"{multiple}: pad them, or give numpy arrays"
+            )
+        window = np.array([0, 0, width, height], np.float32)
+        made: NDArray[Any] = self._session.run_on_device(
+            {"frame0": frame0, "frame1": frame1, "t": times, "window": window}
+        )
+        return made
 
     def stream(self, frames: Iterable[Frame], factor: int) -> Iterator[Frame]:
         """Yield every frame and, before each next one, the `factor` - 1 frames between.
 
         n frames give (n - 1) * factor + 1; the originals are the very objects that came in. One
-        frame is read ahead, no more.
+        frame is read ahead, with an engine two, whose upload overlaps with inference.
 
         Raises:
             FrameError: as for a call, or `factor` is less than 1.
@@ -115,16 +144,33 @@ class Interpolator:
         return self._stream(iter(frames), times)
 
     def _stream(self, frames: Iterator[Frame], times: NDArray[np.float32]) -> Iterator[Frame]:
-        before: tuple[Frame, NDArray[Any]] | None = None
+        waiting: deque[tuple[Frame, list[_Finish]]] = deque()
+        try:
+            for begun in self._begun(frames, times):
+                waiting.append(begun)
+                if len(waiting) > self._session.runs_ahead:
+                    yield from _finished(*waiting.popleft())
+            while waiting:
+                yield from _finished(*waiting.popleft())
+        finally:
+            for _, runs in waiting:
+                for finish in runs:
+                    finish()
+
+    def _begun(
+        self, frames: Iterator[Frame], times: NDArray[np.float32]
+    ) -> Iterator[tuple[Frame, list[_Finish]]]:
+        """Yield every frame with the runs, just begun, that make the frames before it."""
+        before: tuple[Frame, Any] | None = None
         for frame in frames:
             check_frame(frame, "frame")
-            frame_input = self._to_input(frame)
-            if before is not None:
+            after = frame, self._session.prepare(self._to_input(frame))
+            if before is None:
+                yield frame, []
+            else:
                 check_same_kind(before[0], frame)
-                if len(times):
-                    yield from from_output(self._run(before[1], frame_input, times), frame)
-            yield frame
-            before = frame, frame_input
+                yield frame, self._start(before[1], after[1], times)
+            before = after
 
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
         """Run once on black frames, so that the first real call pays for no one-time work.
@@ -154,12 +200,24 @@ class Interpolator:
     def _to_input(self, frame: Frame) -> NDArray[Any]:
         return to_input(frame, self.metadata.io, self.metadata.padding_multiple)
 
-    def _run(
-        self, frame0: NDArray[Any], frame1: NDArray[Any], times: NDArray[np.float32]
-    ) -> NDArray[Any]:
+    def _start(self, frame0: Any, frame1: Any, times: NDArray[np.float32]) -> list[_Finish]:
+        """Begin as many runs as the times need."""
         height, width = frame0.shape[1:3]
         # A whole frame is its own window; tiles would say where they lie.
-        window = np.array([0, 0, width, height], np.float32)
-        return self._session.run(
-            {"frame0": frame0, "frame1": frame1, "t": times, "window": window}
-        )["frames"]
+        pair = {
+            "frame0": frame0,
+            "frame1": frame1,
+            "window": np.array([0, 0, width, height], np.float32),
+        }
+        at_once = self._session.max_times or max(1, len(times))
+        return [
+            self._session.start({**pair, "t": times[first : first + at_once]})
+            for first in range(0, len(times), at_once)
+        ]
+
+
+def _finished(frame: Frame, runs: list[_Finish]) -> Iterator[Frame]:
+    """Yield the frames that the runs made, cropped, then the frame itself."""
+    for finish in runs:
+        yield from from_output(finish()["frames"], frame)
+    yield frame

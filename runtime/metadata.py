@@ -12,7 +12,7 @@ FORMAT_VERSION = 1
 _PREFIX = "rrin."
 
 Io = Literal["uint8", "float32"]
-Precision = Literal["fp32"]
+Precision = Literal["fp32", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Metadata:
 
 
 _IOS: dict[str, Io] = {"uint8": "uint8", "float32": "float32"}
-_PRECISIONS: dict[str, Precision] = {"fp32": "fp32"}
+_PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16"}
 
 
 def _positive(text: str) -> int:

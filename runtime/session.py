@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputNotFoundError
+from .errors import BackendError, InputNotFoundError
+from .manifest import ENGINE_SUFFIX
 from .metadata import Metadata
 
 
@@ -31,12 +32,16 @@ class Session(ABC):
         backend: what runs the artifact, for people: name, version, provider or device.
         metadata: what the artifact says of itself.
         inputs, outputs: by name.
+        max_times: the most times that one run takes; None where there is no limit.
+        runs_ahead: how many runs a stream should begin before it waits for the first.
     """
 
     backend: str
     metadata: Metadata
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    max_times: int | None = None
+    runs_ahead: int = 0
 
     @abstractmethod
     def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -45,6 +50,29 @@ class Session(ABC):
         Raises:
             BackendError: the backend failed, for want of memory for example.
         """
+
+    def prepare(self, array: NDArray[Any]) -> Any:
+        """Hand over an input that several runs will take; return what they take instead.
+
+        What it holds is given back when nobody refers to it any more.
+        """
+        return array
+
+    def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
+        """Begin a run on arrays or prepared inputs; return a function that waits for its outputs.
+
+        The function has to be called.
+        """
+        outputs = self.run(tensors)
+        return lambda: outputs
+
+    def run_on_device(self, tensors: Mapping[str, Any]) -> Any:  # noqa: ARG002
+        """Run on device arrays and leave `frames` there; see `__cuda_array_interface__`.
+
+        Raises:
+            BackendError: this backend has no device memory.
+        """
+        raise BackendError(f"{self.backend} takes numpy arrays; device arrays need an engine")
 
     @abstractmethod
     def close(self) -> None:
@@ -72,7 +100,7 @@ def open_session(
     """Open an artifact with the backend that its kind needs.
 
     Args:
-        artifact: an ONNX file that `rrin-deploy export` wrote.
+        artifact: an ONNX file of `rrin-deploy export`, or an engine of `rrin-deploy build`.
         device: index of the GPU, for backends that use one.
         threads: CPU threads within one operator; None leaves the choice to the backend.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
@@ -84,6 +112,10 @@ def open_session(
     path = Path(artifact)
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such file; expected an artifact such as rrin.onnx")
+    if path.suffix == ENGINE_SUFFIX:
+        from .tensorrt_session import TensorRTSession
+
+        return TensorRTSession(path, device=device)
     from .onnxruntime_session import OnnxRuntimeSession
 
     return OnnxRuntimeSession(path, device=device, threads=threads, providers=providers)

@@ -1,0 +1,55 @@
+"""What a parsed network asks for, read back before it is built."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from engines.unets import CONVOLUTIONS
+from runtime.errors import RrinError
+from runtime.metadata import Metadata
+
+_TYPES = {"fp32": "FLOAT", "fp16": "HALF"}
+
+
+class CensusError(RrinError, RuntimeError):
+    """The network that TensorRT parsed is not the one that was asked for; nothing was built."""
+
+
+def take_census(trt: Any, network: Any, metadata: Metadata) -> dict[str, int]:
+    """Count the U-Net convolutions by the type that they ask for, and check the warps.
+
+    Args:
+        trt: the TensorRT module.
+        network: an INetworkDefinition, parsed.
+        metadata: of the graph that it was parsed from.
+
+    Raises:
+        CensusError: a convolution of another type, a warp that is not bilinear, or one with other
+            corners than the artifact's.
+    """
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    types = Counter(
+        layer.get_output(0).dtype.name
+        for layer in layers
+        if layer.type == trt.LayerType.CONVOLUTION and layer.name.split(".")[0] in CONVOLUTIONS
+    )
+    expected = {_TYPES[metadata.precision]: sum(CONVOLUTIONS.values())}
+    if dict(types) != expected:
+        raise CensusError(
+            f"the U-Nets' convolutions ask for {dict(types)}, expected {expected}: "
+            "TensorRT read the graph otherwise; please report this"
+        )
+    warps = [layer for layer in layers if layer.type == trt.LayerType.GRID_SAMPLE]
+    for warp in warps:
+        # Layers come back as plain ILayer, without the attributes of their kind.
+        warp.__class__ = trt.IGridSampleLayer
+        found = warp.interpolation_mode.name, warp.align_corners
+        if found != ("LINEAR", metadata.align_corners):
+            raise CensusError(
+                f"{warp.name} samples with (mode, align_corners) = {found}, expected "
+                f"('LINEAR', {metadata.align_corners}): frames would be wrong; please report this"
+            )
+    if len(warps) != 2:
+        raise CensusError(f"the network has {len(warps)} warps, expected 2; please report this")
+    return dict(types)

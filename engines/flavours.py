@@ -1,0 +1,97 @@
+"""TensorRT 10, TensorRT 11 and TensorRT-RTX: all that differs between them when building."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runtime.errors import BackendError
+
+Target = Literal["tensorrt", "rtx"]
+
+# What an RTX engine is compiled for unless told: GeForce and RTX of Ampere, Ada and Blackwell.
+RTX_CAPABILITIES = (86, 89, 120)
+_OLDEST = (10, 3)
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """A TensorRT package that was imported.
+
+    Attributes:
+        target: 'tensorrt' or 'rtx'.
+        trt: the module; the Python API is one and the same.
+        version: its exact version.
+    """
+
+    target: Target
+    trt: Any
+    version: str
+
+    @property
+    def network_flags(self) -> int:
+        """Flags under which a network is strongly typed."""
+        # TensorRT 11 knows no other networks, and may drop the flag.
+        flag = getattr(self.trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+        return 0 if flag is None else 1 << int(flag)
+
+    def capabilities(self, wanted: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the compute capabilities to build for; none means those of the GPU here.
+
+        Raises:
+            BackendError: this flavour cannot build for them.
+        """
+        if self.target == "tensorrt":
+            if wanted:
+                raise BackendError(
+                    "TensorRT builds for the GPU it runs on; leave --sm out, "
+                    "or build for others with --target rtx"
+                )
+            return ()
+        known = sorted(
+            int(name[2:]) for name in vars(self.trt.ComputeCapability) if name[2:].isdigit()
+        )
+        unknown = sorted(set(wanted) - set(known))
+        if unknown:
+            raise BackendError(
+                f"TensorRT-RTX {self.version} has no compute capability "
+                f"{', '.join(map(str, unknown))}; it has {', '.join(map(str, known))}"
+            )
+        return wanted or RTX_CAPABILITIES
+
+
+def load_flavour(target: Target | None) -> Flavour:
+    """Import the package of a target; None takes TensorRT where it is installed, else RTX.
+
+    Raises:
+        BackendError: the package is not installed, or too old.
+    """
+    if target is None:
+        target = "tensorrt" if _installed("tensorrt") else "rtx"
+    name = "tensorrt" if target == "tensorrt" else "tensorrt_rtx"
+    if not _installed(name):
+        raise BackendError(f"{name} is not installed; {_remedy(target)}")
+    try:
+        trt = importlib.import_module(name)
+    except ImportError as error:
+        raise BackendError(f"{name} cannot be imported ({error}); {_remedy(target)}") from error
+    version = str(trt.__version__)
+    if target == "tensorrt" and tuple(map(int, version.split(".")[:2])) < _OLDEST:
+        raise BackendError(f"TensorRT {version} is too old; 10.3 or newer builds strongly typed")
+    return Flavour(target, trt, version)
+
+
+def _installed(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None  # a bare folder of that name has none
+
+
+def _remedy(target: Target) -> str:
+    if target == "rtx":
+        return "install it: pip install 'rrin-deploy[rtx]'; it needs no GPU to build"
+    other = "--target rtx builds here, without a GPU"
+    if not _installed("tensorrt_rtx"):
+        other = "or pip install 'rrin-deploy[rtx]' and build with --target rtx, without a GPU"
+    return f"install it: pip install 'rrin-deploy[gpu]' (on a Jetson, JetPack's own); {other}"

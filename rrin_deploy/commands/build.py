@@ -1,0 +1,118 @@
+"""`rrin-deploy build`"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rrin_deploy.console import parse_size, say, step_progress
+
+
+class TargetChoice(str, Enum):
+    """What the engine is for."""
+
+    tensorrt = "tensorrt"
+    rtx = "rtx"
+
+
+def command(
+    model: Annotated[Path, typer.Argument(help="A file of rrin-deploy export.")] = Path(
+        "rrin.onnx"
+    ),
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The engine; by default rrin.fp16.engine or so."),
+    ] = None,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="The U-Nets in half, all else in float32; the default.")
+    ] = False,
+    fp32: Annotated[bool, typer.Option("--fp32", help="Everything in float32.")] = False,
+    target: Annotated[
+        TargetChoice | None,
+        typer.Option(
+            help="TensorRT builds for the GPU here; TensorRT-RTX for any, without one. By default "
+            "TensorRT where it is installed, else RTX."
+        ),
+    ] = None,
+    sm: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="RTX: compute capability to compile for; repeatable; by default 86 89 120."
+        ),
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="The one frame size that the engine will take: 1280x720.")
+    ] = None,
+    min_shape: Annotated[str, typer.Option(help="Smallest frames.")] = "32x32",
+    opt_shape: Annotated[str, typer.Option(help="Frames to be fastest on.")] = "1280x720",
+    max_shape: Annotated[str, typer.Option(help="Largest frames.")] = "1920x1088",
+    max_times: Annotated[int, typer.Option(help="Most times in one call.", min=1)] = 7,
+    workspace: Annotated[
+        int | None, typer.Option(help="Limit of the builder's scratch memory, MiB.", min=1)
+    ] = None,
+    optimization_level: Annotated[
+        int | None, typer.Option(help="How hard TensorRT tries.", min=0, max=5)
+    ] = None,
+    timing_cache: Annotated[
+        Path | None, typer.Option(help="TensorRT: kernel timings, kept between builds.")
+    ] = None,
+    version_compatible: Annotated[
+        bool, typer.Option("--version-compatible", help="TensorRT: for later versions too.")
+    ] = False,
+    hardware_compatible: Annotated[
+        bool, typer.Option("--hardware-compatible", help="TensorRT: for any GPU from Ampere on.")
+    ] = False,
+    keep_onnx: Annotated[
+        bool, typer.Option("--keep-onnx", help="Also write the graph as it was compiled.")
+    ] = False,
+) -> None:
+    """Compile an ONNX file into a TensorRT engine, with its manifest beside it.
+
+    Sizes are those of frames; they are rounded up to multiples of 32.
+
+    Example: `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
+    """
+    if fp16 and fp32:
+        raise typer.BadParameter("--fp16 and --fp32 exclude each other")
+    sizes = (shape,) * 3 if shape else (min_shape, opt_shape, max_shape)
+    smallest, best, largest = map(parse_size, sizes)
+    with step_progress("importing TensorRT") as progress:
+        from engines import BuildOptions, build
+
+        report = build(
+            model,
+            output,
+            precision="fp32" if fp32 else "fp16",
+            options=BuildOptions(
+                target=target.value if target else None,
+                compute_capabilities=tuple(sm or ()),
+                min_size=smallest,
+                opt_size=best,
+                max_size=largest,
+                max_times=max_times,
+                workspace_mib=workspace,
+                optimization_level=optimization_level,
+                timing_cache=timing_cache,
+                version_compatible=version_compatible,
+                hardware_compatible=hardware_compatible,
+            ),
+            keep_onnx=keep_onnx,
+            progress=progress,
+        )
+    about = report.manifest
+    census = ", ".join(f"{count} in {kind}" for kind, count in about.census.items())
+    gpus = ", ".join(f"SM{capability}" for capability in about.compute_capabilities)
+    lower, upper = (
+        f"{width}x{height}" for width, height in (about.profile.min_size, about.profile.max_size)
+    )
+    say(
+        f": {report.size_bytes / 1e6:.1f} MB, {about.target} {about.version} for {gpus}; "
+        f"U-Net convolutions {census}; {lower} to {upper}, up to {about.profile.max_times} times; "
+        f"{about.seconds:.1f} s",
+        subject=report.engine,
+    )
+    if report.kept_onnx:
+        say(": the graph as it was compiled", subject=report.kept_onnx)

@@ -1,0 +1,72 @@
+"""`rrin-deploy inspect`"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rrin_deploy.console import out, table
+from runtime.errors import InputNotFoundError
+from runtime.manifest import ENGINE_SUFFIX, Manifest, read_plan
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="An ONNX file or an engine.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Print all that is known of an ONNX file or an engine; no GPU is needed.
+
+    Example: `rrin-deploy inspect rrin.fp16.engine`
+    """
+    if not file.is_file():
+        raise InputNotFoundError(f"{file}: no such file; expected an ONNX file or an engine")
+    facts = _engine(file) if file.suffix == ENGINE_SUFFIX else _onnx(file)
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    rows = table("what", str(file))
+    for name, value in _flat(facts):
+        rows.add_row(name, value)
+    out.print(rows)
+
+
+def _engine(file: Path) -> dict[str, Any]:
+    manifest = Manifest.load(file)
+    plan = read_plan(file, manifest)
+    return {"kind": "TensorRT engine", "bytes": len(plan), **asdict(manifest)}
+
+
+def _onnx(file: Path) -> dict[str, Any]:
+    from collections import Counter
+
+    from engines.precision import load_graph
+
+    model, metadata = load_graph(file)
+    inputs, outputs = model.graph.inputs, model.graph.outputs
+    return {
+        "kind": "ONNX graph",
+        "bytes": file.stat().st_size,
+        "metadata": asdict(metadata),
+        "inputs": {str(value.name): f"{value.dtype} {value.shape}" for value in inputs},
+        "outputs": {str(value.name): f"{value.dtype} {value.shape}" for value in outputs},
+        "nodes": dict(Counter(node.op_type for node in model.graph).most_common()),
+        "weights": sum(
+            value.const_value.size
+            for value in model.graph.initializers.values()
+            if value.const_value is not None
+        ),
+    }
+
+
+def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{name}.")
+        else:
+            rows.append((prefix + name, str(value)))
+    return rows

@@ -1,0 +1,159 @@
+"""The few device operations that the runtime needs, all of PyCUDA in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BackendError
+
+try:
+    import pycuda.driver as cuda
+except ImportError as error:
+    raise BackendError(
+        f"pycuda cannot be imported ({error}); it needs an NVIDIA driver and: pip install pycuda"
+    ) from error
+
+
+def compute_capability(index: int) -> int:
+    """Return a GPU's compute capability, such as 89 for 8.9."""
+    major, minor = _gpu(index).compute_capability()
+    return int(10 * major + minor)
+
+
+def _gpu(index: int) -> Any:
+    try:
+        cuda.init()
+        if index >= cuda.Device.count():
+            raise BackendError(f"GPU {index}: this machine has {cuda.Device.count()}, from 0 on")
+        return cuda.Device(index)
+    except cuda.Error as error:
+        raise BackendError(f"no GPU can be used here: {error}") from error
+
+
+class Buffer:
+    """Device memory with a page-locked twin on the host, of at least the bytes asked for."""
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+        self.device = cuda.mem_alloc(nbytes)
+        try:
+            self.host: NDArray[np.uint8] = cuda.pagelocked_empty(nbytes, np.uint8)
+        except BaseException:
+            self.device.free()
+            raise
+
+    def view(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return the beginning of the host twin as an array."""
+        size = int(np.prod(shape)) * dtype.itemsize
+        return self.host[:size].view(dtype).reshape(shape)
+
+    def free(self) -> None:
+        """Free both; the context has to be current."""
+        self.device.free()
+        owner: Any = self.host.base
+        owner.free()
+
+
+class Gpu:
+    """A GPU's primary context, shared with whoever else uses it, torch for example.
+
+    It is made current only inside `current`, so that the caller's own context stays as it was.
+    """
+
+    def __init__(self, index: int) -> None:
+        gpu = _gpu(index)
+        self.name = str(gpu.name())
+        self._context = gpu.retain_primary_context()
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Make the context current in this thread; CUDA's errors come out as BackendError."""
+        self._context.push()
+        try:
+            yield
+        except cuda.MemoryError as error:
+            raise BackendError(
+                f"{self.name} is out of memory ({error}); take fewer times a call, smaller frames, "
+                "or an engine built for less"
+            ) from error
+        except cuda.Error as error:
+            raise BackendError(f"{self.name} failed: {error}") from error
+        finally:
+            cuda.Context.pop()
+
+    def settle(self) -> None:
+        """Wait for all work on the GPU, whoever queued it; the context has to be current."""
+        cuda.Context.synchronize()
+
+    def close(self) -> None:
+        """Give the primary context back."""
+        self._context.detach()
+
+
+class Lane:
+    """What one thread has on the GPU: two streams, an execution context, and buffers.
+
+    Uploads of frames run on a stream of their own, so that the next one overlaps with inference.
+    Buffers are kept and grown instead of allocated per frame.
+    """
+
+    def __init__(self) -> None:
+        self.compute = cuda.Stream()
+        self.transfer = cuda.Stream()
+        self.execution: Any = None
+        self._free: list[Buffer] = []
+        self._all: list[Buffer] = []
+
+    def take(self, nbytes: int) -> Buffer:
+        """Return a buffer that is nobody's, at least as large; `give` hands it back."""
+        fitting = [buffer for buffer in self._free if buffer.nbytes >= nbytes]
+        if fitting:
+            buffer = min(fitting, key=lambda free: free.nbytes)
+            self._free.remove(buffer)
+            return buffer
+        while self._free:  # sizes have grown: make room
+            small = self._free.pop()
+            self._all.remove(small)
+            small.free()
+        buffer = Buffer(nbytes)
+        self._all.append(buffer)
+        return buffer
+
+    def give(self, buffer: Buffer) -> None:
+        """Hand back a buffer; no work on it may be under way."""
+        if buffer in self._all:  # else the lane has freed it already
+            self._free.append(buffer)
+
+    def upload(self, buffer: Buffer, array: NDArray[Any], stream: Any) -> None:
+        """Start copying an array into a buffer, by way of its page-locked twin."""
+        buffer.view(array.shape, array.dtype)[...] = array
+        cuda.memcpy_htod_async(buffer.device, buffer.host[: array.nbytes], stream)
+
+    def download(self, buffer: Buffer, nbytes: int) -> None:
+        """Start copying a buffer to its page-locked twin, once the work so far is done."""
+        cuda.memcpy_dtoh_async(buffer.host[:nbytes], buffer.device, self.compute)
+
+    def settle(self) -> None:
+        """Wait for all work."""
+        self.transfer.synchronize()
+        self.compute.synchronize()
+
+    def free(self) -> None:
+        """Wait for all work, then free the execution context and every buffer."""
+        self.settle()
+        self.execution = None
+        while self._all:
+            self._all.pop().free()
+        self._free.clear()
+
+
+def record(stream: Any) -> Any:
+    """Return an event that comes when the work queued on a stream so far is done."""
+    event = cuda.Event(cuda.event_flags.DISABLE_TIMING)
+    event.record(stream)
+    return event

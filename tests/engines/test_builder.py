@@ -1,0 +1,180 @@
+"""Real engines, compiled by TensorRT-RTX on a machine without a GPU."""
+
+import dataclasses
+import hashlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import onnx
+import pytest
+import tensorrt_rtx as trt
+
+from engines import BuildOptions, CensusError, build
+from engines.builder import BuildError
+from engines.census import take_census
+from engines.flavours import load_flavour
+from engines.precision import load_graph
+from runtime import ArtifactError, BackendError, FrameError, InputNotFoundError
+from runtime.interpolator import BUNDLED_MODEL
+from runtime.manifest import Manifest, manifest_path, read_plan
+from tests.conftest import Exporter
+
+RTX = BuildOptions(target="rtx", compute_capabilities=(89,))
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("fp16", "HALF"), ("fp32", "FLOAT")])
+def test_engine_and_manifest(precision: Any, kind: str, tmp_path: Path) -> None:
+    model = tmp_path / "rrin.onnx"
+    model.write_bytes(BUNDLED_MODEL.read_bytes())
+    phases: list[tuple[str, int, int]] = []
+    report = build(
+        model, precision=precision, options=RTX, keep_onnx=True,
+        progress=lambda *step: phases.append(step),
+    )  # fmt: skip
+    assert report.engine == tmp_path / f"rrin.{precision}.engine"
+    manifest = Manifest.load(report.engine)
+    assert manifest == report.manifest
+    assert manifest.census == {kind: 81}
+    assert manifest.version == trt.__version__
+    assert manifest.metadata.precision == precision
+    assert manifest.profile.opt_size == (1280, 736)
+    plan = read_plan(report.engine, manifest)
+    assert len(plan) == report.size_bytes > 1_000_000
+    assert report.kept_onnx == tmp_path / f"rrin.{precision}.onnx"
+    assert hashlib.sha256(report.kept_onnx.read_bytes()).hexdigest() == manifest.onnx_sha256
+    onnx.checker.check_model(str(report.kept_onnx), full_check=True)
+    assert phases
+    assert all(step >= 1 for _, step, _ in phases)
+
+
+def test_half_engine_is_smaller(tmp_path: Path) -> None:
+    sizes = [
+        build(BUNDLED_MODEL, tmp_path / f"{p}.engine", precision=p, options=RTX).size_bytes
+        for p in ("fp32", "fp16")
+    ]
+    assert sizes[1] < 0.8 * sizes[0]
+
+
+def test_one_engine_for_three_capabilities(exported: Exporter, tmp_path: Path) -> None:
+    report = build(
+        exported(io="uint8"),
+        tmp_path / "x.engine",
+        options=dataclasses.replace(RTX, compute_capabilities=(86, 89, 120)),
+    )
+    assert report.manifest.compute_capabilities == (86, 89, 120)
+    assert report.manifest.metadata.io == "uint8"
+
+
+def test_full_width(exported: Exporter, tmp_path: Path) -> None:
+    report = build(exported(32, "uint8", False), tmp_path / "x.engine", options=RTX)
+    assert report.manifest.metadata.base_width == 32
+    assert report.manifest.census == {"HALF": 81}
+
+
+def parsed(path: Path) -> tuple[Any, Any, Any]:
+    log = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(log)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    assert parser.parse(path.read_bytes())
+    return builder, parser, network
+
+
+def test_census_sees_types_and_warps_that_were_not_asked_for(tmp_path: Path) -> None:
+    _, metadata = load_graph(BUNDLED_MODEL)
+    kept = parsed(BUNDLED_MODEL)
+    network = kept[-1]
+    assert take_census(trt, network, metadata) == {"FLOAT": 81}
+    with pytest.raises(CensusError, match=r"ask for \{'FLOAT': 81\}, expected \{'HALF': 81\}"):
+        take_census(trt, network, dataclasses.replace(metadata, precision="fp16"))
+    with pytest.raises(CensusError, match=r"\('LINEAR', False\), expected \('LINEAR', True\)"):
+        take_census(trt, network, dataclasses.replace(metadata, align_corners=True))
+
+    model = onnx.load(BUNDLED_MODEL)
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "GridSample" and attribute.name == "mode":
+                attribute.s = b"nearest"
+    onnx.save(model, tmp_path / "nearest.onnx")
+    kept = parsed(tmp_path / "nearest.onnx")
+    with pytest.raises(CensusError, match="'NEAREST'"):
+        take_census(trt, kept[-1], metadata)
+
+
+def test_failed_builds_leave_the_old_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = tmp_path / "rrin.fp16.engine"
+    engine.write_bytes(b"old")
+    monkeypatch.setattr("engines.census._TYPES", {"fp16": "INT8", "fp32": "INT8"})
+    with pytest.raises(CensusError):
+        build(BUNDLED_MODEL, engine, options=RTX)
+    assert engine.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == [engine.name]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"compute_capabilities": (90,)}, BackendError, "no compute capability 90; it has 75, 80"),
+        ({"min_size": (640, 360), "opt_size": (320, 180)}, FrameError, "growing order"),
+        ({"max_times": 0}, FrameError, "max times is 0"),
+        ({"timing_cache": Path("x")}, BackendError, "RTX has no timing cache"),
+        ({"version_compatible": True}, BackendError, "RTX has no timing cache"),
+    ],
+)
+def test_options_that_cannot_be(
+    options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        build(BUNDLED_MODEL, tmp_path / "x.engine", options=dataclasses.replace(RTX, **options))
+    assert not list(tmp_path.iterdir())
+
+
+def test_models_and_outputs_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="rrin-deploy export CHECKPOINT"):
+        build(tmp_path / "rrin.onnx", options=RTX)
+    with pytest.raises(ArtifactError, match=r"named \*\.engine"):
+        build(BUNDLED_MODEL, tmp_path / "x.plan", options=RTX)
+
+
+def test_graph_that_tensorrt_cannot_parse(tmp_path: Path) -> None:
+    model = onnx.load(BUNDLED_MODEL)
+    for node in model.graph.node:
+        if node.op_type == "Sigmoid":
+            node.op_type = "Bernoulli"
+    onnx.save(model, tmp_path / "strange.onnx")
+    with pytest.raises(BuildError, match="cannot parse the graph"):
+        build(tmp_path / "strange.onnx", tmp_path / "x.engine", options=RTX)
+
+
+def test_classic_tensorrt_without_a_package_or_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("engines.flavours._installed", lambda name: name == "tensorrt_rtx")
+    with pytest.raises(
+        BackendError, match=r"tensorrt is not installed; .*--target rtx builds here"
+    ):
+        build(BUNDLED_MODEL, tmp_path / "x.engine", options=BuildOptions(target="tensorrt"))
+    assert load_flavour(None).target == "rtx"
+
+    classic: Any = ModuleType("tensorrt")
+    classic.__version__ = "8.6.1"
+    monkeypatch.setitem(sys.modules, "tensorrt", classic)
+    monkeypatch.setattr("engines.flavours._installed", lambda _: True)
+    with pytest.raises(BackendError, match=r"8\.6\.1 is too old; 10\.3 or newer"):
+        load_flavour("tensorrt")
+    classic.__version__ = "10.3.0"
+    flavour = load_flavour(None)
+    assert (flavour.target, flavour.version) == ("tensorrt", "10.3.0")
+    with pytest.raises(BackendError, match="leave --sm out"):
+        flavour.capabilities((89,))
+
+
+def test_engine_can_be_read_without_its_builder(tmp_path: Path) -> None:
+    report = build(BUNDLED_MODEL, tmp_path / "x.engine", options=RTX)
+    content = manifest_path(report.engine).read_text()
+    assert str(tmp_path) not in content
+    assert Manifest.load(report.engine).metadata.align_corners is False

@@ -1,0 +1,521 @@
+"""The TensorRT session on the simulated device, against ONNX Runtime on the same graph."""
+
+import gc
+import hashlib
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime import ArtifactError, BackendError, FrameError, InputNotFoundError, Interpolator
+from runtime.interpolator import BUNDLED_MODEL
+from runtime.manifest import Manifest, Profile, manifest_path
+from runtime.scene import render
+from runtime.session import open_session
+from tests.conftest import unit
+from tests.simulation import cuda, tensorrt
+from tests.simulation.machine import Machine
+
+VERSIONS = {"rtx": "1.7.1.116", "tensorrt": "10.13.0.35"}
+MakeEngine = Callable[..., Path]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Put the simulated PyCUDA and TensorRT where the real ones would be imported from."""
+    machine = Machine()
+    driver = cuda.driver(machine)
+    package: Any = ModuleType("pycuda")
+    package.driver = driver
+    modules = {"pycuda": package, "pycuda.driver": driver}
+    for name, target in (("tensorrt", "tensorrt"), ("tensorrt_rtx", "rtx")):
+        modules[name] = tensorrt.runtime_module(machine, name, VERSIONS[target])
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    for name in ("runtime.device", "runtime.tensorrt_session"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return machine
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> MakeEngine:
+    """Write an engine for the simulated runtime, with a real manifest."""
+
+    def engine(model: Path = BUNDLED_MODEL, target: str = "rtx", **changes: Any) -> Path:
+        path = tmp_path / "rrin.fp32.engine"
+        plan = model.read_bytes()
+        path.write_bytes(plan)
+        with open_session(model) as session:
+            metadata = session.metadata
+        digest = hashlib.sha256(plan).hexdigest()
+        fields: dict[str, Any] = {
+            "target": target,
+            "version": VERSIONS[target],
+            "compute_capabilities": (86, 89),
+            "version_compatible": False,
+            "hardware_compatible": False,
+            "profile": Profile((32, 32), (256, 256), (512, 512), 7),
+            "census": {"FLOAT": 81},
+            "metadata": metadata,
+            "plan_sha256": digest,
+            "onnx_sha256": digest,
+            "options": {},
+            "seconds": 1.0,
+        }
+        Manifest(**fields | changes).save(path)
+        return path
+
+    return engine
+
+
+def frames(count: int, width: int = 96, height: int = 64) -> list[np.ndarray]:
+    return [np.rint(render(height, width, time) * 255).astype(np.uint8) for time in range(count)]
+
+
+@pytest.mark.parametrize("target", ["rtx", "tensorrt"])
+@pytest.mark.parametrize(("width", "height"), [(32, 32), (101, 70), (160, 96)])
+@pytest.mark.parametrize("times", [1, 3, 7])
+def test_calls_give_the_frames_of_onnx_runtime(
+    width: int, height: int, times: int, target: str, machine: Machine, engine: MakeEngine,
+    interpolate: Interpolator,
+) -> None:  # fmt: skip
+    pair = frames(2, width, height)
+    t = np.linspace(0.1, 0.9, times)
+    with Interpolator(engine(target=target)) as ours:
+        assert ours.backend.endswith("Simulated GPU")
+        np.testing.assert_array_equal(ours(*pair, t), interpolate(*pair, t))
+        np.testing.assert_array_equal(ours(*map(unit, pair), t), interpolate(*map(unit, pair), t))
+    assert (machine.live_buffers, machine.retained) == (0, 0)
+
+
+def test_more_times_than_the_engine_takes_are_split(
+    machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    pair = frames(2)
+    t = np.linspace(0.05, 0.95, 17)
+    with Interpolator(engine()) as ours:
+        found = ours(*pair, t)
+        streamed = list(ours.stream(pair, 18))
+    expected = interpolate(*pair, t)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert len(streamed) == 19
+    assert machine.live_buffers == 0
+
+
+def test_a_hundred_frames_in_a_stream_each_uploaded_once(
+    machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    source = frames(100, 64, 32)
+    expected = list(interpolate.stream(source, 2))
+    with Interpolator(engine()) as ours:
+        found = list(ours.stream(source, 2))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Frames go up on the streams for transfer; times and windows, of 4 bytes a number, elsewhere.
+    frame_bytes = 64 * 32 * 3 * 4
+    small = 99 * (1 + 4) * 4
+    assert sum(machine.uploaded.values()) == 100 * frame_bytes + small
+    assert machine.allocations < 20  # buffers are kept, not allocated per frame
+
+
+@pytest.mark.parametrize("factor", [1, 4])
+def test_stream_of_another_factor(
+    factor: int, machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    source = frames(5)
+    with Interpolator(engine()) as ours:
+        found = list(ours.stream(source, factor))
+    for one, other in zip(found, interpolate.stream(source, factor), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert machine.live_buffers == 0
+
+
+def test_stream_of_a_stream(
+    machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    source = frames(4)
+    expected = list(interpolate.stream(interpolate.stream(source, 2), 2))
+    with Interpolator(engine()) as ours:
+        found = list(ours.stream(ours.stream(source, 2), 2))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert machine.live_buffers == 0
+
+
+def test_four_threads_at_once(
+    machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    source = frames(9)
+    expected = list(interpolate.stream(source, 2))
+    found: dict[int, list[np.ndarray]] = {}
+    with Interpolator(engine()) as ours:
+        threads = [
+            threading.Thread(target=lambda i=i: found.update({i: list(ours.stream(source, 2))}))
+            for i in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for index in range(4):
+        for one, other in zip(found[index], expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert machine.live_buffers == 0
+
+
+SOURCES = 5
+# Of each pair, one wait for its upload and one for its result.
+WAITS = 2 * (SOURCES - 1)
+
+
+def test_a_stream_has_no_more_waits_than_needed(machine: Machine, engine: MakeEngine) -> None:
+    with Interpolator(engine()) as ours:
+        list(ours.stream(frames(SOURCES), 3))
+        assert machine.waits == WAITS
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # poison is no number
+@pytest.mark.parametrize("ignored", range(WAITS))
+def test_every_wait_is_needed(
+    ignored: int, machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    source = frames(SOURCES)
+    expected = list(interpolate.stream(source, 3))
+    machine.ignore_wait = ignored
+    with Interpolator(engine()) as ours:
+        found = list(ours.stream(source, 3))
+    assert any((one != other).any() for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.usefixtures("machine")
+def test_result_is_the_callers_to_keep(engine: MakeEngine) -> None:
+    source = frames(6)
+    with Interpolator(engine()) as ours:
+        first = ours(source[0], source[1])
+        kept = first.copy()
+        for frame in source[2:]:
+            ours(source[0], frame)
+        np.testing.assert_array_equal(first, kept)
+
+
+def test_growing_frames_reuse_and_replace_buffers(machine: Machine, engine: MakeEngine) -> None:
+    with Interpolator(engine()) as ours:
+        for size in (32, 64, 96, 64, 32, 96):
+            ours(*frames(2, size, size))
+            gc.collect()
+        assert machine.live_buffers <= 12
+    assert machine.live_buffers == 0
+
+
+class Torch:
+    """An array on the device that is not ours."""
+
+    def __init__(self, machine: Machine, array: np.ndarray, **more: Any) -> None:
+        address = 0x100 + len(machine.memory)
+        machine.memory[address] = np.ascontiguousarray(array).view(np.uint8).ravel().copy()
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "data": (address, False),
+            "strides": None,
+            "version": 3,
+            **more,
+        }
+
+
+def test_device_arrays_are_taken_and_given_without_a_copy(
+    machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    pair = [unit(frame) for frame in frames(2)]
+    t = [0.25, 0.75]
+    with Interpolator(engine()) as ours:
+        made: Any = ours(*(Torch(machine, frame, stream=7) for frame in pair), t)
+        array = made.__cuda_array_interface__
+        assert array["shape"] == (2, 64, 96, 3)
+        raw = machine.memory[array["data"][0]]
+        result = raw[: 2 * 64 * 96 * 3 * 4].view(np.float32).reshape(array["shape"])
+        np.testing.assert_array_equal(result, interpolate(*pair, t))
+        assert sum(machine.uploaded.values()) == (2 + 4) * 4  # times and window alone
+
+
+@pytest.mark.parametrize(
+    ("array", "more", "message"),
+    [
+        (np.zeros((64, 96, 3), np.uint8), {}, r"takes float32"),
+        (np.zeros((64, 96, 3), np.float32), {"strides": (1152, 12, 4)}, "C-contiguous"),
+        (np.zeros((64, 90, 3), np.float32), {}, "multiples of 32"),
+        (np.zeros((64, 96), np.float32), {}, "expected two of one"),
+    ],
+)
+def test_device_arrays_that_do_not_fit(
+    array: np.ndarray, more: dict[str, Any], message: str, machine: Machine, engine: MakeEngine
+) -> None:
+    with Interpolator(engine()) as ours, pytest.raises(FrameError, match=message):
+        ours(Torch(machine, array, **more), Torch(machine, array, **more))
+
+
+def test_onnx_runtime_says_that_it_takes_no_device_arrays(
+    machine: Machine, interpolate: Interpolator
+) -> None:
+    array = Torch(machine, np.zeros((32, 32, 3), np.float32))
+    with pytest.raises(BackendError, match="device arrays need an engine"):
+        interpolate(array, array)  # type: ignore[arg-type]
+
+
+def test_sizes_outside_the_profile_say_how_to_build(machine: Machine, engine: MakeEngine) -> None:
+    with (
+        Interpolator(engine()) as ours,
+        pytest.raises(FrameError, match=r"takes frames from 32x32 to 512x512 .*--max-shape"),
+    ):
+        ours(*frames(2, 520, 40))
+    assert machine.live_buffers == 0
+
+
+def test_out_of_memory_at_every_allocation_in_turn(machine: Machine, engine: MakeEngine) -> None:
+    def use() -> None:
+        with Interpolator(engine()) as ours:
+            list(ours.stream(frames(3), 2))
+
+    use()
+    needed = machine.allocations
+    assert needed >= 8
+    for failing in range(needed):
+        machine.allocations, machine.fail_allocation = 0, failing
+        with pytest.raises(BackendError, match="memory"):
+            use()
+        gc.collect()
+        assert (machine.live_buffers, machine.retained) == (0, 0), failing
+        assert machine.stack() == []
+
+
+def test_execution_error(machine: Machine, engine: MakeEngine) -> None:
+    with Interpolator(engine()) as ours:
+        machine.fail_execution = True
+        with pytest.raises(BackendError, match="failed to run"):
+            ours(*frames(2))
+        machine.fail_execution = False
+        ours(*frames(2))
+    assert (machine.live_buffers, machine.retained) == (0, 0)
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+def test_loop_that_is_left_early(
+    after: int, machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    source = frames(5)
+    with Interpolator(engine()) as ours:
+        stream = ours.stream(source, 2)
+        for _ in range(after):
+            next(stream)
+        stream.close()  # as an exception in a loop does
+        gc.collect()
+        # What was under way does not disturb what comes next.
+        np.testing.assert_array_equal(ours(*source[:2]), interpolate(*source[:2]))
+    assert (machine.live_buffers, machine.retained) == (0, 0)
+
+
+def test_callers_own_context_stays_current(machine: Machine, engine: MakeEngine) -> None:
+    theirs = object()
+    machine.stack().append(theirs)
+    with Interpolator(engine()) as ours:
+        ours(*frames(2))
+        assert machine.stack() == [theirs]
+    assert machine.stack() == [theirs]
+
+
+def test_second_start_reads_the_kernels_that_the_first_compiled(
+    machine: Machine, engine: MakeEngine
+) -> None:
+    path = engine()
+    for _ in range(2):
+        with Interpolator(path) as ours:
+            ours(*frames(2))
+    assert machine.caches_read == [b"compiled kernels"]
+    assert path.with_name(path.name + ".cache").exists()
+
+
+def test_closed_engine_says_so(machine: Machine, engine: MakeEngine) -> None:
+    ours = Interpolator(engine())
+    ours.close()
+    ours.close()
+    with pytest.raises(BackendError, match="closed"):
+        ours(*frames(2))
+    assert machine.retained == 0
+
+
+def edit(path: Path, **changes: Any) -> None:
+    content = json.loads(manifest_path(path).read_text())
+    manifest_path(path).write_text(json.dumps(content | changes))
+
+
+BROKEN: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
+    "no engine": (lambda path: path.unlink(), InputNotFoundError, "no such file"),
+    "no manifest": (
+        lambda path: manifest_path(path).unlink(),
+        InputNotFoundError,
+        r"engine\.json: no such file, and without its manifest .* rrin-deploy build",
+    ),
+    "truncated plan": (
+        lambda path: path.write_bytes(path.read_bytes()[:1000]),
+        ArtifactError,
+        r"not the plan that its manifest describes \(1000 bytes\)",
+    ),
+    "changed plan": (
+        lambda path: path.write_bytes(path.read_bytes()[:-1] + b"!"),
+        ArtifactError,
+        "not the plan that its manifest describes",
+    ),
+    "manifest of text": (
+        lambda path: manifest_path(path).write_text("hello") and None,
+        ArtifactError,
+        "not a manifest, or a damaged one",
+    ),
+    "manifest without a field": (
+        lambda path: manifest_path(path).write_text('{"format_version": 1}') and None,
+        ArtifactError,
+        "not a manifest, or a damaged one .*profile",
+    ),
+    "manifest with a strange field": (
+        lambda path: edit(path, colour="blue"),
+        ArtifactError,
+        "not a manifest, or a damaged one .*colour",
+    ),
+    "newer manifest": (
+        lambda path: edit(path, format_version=9),
+        ArtifactError,
+        "manifest format 9; this runtime reads 1",
+    ),
+    "unknown target": (
+        lambda path: edit(path, target="npu"),
+        ArtifactError,
+        "target is 'npu', expected one of",
+    ),
+    "another version": (
+        lambda path: edit(path, version="1.4.0.76"),
+        ArtifactError,
+        r"built by tensorrt_rtx 1\.4\.0\.76, here is 1\.7\.1\.116; build it again",
+    ),
+    "another GPU": (
+        lambda path: edit(path, compute_capabilities=[75, 120]),
+        ArtifactError,
+        "built for SM75, SM120, this GPU is SM89; .*--target rtx --sm 89",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_engines(case: str, machine: Machine, engine: MakeEngine) -> None:
+    breaking, error, message = BROKEN[case]
+    path = engine()
+    breaking(path)
+    with pytest.raises(error, match=message) as caught:
+        Interpolator(path)
+    assert "\n" not in str(caught.value)
+    assert (machine.live_buffers, machine.retained) == (0, 0)
+
+
+def test_plan_that_the_runtime_refuses(machine: Machine, engine: MakeEngine) -> None:
+    path = engine()
+    path.write_bytes(b"from another world")
+    edit(path, plan_sha256=hashlib.sha256(b"from another world").hexdigest())
+    with pytest.raises(ArtifactError, match="does not load it; build it again on this machine"):
+        Interpolator(path)
+    assert (machine.live_buffers, machine.retained) == (0, 0)
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("built_by", "compatible", "loads"),
+    [
+        ("10.13.0.35", False, True),
+        ("10.5.0.18", False, False),
+        ("10.5.0.18", True, True),
+        ("11.0.0.1", True, False),
+        ("10.14.0.1", True, False),
+    ],
+)
+def test_versions(built_by: str, compatible: bool, loads: bool, engine: MakeEngine) -> None:
+    path = engine(target="tensorrt", version=built_by, version_compatible=compatible)
+    if loads:
+        Interpolator(path).close()
+    else:
+        with pytest.raises(ArtifactError, match=r"built by tensorrt .*--version-compatible"):
+            Interpolator(path)
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("capability", [80, 120])
+def test_hardware_compatible_engines_run_from_ampere_on(
+    capability: int, engine: MakeEngine
+) -> None:
+    built_for: dict[str, Any] = {"target": "tensorrt", "compute_capabilities": (capability,)}
+    Interpolator(engine(**built_for, hardware_compatible=True)).close()
+    with pytest.raises(ArtifactError, match="this GPU is SM89"):
+        Interpolator(engine(**built_for))
+
+
+@pytest.mark.usefixtures("machine")
+def test_gpu_that_is_not_there(engine: MakeEngine) -> None:
+    with pytest.raises(BackendError, match="GPU 3: this machine has 1"):
+        Interpolator(engine(), device=3)
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("missing", "target"), [("pycuda.driver", "rtx"), ("tensorrt", "tensorrt")]
+)
+def test_missing_packages_are_named(
+    missing: str, target: str, engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(BackendError, match=f"{missing.split('.')[0]} cannot be imported"):
+        Interpolator(engine(target=target))
+
+
+def held_against(names: dict[str, set[str]], module: ModuleType) -> Iterator[str]:
+    for name, attributes in names.items():
+        if not hasattr(module, name):
+            yield name
+            continue
+        for attribute in attributes:
+            if not hasattr(getattr(module, name), attribute):
+                yield f"{name}.{attribute}"
+
+
+def offered(module: ModuleType) -> Iterator[str]:
+    """The public names of a simulated module and of its classes."""
+    for name, value in vars(module).items():
+        if name.startswith("_"):
+            continue
+        yield name
+        if isinstance(value, type):
+            yield from (f"{name}.{attribute}" for attribute in vars(value) if attribute[0] != "_")
+
+
+@pytest.mark.usefixtures("machine")
+def test_simulation_offers_nothing_that_the_real_classes_lack() -> None:
+    simulated = {name: sys.modules.pop(name) for name in ("tensorrt_rtx", "pycuda.driver")}
+    import tensorrt_lean as lean
+    import tensorrt_rtx as rtx
+
+    both = {**tensorrt.NAMES}
+    assert not list(held_against(both, rtx))
+    assert not list(held_against(tensorrt.RTX_NAMES, rtx))
+    assert not list(held_against(both, lean))
+    assert rtx.nptype(rtx.DataType.UINT8) == lean.nptype(lean.DataType.UINT8) == np.uint8
+    listed = {"nptype"}
+    for names in (tensorrt.NAMES, tensorrt.RTX_NAMES):
+        listed |= set(names)
+        listed |= {f"{name}.{attribute}" for name in names for attribute in names[name]}
+    own = {"IExecutionContext.session", "ICudaEngine.nodes"}
+    assert set(offered(simulated["tensorrt_rtx"])) - own <= listed
+    listed = set(cuda.NAMES)
+    listed |= {f"{name}.{attribute}" for name in cuda.NAMES for attribute in cuda.NAMES[name]}
+    own = {"Event.happen", "Device.index", "mem_alloc.free"}
+    assert set(offered(simulated["pycuda.driver"])) - own <= listed

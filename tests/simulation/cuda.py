@@ -1,0 +1,164 @@
+"""The names of `pycuda.driver` that the runtime uses, on the simulated machine."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tests.simulation.machine import Machine, OutOfMemoryError
+from tests.simulation.machine import Stream as Queue
+
+
+def driver(machine: Machine) -> ModuleType:
+    """Return a module that stands for `pycuda.driver`."""
+
+    class Error(Exception):
+        pass
+
+    class MemoryError(Error, OutOfMemoryError):  # noqa: A001 - PyCUDA's own name
+        pass
+
+    class Context:
+        def push(self) -> None:
+            machine.stack().append(self)
+
+        @staticmethod
+        def pop() -> None:
+            machine.stack().pop()
+
+        @staticmethod
+        def synchronize() -> None:
+            machine.check_current()
+            for stream in list(machine.streams.values()):
+                machine.wait(stream.drain)
+
+        def detach(self) -> None:
+            machine.retained -= 1
+
+    class Device:
+        def __init__(self, index: int) -> None:
+            self.index = index
+
+        @staticmethod
+        def count() -> int:
+            return 1
+
+        def name(self) -> str:
+            return "Simulated GPU"
+
+        def compute_capability(self) -> tuple[int, int]:
+            return 8, 9
+
+        def retain_primary_context(self) -> Context:
+            machine.retained += 1
+            return Context()
+
+    class Event:
+        def __init__(self, _flags: int = 0) -> None:
+            self.stream: Queue | None = None
+            self.position = 0
+
+        def record(self, stream: Any) -> None:
+            machine.check_current()
+            self.stream, self.position = stream.queue, stream.queue.queued
+
+        def happen(self) -> None:
+            if self.stream is not None:
+                self.stream.drain(self.position)
+
+        def synchronize(self) -> None:
+            machine.check_current()
+            machine.wait(self.happen)
+
+    class Stream:
+        def __init__(self) -> None:
+            machine.check_current()
+            self.queue = Queue(machine)
+
+        @property
+        def handle(self) -> int:
+            return self.queue.handle
+
+        def synchronize(self) -> None:
+            machine.check_current()
+            machine.wait(self.queue.drain)
+
+        def wait_for_event(self, event: Event) -> None:
+            stream, position = event.stream, event.position
+            assert stream is not None
+            machine.wait(lambda: self.queue.put(lambda: stream.drain(position)))
+
+    class DeviceAllocation:
+        def __init__(self, nbytes: int) -> None:
+            self.address = _allocate(machine.memory, nbytes)
+
+        def __int__(self) -> int:
+            return self.address
+
+        def free(self) -> None:
+            machine.free(machine.memory, self.address)
+
+    class PagelockedHostAllocation:
+        def __init__(self, nbytes: int) -> None:
+            self.address = _allocate(machine.host, nbytes)
+            self.__array_interface__ = machine.host[self.address].__array_interface__
+
+        def free(self) -> None:
+            machine.free(machine.host, self.address)
+
+    def _allocate(store: dict[int, np.ndarray], nbytes: int) -> int:
+        try:
+            return machine.allocate(store, nbytes)
+        except OutOfMemoryError as error:
+            raise MemoryError(str(error)) from error
+
+    def pagelocked_empty(shape: int, dtype: Any) -> np.ndarray:
+        assert dtype == np.uint8
+        return np.asarray(PagelockedHostAllocation(shape))
+
+    def memcpy_htod_async(dest: Any, src: np.ndarray, stream: Any) -> None:
+        key = stream.handle
+        machine.uploaded[key] = machine.uploaded.get(key, 0) + src.nbytes
+
+        def copy() -> None:
+            machine.memory[int(dest)][: src.nbytes] = src
+
+        stream.queue.put(copy)
+
+    def memcpy_dtoh_async(dest: np.ndarray, src: Any, stream: Any) -> None:
+        def copy() -> None:
+            dest[:] = machine.memory[int(src)][: dest.nbytes]
+
+        stream.queue.put(copy)
+
+    class event_flags:  # noqa: N801 - PyCUDA's own name
+        DISABLE_TIMING = 2
+
+    module: Any = ModuleType("pycuda.driver")
+    module.init = lambda: None
+    module.mem_alloc = DeviceAllocation
+    for name, value in list(locals().items()):
+        if name in NAMES:
+            setattr(module, name, value)
+    return module  # type: ignore[no-any-return]
+
+
+# Taken from the sources of PyCUDA 2026.1 (src/wrapper/wrap_cudadrv.cpp): what it really offers.
+NAMES: dict[str, set[str]] = {
+    "init": set(),
+    "Error": set(),
+    "MemoryError": set(),
+    "Device": {"count", "name", "compute_capability", "retain_primary_context"},
+    "Context": {"push", "pop", "synchronize", "detach"},
+    "Stream": {"synchronize", "wait_for_event", "handle"},
+    "Event": {"record", "synchronize"},
+    "event_flags": {"DISABLE_TIMING"},
+    "DeviceAllocation": {"free", "__int__"},
+    "PagelockedHostAllocation": {"free"},
+    "mem_alloc": set(),
+    "pagelocked_empty": set(),
+    "memcpy_htod_async": set(),
+    "memcpy_dtoh_async": set(),
+}

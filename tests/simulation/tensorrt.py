@@ -1,0 +1,189 @@
+"""The names of TensorRT's runtime that ours uses; the engine is an ONNX file."""
+
+from __future__ import annotations
+
+from enum import Enum
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from tests.simulation.machine import Machine
+
+MAX_SHAPES = {"frame0": (1, 512, 512, 3), "frame1": (1, 512, 512, 3), "t": (7,), "window": (4,)}
+
+
+def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
+    """Return a module that stands for `tensorrt` or `tensorrt_rtx`."""
+    rtx = name == "tensorrt_rtx"
+
+    class DataType(Enum):
+        FLOAT = np.float32
+        UINT8 = np.uint8
+
+    class TensorIOMode(Enum):
+        INPUT = 1
+        OUTPUT = 2
+
+    class CudaGraphStrategy(Enum):
+        DISABLED = 0
+        WHOLE_GRAPH_CAPTURE = 1
+
+    class Logger:
+        ERROR = 1
+
+        def __init__(self, severity: int) -> None:
+            self.severity = severity
+
+    class IRuntimeCache:
+        def __init__(self) -> None:
+            self.content = b""
+
+        def serialize(self) -> bytes:
+            return self.content or b"compiled kernels"
+
+        def deserialize(self, content: bytes) -> bool:
+            self.content = content
+            machine.caches_read.append(content)
+            return True
+
+    class IRuntimeConfig:
+        cuda_graph_strategy = CudaGraphStrategy.DISABLED
+
+        def create_runtime_cache(self) -> IRuntimeCache:
+            return IRuntimeCache()
+
+        def set_runtime_cache(self, cache: IRuntimeCache) -> bool:
+            self.cache = cache
+            return True
+
+    class IExecutionContext:
+        def __init__(self, session: Any) -> None:
+            self.session = session
+            self.shapes: dict[str, tuple[int, ...]] = {}
+            self.addresses: dict[str, int] = {}
+
+        def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+            limits = MAX_SHAPES[name]
+            if len(shape) != len(limits) or any(a > b for a, b in zip(shape, limits, strict=True)):
+                return False
+            self.shapes[name] = tuple(shape)
+            return True
+
+        def set_tensor_address(self, name: str, address: int) -> bool:
+            self.addresses[name] = address
+            return True
+
+        def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+            assert name == "frames"
+            return (self.shapes["t"][0], *self.shapes["frame0"][1:])
+
+        def execute_async_v3(self, handle: int) -> bool:
+            machine.check_current()
+            if machine.fail_execution:
+                return False
+            shapes, addresses = dict(self.shapes), dict(self.addresses)
+            frames = self.get_tensor_shape("frames")
+
+            def work() -> None:
+                inputs = {}
+                for node in self.session.get_inputs():
+                    dtype = np.uint8 if "uint8" in node.type else np.float32
+                    count = int(np.prod(shapes[node.name]))
+                    memory = machine.memory[addresses[node.name]]
+                    # Copied, as a kernel would have read it by now.
+                    array = memory[: count * np.dtype(dtype).itemsize].view(dtype).copy()
+                    inputs[node.name] = array.reshape(shapes[node.name])
+                with np.errstate(all="ignore"):
+                    (result,) = self.session.run(["frames"], inputs)
+                assert result.shape == frames
+                raw = np.ascontiguousarray(result).view(np.uint8).ravel()
+                machine.memory[addresses["frames"]][: raw.size] = raw
+
+            machine.streams[handle].put(work)
+            return True
+
+    class ICudaEngine:
+        def __init__(self, plan: bytes) -> None:
+            self.session = onnxruntime.InferenceSession(plan, providers=["CPUExecutionProvider"])
+            self.nodes = [*self.session.get_inputs(), *self.session.get_outputs()]
+
+        @property
+        def num_io_tensors(self) -> int:
+            return len(self.nodes)
+
+        def get_tensor_name(self, index: int) -> str:
+            return str(self.nodes[index].name)
+
+        def _node(self, name: str) -> Any:
+            return next(node for node in self.nodes if node.name == name)
+
+        def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+            return tuple(size if isinstance(size, int) else -1 for size in self._node(name).shape)
+
+        def get_tensor_dtype(self, name: str) -> DataType:
+            return DataType.UINT8 if "uint8" in self._node(name).type else DataType.FLOAT
+
+        def get_tensor_mode(self, name: str) -> TensorIOMode:
+            return TensorIOMode.OUTPUT if name == "frames" else TensorIOMode.INPUT
+
+        def create_runtime_config(self) -> IRuntimeConfig:
+            assert rtx
+            return IRuntimeConfig()
+
+        def create_execution_context(self, config: Any = None) -> IExecutionContext | None:
+            machine.check_current()
+            if rtx:
+                assert config.cuda_graph_strategy is CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            machine.allocations += 1
+            if machine.allocations - 1 == machine.fail_allocation:
+                return None
+            return IExecutionContext(self.session)
+
+    class Runtime:
+        def __init__(self, _logger: Logger) -> None:
+            machine.check_current()
+
+        def deserialize_cuda_engine(self, plan: bytes) -> ICudaEngine | None:
+            return None if plan == b"from another world" else ICudaEngine(plan)
+
+    def nptype(dtype: DataType) -> Any:
+        return dtype.value
+
+    module: Any = ModuleType(name)
+    module.__version__ = version
+    for public, value in list(locals().items()):
+        if public in NAMES or public in RTX_NAMES or public == "nptype":
+            setattr(module, public, value)
+    return module  # type: ignore[no-any-return]
+
+
+# Every name that is offered above, for the test that holds it against the real classes. Those of
+# RTX alone are marked, classic TensorRT has none of them.
+NAMES: dict[str, set[str]] = {
+    "TensorIOMode": {"INPUT", "OUTPUT"},
+    "Logger": {"ERROR"},
+    "Runtime": {"deserialize_cuda_engine"},
+    "ICudaEngine": {
+        "num_io_tensors",
+        "get_tensor_name",
+        "get_tensor_shape",
+        "get_tensor_dtype",
+        "get_tensor_mode",
+        "create_execution_context",
+    },
+    "IExecutionContext": {
+        "set_input_shape",
+        "set_tensor_address",
+        "get_tensor_shape",
+        "execute_async_v3",
+    },
+    "DataType": {"FLOAT", "UINT8"},
+}
+RTX_NAMES: dict[str, set[str]] = {
+    "IRuntimeConfig": {"create_runtime_cache", "set_runtime_cache", "cuda_graph_strategy"},
+    "IRuntimeCache": {"serialize", "deserialize"},
+    "CudaGraphStrategy": {"DISABLED", "WHOLE_GRAPH_CAPTURE"},
+    "ICudaEngine": {"create_runtime_config"},
+}
