@@ -14,7 +14,7 @@ import onnx_ir as ir
 from engines.census import take_census
 from engines.flavours import Flavour, Target, load_flavour
 from engines.precision import load_graph, with_precision
-from runtime.errors import ArtifactError, BackendError, FrameError, RrinError
+from runtime.errors import ArtifactError, BackendError, OptionError, RrinError
 from runtime.files import replacing
 from runtime.manifest import ENGINE_SUFFIX, Manifest, Profile
 from runtime.metadata import Precision
@@ -94,7 +94,7 @@ def build(
     started = time.perf_counter()
     options = options or BuildOptions()
     model = Path(model)
-    output = Path(output or model.with_name(f"{model.name.split('.')[0]}.{precision}.engine"))
+    output = Path(output or model.with_name(f"{model.stem}.{precision}{ENGINE_SUFFIX}"))
     if output.suffix != ENGINE_SUFFIX:
         raise ArtifactError(f"{output}: an engine is named *{ENGINE_SUFFIX}")
     graph, metadata = with_precision(*load_graph(model), precision)
@@ -142,9 +142,9 @@ def _profile(options: BuildOptions, multiple: int) -> Profile:
     sizes = options.min_size, options.opt_size, options.max_size
     if not all(a <= b <= c for a, b, c in zip(*sizes, strict=True)) or min(options.min_size) < 1:
         shown = ", ".join(f"{width}x{height}" for width, height in sizes)
-        raise FrameError(f"shapes {shown}; expected min, opt and max in growing order")
+        raise OptionError(f"shapes {shown}; expected min, opt and max in growing order")
     if options.max_times < 1:
-        raise FrameError(f"max times is {options.max_times}; expected 1 or more")
+        raise OptionError(f"max times is {options.max_times}; expected 1 or more")
     lower, best, upper = (
         (-(-width // multiple) * multiple, -(-height // multiple) * multiple)
         for width, height in sizes

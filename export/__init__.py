@@ -2,13 +2,14 @@
 
 from export.checkpoint import load_checkpoint
 from export.comparison import StageDifference, compare_stages
-from export.graph import ExportReport, export_onnx
+from export.graph import ExportReport, ParityError, export_onnx
 from export.network import RRIN
 from export.reference import Reference, make_golden
 
 __all__ = [
     "RRIN",
     "ExportReport",
+    "ParityError",
     "Reference",
     "StageDifference",
     "compare_stages",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from export.network import RRIN
-from runtime.errors import CheckpointError, InputNotFoundError
+from runtime.errors import CheckpointError, InputNotFoundError, first_line
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _PREFIXES = ("module.", "net.")
@@ -62,27 +61,23 @@ def _read(path: Path) -> Mapping[str, Any]:
         unsafe = re.search(r"GLOBAL ([\w.]+)", str(error))
         if unsafe:
             raise CheckpointError(
-                f"{path}: holds a pickled {unsafe[1]}, and loading it would run code; "
+                f"{path}: holds a pickled {unsafe[1]}, and loading that could run code; "
                 "expected plain tensors: save network.state_dict() in the environment it came from"
             ) from error
         raise CheckpointError(
             f"{path}: not a PyTorch checkpoint, or a damaged one; "
             "expected a file that torch.save wrote"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged pickle may raise anything
         raise CheckpointError(
             f"{path}: not a PyTorch checkpoint, or a damaged one "
-            f"({_first_line(error)}); expected a file that torch.save wrote"
+            f"({first_line(error)}); expected a file that torch.save wrote"
         ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f"{path}: holds a {type(content).__name__}; expected a state dict, flat or wrapped"
         )
     return content
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def _unwrap(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
@@ -92,8 +87,8 @@ def _unwrap(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     strangers = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if strangers or not state:
         raise CheckpointError(
-            f"{path}: no state dict found, neither flat nor under {', '.join(_WRAPPERS)}; "
-            f"it holds {_listing(map(str, content))}"
+            f"{path}: no state dict of tensors alone, neither flat nor under "
+            f"{', '.join(_WRAPPERS)}; what is no tensor: {_listing(map(str, strangers))}"
         )
     return {str(key): value for key, value in state.items()}
 

@@ -13,9 +13,10 @@ import torch
 
 from export.graph import STAGES
 from export.network import RRIN
-from export.reference import planes_of, scene_frame
+from export.reference import planes_of
 from runtime.errors import ArtifactError
 from runtime.frames import to_input
+from runtime.scene import render_bytes
 from runtime.session import open_session
 
 _TIMES = (0.25, 0.5, 0.75)
@@ -82,7 +83,7 @@ def _with_stage_outputs(artifact: Path) -> onnx.ModelProto:
 
 
 def _differences(opened: Path, network: RRIN, width: int, height: int) -> Iterator[StageDifference]:
-    frame0, frame1 = (scene_frame(width, height, time) for time in (0, 1))
+    frame0, frame1 = (render_bytes(width, height, time) for time in (0, 1))
     t = np.array(_TIMES, np.float32)
     planes = planes_of(frame0), planes_of(frame1)
     padded = planes[0].shape

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from export.checkpoint import load_checkpoint
 from export.network import PADDING_MULTIPLE, RRIN, Stages
 from export.reference import make_golden
-from runtime.errors import RrinError
+from runtime.errors import OptionError, RrinError
 from runtime.files import replacing
 from runtime.golden import golden_beside
 from runtime.metadata import Io, Metadata
@@ -87,6 +87,8 @@ def export_onnx(
     )
     golden = make_golden(network, metadata.checkpoint_sha256)
     golden_path = golden_beside(output)
+    if output.resolve() == checkpoint.resolve():
+        raise OptionError(f"{output}: is the checkpoint as well; choose another -o")
     with replacing(output) as partial:
         onnx.save(_graph(network, metadata), partial)
         report = check_parity(partial, golden)
@@ -96,7 +98,7 @@ def export_onnx(
                 f"{output}: not written: the graph is up to {worst:.2g} away from PyTorch in "
                 f"{report.backend}, expected {report.limits.max_abs_error:.0e}; please report this"
             )
-        golden.save(golden_path)
+    golden.save(golden_path)
     return ExportReport(output, golden_path, metadata, replace(report, artifact=str(output)))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from export.network import PADDING_MULTIPLE, RRIN
 from runtime.golden import Golden, GoldenCase
-from runtime.scene import render
+from runtime.scene import render_bytes
 
 GOLDEN_SIZES = ((128, 96), (117, 83))
 _GOLDEN_TIMES = ((0.5,), (0.25, 0.5, 0.8))
@@ -80,12 +80,7 @@ def make_golden(
     cases = []
     for index, (width, height) in enumerate(sizes):
         t = np.array(_GOLDEN_TIMES[index % len(_GOLDEN_TIMES)], np.float32)
-        frame0, frame1 = (scene_frame(width, height, time) for time in (index, index + 1))
+        frame0, frame1 = (render_bytes(width, height, time) for time in (index, index + 1))
         unit0, unit1 = (frame.astype(np.float32) / 255 for frame in (frame0, frame1))
         cases.append(GoldenCase(frame0, frame1, t, reference(unit0, unit1, t)))
     return Golden(checkpoint_sha256, network.align_corners, tuple(cases))
-
-
-def scene_frame(width: int, height: int, time: float) -> NDArray[np.uint8]:
-    """Return the procedural scene as (H, W, 3) uint8."""
-    return np.rint(render(height, width, time) * 255).astype(np.uint8)

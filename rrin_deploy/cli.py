@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments)
+        app([argument for argument in arguments if argument != "--traceback"])
     except Exception as error:
         if "--traceback" in arguments:
             raise

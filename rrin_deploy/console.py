@@ -45,7 +45,7 @@ class _Rate(ProgressColumn):
 def frame_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show frames done, rate and ETA; yield a function of (frames done, total or 0)."""
     with Progress(
-        TextColumn(what),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
@@ -63,7 +63,7 @@ def frame_progress(what: str) -> Iterator[Callable[[int, int], None]]:
 def step_progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
     """Show a builder's phase and its steps; yield a function of (phase, step, steps)."""
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -80,6 +80,6 @@ def step_progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
 def parse_size(text: str) -> tuple[int, int]:
     """Parse '640x360' as (width, height), pixels; a usage error otherwise."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match or "0" in match.groups():
+    if not match or not int(match[1]) or not int(match[2]):
         raise typer.BadParameter(f"{text!r} is no size; expected WIDTHxHEIGHT, as in 640x360")
     return int(match[1]), int(match[2])

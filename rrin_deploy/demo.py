@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.files import replacing
 from runtime.images import Still, write_still
 from runtime.interpolator import Interpolator
 from runtime.parity import ParityReport, check_parity, psnr_db
-from runtime.scene import render
+from runtime.scene import render_bytes
 from runtime.video import write_video
 
 _WIDTH, _HEIGHT = 448, 256
@@ -49,7 +48,7 @@ def run_demo(
     output.mkdir(parents=True, exist_ok=True)
     video, picture = output / "scene_x4.mp4", output / "comparison.png"
     where: dict[str, Any] = {"device": device, "threads": threads, "providers": providers}
-    sources = [_frame(time) for time in range(_SOURCES)]
+    sources = [render_bytes(_WIDTH, _HEIGHT, time) for time in range(_SOURCES)]
     middles: list[NDArray[np.uint8]] = []
     total = (_SOURCES - 1) * _FACTOR + 1
 
@@ -64,11 +63,10 @@ def run_demo(
 
         write_video(video, frames(), _RATE)
 
-    truths = [_frame(time + 0.5) for time in range(_SOURCES - 1)]
+    truths = [render_bytes(_WIDTH, _HEIGHT, time + 0.5) for time in range(_SOURCES - 1)]
     averages = [_average(*pair) for pair in pairwise(sources)]
-    with replacing(picture) as partial:
-        mosaic = _mosaic(sources[:2], averages[0], middles[0], truths[0])
-        write_still(partial, Still(mosaic, None, grey=False))
+    mosaic = _mosaic(sources[:2], averages[0], middles[0], truths[0])
+    write_still(picture, Still(mosaic, None, grey=False))
     return DemoResult(
         video=video,
         picture=picture,
@@ -77,10 +75,6 @@ def run_demo(
         average_psnr_db=_mean_psnr_db(averages, truths),
         parity=check_parity(model, **where),
     )
-
-
-def _frame(time: float) -> NDArray[np.uint8]:
-    return np.rint(render(_HEIGHT, _WIDTH, time) * 255).astype(np.uint8)
 
 
 def _average(frame0: NDArray[np.uint8], frame1: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from .errors import (
     FrameError,
     InputNotFoundError,
     MediaError,
+    OptionError,
     OutputExistsError,
     RrinError,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "InputNotFoundError",
     "Interpolator",
     "MediaError",
+    "OptionError",
     "OutputExistsError",
     "ParityReport",
     "RrinError",

@@ -29,7 +29,7 @@ class SourceFrame:
     """A decoded frame, as RGB, and what RGB lost of it.
 
     Attributes:
-        video: as decoded; never changed.
+        video: as decoded.
         rgb: (H, W, 3) uint8 for sources of 8 bits, else float32 in [0, 1].
         residue: for each plane, the frame minus its round trip through RGB, in its own levels.
     """
@@ -42,7 +42,8 @@ class SourceFrame:
     def of(cls, video: VideoFrame) -> SourceFrame:
         """Convert a decoded frame of any pixel format."""
         deep = max(component.bits for component in video.format.components) > 8
-        rgb = _reformat(video, "rgb48le" if deep else "rgb24", video, to_rgb=True).to_ndarray()
+        pix_fmt = "rgb48le" if deep else "rgb24"
+        rgb = _reformat(video, pix_fmt, _matrix(video), _range(video), ColorRange.JPEG).to_ndarray()
         if deep:
             rgb = rgb.astype(np.float32) / np.float32(65535)
         if video.format.is_rgb or len(video.planes) != len(video.format.components):
@@ -73,15 +74,18 @@ def video_frame(rgb: NDArray[Any], t: float, before: SourceFrame, after: SourceF
     return made
 
 
-def rgb_video_frame(rgb: NDArray[np.uint8]) -> VideoFrame:
-    """Convert (H, W, 3) uint8 to a frame as most players want it: yuv420p, BT.709, limited."""
-    return VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
-        format="yuv420p",
-        src_color_range=ColorRange.JPEG,
-        dst_colorspace=_BT709,
-        dst_color_range=ColorRange.MPEG,
-        interpolation=ACCURATE,
-    )
+def in_format(frame: VideoFrame, pix_fmt: str) -> VideoFrame:
+    """Convert a frame to a YUV format in its own matrix and range; RGB becomes BT.709, limited."""
+    if frame.format.name == pix_fmt:
+        return frame
+    if not frame.format.is_rgb:
+        made = _reformat(frame, pix_fmt, _matrix(frame), _range(frame), _range(frame))
+        _copy_tags(frame, made)
+        return made
+    made = _reformat(frame, pix_fmt, _BT709, ColorRange.JPEG, ColorRange.MPEG)
+    made.colorspace = made.color_primaries = made.color_trc = _BT709
+    made.color_range = ColorRange.MPEG
+    return made
 
 
 def _from_rgb(rgb: NDArray[Any], like: VideoFrame) -> VideoFrame:
@@ -90,32 +94,45 @@ def _from_rgb(rgb: NDArray[Any], like: VideoFrame) -> VideoFrame:
     else:
         levels = np.rint(rgb * np.float32(65535)).astype(np.uint16)
         frame = VideoFrame.from_ndarray(levels, format="rgb48le")
-    made = _reformat(frame, like.format.name, like, to_rgb=False)
-    made.colorspace, made.color_range = like.colorspace, like.color_range
+    made = _reformat(frame, like.format.name, _matrix(like), ColorRange.JPEG, _range(like))
+    _copy_tags(like, made)
     return made
 
 
-def _reformat(frame: VideoFrame, pix_fmt: str, video: VideoFrame, *, to_rgb: bool) -> VideoFrame:
-    matrix = video.colorspace if video.colorspace in _MATRICES else _BT601
-    full = video.color_range == ColorRange.JPEG or video.format.name.startswith("yuvj")
-    video_range = ColorRange.JPEG if full or video.format.is_rgb else ColorRange.MPEG
+def _reformat(
+    frame: VideoFrame, pix_fmt: str, matrix: int, source: ColorRange, target: ColorRange
+) -> VideoFrame:
     return frame.reformat(
         format=pix_fmt,
         src_colorspace=matrix,
         dst_colorspace=matrix,
-        src_color_range=video_range if to_rgb else ColorRange.JPEG,
-        dst_color_range=ColorRange.JPEG if to_rgb else video_range,
+        src_color_range=source,
+        dst_color_range=target,
         interpolation=ACCURATE,
     )
 
 
+def _matrix(frame: VideoFrame) -> int:
+    return frame.colorspace if frame.colorspace in _MATRICES else _BT601
+
+
+def _range(frame: VideoFrame) -> ColorRange:
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    return ColorRange.JPEG if full or frame.format.is_rgb else ColorRange.MPEG
+
+
+def _copy_tags(source: VideoFrame, target: VideoFrame) -> None:
+    for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
+        setattr(target, tag, getattr(source, tag))
+
+
 def _planes(frame: VideoFrame) -> list[NDArray[Any]]:
     """Return writable views of a planar frame's planes, (H, W) each."""
+    order = ">" if frame.format.is_big_endian else "<"
     views = []
     for plane, component in zip(frame.planes, frame.format.components, strict=True):
-        dtype = np.dtype(np.uint8 if component.bits <= 8 else np.uint16)
-        rows = np.frombuffer(memoryview(plane), dtype).reshape(
-            plane.height, plane.line_size // dtype.itemsize
-        )
+        dtype = np.dtype("u1" if component.bits <= 8 else order + "u2")
+        rows = np.frombuffer(memoryview(plane), dtype)
+        rows = rows.reshape(plane.height, plane.line_size // dtype.itemsize)
         views.append(rows[:, : plane.width])
     return views

@@ -30,9 +30,18 @@ class FrameError(RrinError, ValueError):
     """Frames or times do not fit what the interpolator takes."""
 
 
+class OptionError(RrinError, ValueError):
+    """An option is outside what it may be."""
+
+
 class MediaError(RrinError, ValueError):
     """An image or a video could not be decoded or encoded."""
 
 
 class BackendError(RrinError, RuntimeError):
     """This machine cannot run what was asked for: a package, a provider or a device is missing."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of someone else's says, cut to one line of a message."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from .errors import InputNotFoundError, OutputExistsError
 
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
 
 @contextmanager
 def replacing(target: str | Path) -> Iterator[Path]:
@@ -18,10 +20,12 @@ def replacing(target: str | Path) -> Iterator[Path]:
 
     Raises:
         InputNotFoundError: the target's folder does not exist.
+        OutputExistsError: the target is a folder.
     """
-    target = Path(target)
-    if not target.parent.is_dir():
-        raise InputNotFoundError(f"{target.parent}: no such folder; make it first")
+    target = Path(target).resolve()  # a link stays a link
+    if target.is_dir():
+        raise OutputExistsError(f"{target}: is a folder; expected the name of a file")
+    _check_parent(target)
     partial = target.with_name(f".{target.stem}.partial{target.suffix}")
     try:
         yield partial
@@ -30,24 +34,41 @@ def replacing(target: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_folder(target: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `target`; move it into place when the block succeeds.
+
+    Raises:
+        InputNotFoundError: the target's own folder does not exist.
+    """
+    target = Path(target).resolve()
+    _check_parent(target)
+    partial, old = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "old"))
+    if old.exists() and not target.exists():
+        old.rename(target)  # a run was killed between the two renames below
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        if target.exists():
+            target.rename(old)
+        try:
+            partial.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def check_writable(target: str | Path, *, overwrite: bool) -> None:
     """Raise OutputExistsError if `target` exists and may not be overwritten."""
     if Path(target).exists() and not overwrite:
         raise OutputExistsError(f"{target}: exists; give another -o, or --overwrite to replace it")
 
 
-@contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target`; move it into place when the block succeeds."""
-    partial, old = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "old"))
-    for leftover in (partial, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if target.exists():
-            target.rename(old)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+def _check_parent(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise InputNotFoundError(f"{target.parent}: no such folder; make it first")

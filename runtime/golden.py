@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .files import replacing
 FORMAT_VERSION = 1
 SUFFIX = ".golden.npz"
 _MAX_BYTES = 64 * 2**20  # unpacked; a file of ours holds less than 2 MiB
+_ARTIFACT_SUFFIXES = r"(\.(fp32|fp16|int8))?\.(onnx|engine)$"
 _DAMAGED = (zipfile.BadZipFile, zlib.error)
 
 
@@ -76,7 +78,15 @@ class Golden:
             return _load(path)
         except ArtifactError:
             raise
-        except (OSError, ValueError, TypeError, KeyError, EOFError, *_DAMAGED) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            EOFError,
+            RuntimeError,
+            *_DAMAGED,
+        ) as error:
             raise ArtifactError(
                 f"{path}: not a golden file, or a damaged one ({error}); export it again"
             ) from error
@@ -85,7 +95,7 @@ class Golden:
 def golden_beside(artifact: str | Path) -> Path:
     """Return where an artifact's golden file lies: rrin.onnx and rrin.fp16.engine share one."""
     artifact = Path(artifact)
-    return artifact.with_name(artifact.name.split(".")[0] + SUFFIX)
+    return artifact.with_name(re.sub(_ARTIFACT_SUFFIXES, "", artifact.name) + SUFFIX)
 
 
 def _load(path: Path) -> Golden:
@@ -107,6 +117,11 @@ def _load(path: Path) -> Golden:
 def _case(arrays: Any, index: int) -> GoldenCase:
     case = GoldenCase(*(arrays[f"{name}_{index}"] for name in ("frame0", "frame1", "t", "frames")))
     expected = (*case.t.shape, *case.frame0.shape)
-    if case.frame0.dtype != np.uint8 or case.frames.shape != expected or not len(case.t):
-        raise ValueError(f"case {index} is of the wrong shape or dtype")
+    dtypes = [array.dtype for array in (case.frame0, case.frame1, case.t, case.frames)]
+    if dtypes != [np.uint8, np.uint8, np.float32, np.float32] or not len(case.t):
+        raise ValueError(f"case {index} holds {dtypes}")
+    if case.frames.shape != expected or case.frame1.shape != case.frame0.shape:
+        raise ValueError(f"case {index} is of unequal shapes")
+    if not ((case.t > 0) & (case.t < 1)).all():
+        raise ValueError(f"case {index} has times {case.t} outside (0, 1)")
     return case

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +15,11 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from .colour import ACCURATE
-from .errors import InputNotFoundError, MediaError
+from .errors import MediaError
+from .files import replacing
 from .interpolator import Interpolator
+from .media import open_media
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _CODECS = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
 _OPTIONS = {"mjpeg": {"qmin": "2", "qmax": "2"}}  # FFmpeg's best but one
 _FORMATS = {1: "gray", 3: "rgb24", 4: "rgba"}  # by channels
@@ -48,10 +49,8 @@ def read_still(path: str | Path) -> Still:
         MediaError: it cannot be decoded.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputNotFoundError(f"{path}: no such file; expected an image")
     try:
-        with av.open(str(path)) as reader:
+        with open_media(path) as reader:
             frame = next(reader.decode(video=0))
     except (av.FFmpegError, StopIteration, IndexError) as error:
         raise MediaError(
@@ -82,18 +81,25 @@ def read_still(path: str | Path) -> Still:
 def write_still(path: str | Path, still: Still) -> None:
     """Encode an image as PNG or, named .jpg, as JPEG; 16 bits where the image is float32.
 
+    An existing file is replaced.
+
     Raises:
         MediaError: another suffix, transparency in a JPEG, or the encoder failed.
     """
     path = Path(path)
     codec = _CODECS.get(path.suffix.lower())
     if codec is None:
-        raise MediaError(f"{path}: images are written as .png or .jpg, not {path.suffix or 'bare'}")
+        raise MediaError(
+            f"{path}: images are written as .png or .jpg, not {path.suffix or 'without suffix'}"
+        )
     if codec == "mjpeg" and still.alpha is not None:
         raise MediaError(f"{path}: JPEG holds no transparency; write a .png")
     frame = _frame_of(still)
     try:
-        with av.open(str(path), "w", format="image2", options={"update": "1"}) as writer:
+        with (
+            replacing(path) as partial,
+            av.open(str(partial), "w", format="image2", options={"update": "1"}) as writer,
+        ):
             encoder = writer.add_stream(codec, rate=Fraction(1), options=_OPTIONS.get(codec, {}))
             encoder.width, encoder.height = frame.width, frame.height
             if codec == "mjpeg":
@@ -115,30 +121,36 @@ def interpolate_stills(
     """Interpolate a pair of images at several times.
 
     Colours are weighted by alpha on the way, so that what cannot be seen does not bleed in; alpha
-    is interpolated like a grey image. Grey and grey give grey; 8 and 16 bits give 16.
+    is interpolated like a grey image. Grey and grey give grey; 8 and 16 bits give 16. At t of 0 and
+    1 stand the images themselves.
 
     Raises:
         FrameError: two sizes, or 16 bits for an artifact that takes uint8.
     """
     if still0.rgb.dtype != still1.rgb.dtype:
         still0, still1 = (_as_float(still) for still in (still0, still1))
+    ends = {0: still0, 1: still1}
+    between = _between(interpolate, still0, still1, [time for time in t if time not in ends])
+    return [ends[int(time)] if time in ends else next(between) for time in t]
+
+
+def _between(
+    interpolate: Interpolator, still0: Still, still1: Still, t: Sequence[float]
+) -> Iterator[Still]:
+    grey = still0.grey and still1.grey
     if still0.alpha is None and still1.alpha is None:
-        colours = interpolate(still0.rgb, still1.rgb, t)
-        return [Still(rgb, None, still0.grey and still1.grey) for rgb in colours]
-    alphas = [_alpha_of(still) for still in (still0, still1)]
-    visible = [
-        _scaled(still.rgb, alpha / np.float32(_opaque(alpha)))
-        for still, alpha in zip((still0, still1), alphas, strict=True)
-    ]
-    colours = interpolate(visible[0], visible[1], t)
-    grey0, grey1 = (np.repeat(alpha, 3, axis=2) for alpha in alphas)
-    alpha = interpolate(grey0, grey1, t)[..., :1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gain = np.where(alpha > 0, _opaque(alpha) / alpha.astype(np.float32), 0)
-    return [
-        Still(_scaled(rgb, by), one[..., 0], still0.grey and still1.grey)
-        for rgb, by, one in zip(colours, gain, alpha, strict=True)
-    ]
+        for rgb in interpolate(still0.rgb, still1.rgb, t):
+            yield Still(rgb, None, grey)
+        return
+    alpha0, alpha1 = _alpha_of(still0), _alpha_of(still1)
+    opaque = np.float32(_opaque(alpha0))
+    colours = interpolate(
+        _scaled(still0.rgb, alpha0 / opaque), _scaled(still1.rgb, alpha1 / opaque), t
+    )
+    alphas = interpolate(np.repeat(alpha0, 3, axis=2), np.repeat(alpha1, 3, axis=2), t)[..., :1]
+    for rgb, alpha in zip(colours, alphas, strict=True):
+        gain = np.divide(opaque, alpha, out=np.zeros(alpha.shape, np.float32), where=alpha > 0)
+        yield Still(_scaled(rgb, gain), alpha[..., 0], grey)
 
 
 def _frame_of(still: Still) -> VideoFrame:

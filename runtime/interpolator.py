@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError, FrameError
+from .errors import ArtifactError, FrameError, OptionError
 from .frames import Frame, check_frame, check_same_kind, from_output, times_of, to_input
 from .metadata import Metadata
 from .session import open_session
@@ -136,11 +136,12 @@ class Interpolator:
         frame is read ahead, with an engine two, whose upload overlaps with inference.
 
         Raises:
-            FrameError: as for a call, or `factor` is less than 1.
+            FrameError: as for a call.
+            OptionError: `factor` is not a whole number of 1 or more.
         """
-        if factor < 1:
-            raise FrameError(f"factor is {factor}; expected a whole number, 1 or more")
-        times = (np.arange(1, factor) / factor).astype(np.float32)
+        if factor < 1 or factor != int(factor):
+            raise OptionError(f"factor is {factor}; expected a whole number, 1 or more")
+        times = (np.arange(1, int(factor)) / factor).astype(np.float32)
         return self._stream(iter(frames), times)
 
     def _stream(self, frames: Iterator[Frame], times: NDArray[np.float32]) -> Iterator[Frame]:

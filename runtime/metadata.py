@@ -69,7 +69,7 @@ class Metadata:
                 checkpoint_sha256=values["checkpoint_sha256"],
                 base_width=_positive(values["base_width"]),
                 align_corners={"True": True, "False": False}[values["align_corners"]],
-                padding_multiple=_positive(values["padding_multiple"]),
+                padding_multiple={"32": 32}[values["padding_multiple"]],
                 io=_IOS[values["io"]],
                 precision=_PRECISIONS[values["precision"]],
                 opset=_positive(values["opset"]),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError, BackendError
+from .errors import ArtifactError, BackendError, OptionError, first_line
 from .metadata import Metadata
 from .session import Session, TensorSpec
 
@@ -58,7 +58,7 @@ class OnnxRuntimeSession(Session):
             outputs = self._session.run(list(self.outputs), dict(tensors))
         except Exception as error:  # its exceptions have no common base of their own
             raise BackendError(
-                f"{self.backend} failed: {_first_line(error)}; "
+                f"{self.backend} failed: {first_line(error)}; "
                 "where memory is short, take fewer times a call or smaller frames"
             ) from error
         return dict(zip(self.outputs, outputs, strict=True))
@@ -72,6 +72,8 @@ def loadable_providers(path: Path) -> dict[str, bool]:
     """Say of each provider that this onnxruntime was built with whether it really loads `path`."""
     loads = {}
     for provider in ort.get_available_providers():
+        if provider == "AzureExecutionProvider":  # calls a remote endpoint, runs no graph
+            continue
         try:
             _open(path, 0, None, [provider])
             loads[provider] = True
@@ -95,7 +97,7 @@ def _open(
                 f"this onnxruntime {ort.__version__} has {', '.join(available)}"
             )
     if threads is not None and threads < 1:
-        raise BackendError(f"threads is {threads}; expected 1 or more, or None")
+        raise OptionError(f"threads is {threads}; expected 1 or more, or None")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # What it would print of a provider that did not load is said below, in one line.
@@ -105,13 +107,14 @@ def _open(
             str(path), options, providers=[_with_options(provider, device) for provider in wanted]
         )
     except Exception as error:  # its exceptions have no common base of their own
-        if wanted[0] != CPU and providers is not None:
+        if wanted != [CPU]:
+            _open(path, device, threads, [CPU])  # or the file is at fault, and this says so
             raise BackendError(
-                f"ONNX Runtime provider {wanted[0]}: {_first_line(error)}"
+                f"ONNX Runtime provider {wanted[0]} cannot run {path}: {first_line(error)}"
             ) from error
         raise ArtifactError(
             f"{path}: not an ONNX file that ONNX Runtime can load, or a damaged one "
-            f"({_first_line(error)}); export it again"
+            f"({first_line(error)}); export it again"
         ) from error
     # ONNX Runtime goes on with the CPU where a provider does not load; its user should know.
     missing = [provider for provider in providers or () if provider not in session.get_providers()]
@@ -136,7 +139,3 @@ def _spec(node: Any, path: Path) -> TensorSpec:
     if node.type not in _DTYPES:
         raise ArtifactError(f"{path}: {node.name} is {node.type}; expected uint8 or float32")
     return TensorSpec(_DTYPES[node.type], tuple(node.shape))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -42,6 +42,11 @@ def render(height: int, width: int, time: float) -> NDArray[np.float32]:
     return scene.astype(np.float32)
 
 
+def render_bytes(width: int, height: int, time: float) -> NDArray[np.uint8]:
+    """Render the scene as (H, W, 3) uint8."""
+    return np.rint(render(height, width, time) * 255).astype(np.uint8)
+
+
 def _texture(
     x: NDArray[np.float64], y: NDArray[np.float64], colours: NDArray[np.float64], seed: int
 ) -> NDArray[np.float64]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import FrameError, InputNotFoundError, MediaError
-from .files import check_writable, replacing_folder
-from .images import SUFFIXES, Still, interpolate_stills, read_still, write_still
+from .errors import InputNotFoundError, MediaError, OptionError
+from .files import IMAGE_SUFFIXES, check_writable, replacing_folder
+from .images import Still, interpolate_stills, read_still, write_still
 from .interpolator import Interpolator
 from .video import Progress
 
@@ -46,19 +46,23 @@ def interpolate_folder(
     Raises:
         InputNotFoundError, OutputExistsError: the folders are not as expected.
         MediaError: an image cannot be decoded, or the output holds more than images.
-        FrameError: the images are of several sizes, or factor is less than 2.
+        FrameError: the images are of several sizes.
+        OptionError: factor is less than 2, or the output is the source.
     """
     source, output = Path(source), Path(output)
     if factor < 2:
-        raise FrameError(f"factor is {factor}; expected a whole number, 2 or more")
+        raise OptionError(f"factor is {factor}; expected a whole number, 2 or more")
     images = _images_in(source)
     if len(images) < 2:
         raise InputNotFoundError(
-            f"{source}: holds {len(images)} images ({', '.join(SUFFIXES)}); expected two or more"
+            f"{source}: holds {len(images)} images ({', '.join(IMAGE_SUFFIXES)}); "
+            "expected two or more"
         )
+    if output.resolve() == source.resolve():
+        raise OptionError(f"{output}: is the source as well; choose another -o")
     check_writable(output, overwrite=overwrite)
-    if output.exists() and (
-        not output.is_dir() or _images_in(output) != _natural(output.iterdir())
+    if output.exists() and not (
+        output.is_dir() and len(_images_in(output)) == len(list(output.iterdir()))
     ):
         raise MediaError(f"{output}: holds more than images, so it is not replaced; choose another")
     total = (len(images) - 1) * factor + 1
@@ -82,7 +86,11 @@ def _filled_up(interpolate: Interpolator, images: Sequence[Path], factor: int) -
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return _natural(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return _natural(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    )
 
 
 def _natural(paths: Iterable[Path]) -> list[Path]:

@@ -18,14 +18,22 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from .colour import SourceFrame, rgb_video_frame, video_frame
-from .errors import FrameError, InputNotFoundError, MediaError
+from .colour import SourceFrame, in_format, video_frame
+from .errors import MediaError, OptionError
 from .files import check_writable, replacing
 from .frames import Frame
 from .interpolator import Interpolator
+from .media import open_media
 
-# Visually lossless: a source frame should not suffer for its new neighbours.
-_OPTIONS = {"libx264": {"crf": "17"}, "libvpx-vp9": {"crf": "17", "b": "0"}}
+# By container; visually lossless, for a source frame should not suffer for its new neighbours.
+_X264 = "libx264", {"crf": "17"}
+_CODECS = {
+    ".mp4": _X264,
+    ".mkv": _X264,
+    ".mov": _X264,
+    ".avi": _X264,
+    ".webm": ("libvpx-vp9", {"crf": "17", "b": "0"}),
+}
 
 Progress = Callable[[int, int], None]
 
@@ -34,7 +42,6 @@ Progress = Callable[[int, int], None]
 class VideoSummary:
     """What `interpolate_video` did; rate in frames a second, sizes in pixels."""
 
-    output: Path
     width: int
     height: int
     frames_read: int
@@ -67,42 +74,48 @@ def interpolate_video(
     Raises:
         InputNotFoundError, OutputExistsError: the files are not as expected.
         MediaError: FFmpeg cannot decode or encode it.
+        OptionError: factor is less than 2.
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """
     source, output = Path(source), Path(output)
     if factor < 2:
-        raise FrameError(f"factor is {factor}; expected a whole number, 2 or more")
-    if not source.is_file():
-        raise InputNotFoundError(f"{source}: no such file; expected a video")
-    check_writable(output, overwrite=overwrite)
-    try:
-        with av.open(str(source)) as reader:
-            stream = _video_stream(reader, source)
-            rate = _rate(stream, source) * factor
-            total = max(0, (stream.frames - 1) * factor + 1)
-            frames = _interpolated(interpolate, reader.decode(stream), factor)
-            written = _encode(output, frames, rate, like=stream, total=total, progress=progress)
-            return VideoSummary(
-                output=output,
-                width=stream.width,
-                height=stream.height,
-                frames_read=(written - 1) // factor + 1,
-                frames_written=written,
-                rate=rate,
-            )
-    except av.FFmpegError as error:
-        raise MediaError(f"{source}: {error.strerror}; is it a whole video file?") from error
+        raise OptionError(f"factor is {factor}; expected a whole number, 2 or more")
+    with open_media(source) as reader:
+        check_writable(output, overwrite=overwrite)
+        if not reader.streams.video:
+            raise MediaError(f"{source}: has no video stream")
+        stream = reader.streams.video[0]
+        stream.thread_type = "AUTO"
+        rate = stream.average_rate or stream.guessed_rate
+        if not rate:
+            raise MediaError(f"{source}: does not say its frame rate")
+        rate *= factor
+        written = _encode(
+            output,
+            _interpolated(interpolate, _decoded(reader, stream, source), factor),
+            rate,
+            pixel_aspect=stream.sample_aspect_ratio,
+            total=max(0, (stream.frames - 1) * factor + 1),
+            progress=progress,
+        )
+        return VideoSummary(
+            width=stream.width,
+            height=stream.height,
+            frames_read=(written - 1) // factor + 1,
+            frames_written=written,
+            rate=rate,
+        )
 
 
 def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: Fraction) -> None:
-    """Encode RGB frames, (H, W, 3) uint8 of even size, at a constant rate in frames a second.
+    """Encode RGB frames, (H, W, 3) uint8, at a constant rate in frames a second.
 
     An existing file is replaced.
 
     Raises:
         MediaError: FFmpeg cannot encode them.
     """
-    _encode(Path(output), (rgb_video_frame(rgb) for rgb in frames), rate)
+    _encode(Path(output), (VideoFrame.from_ndarray(rgb, format="rgb24") for rgb in frames), rate)
 
 
 def _encode(
@@ -110,27 +123,45 @@ def _encode(
     frames: Iterable[VideoFrame],
     rate: Fraction,
     *,
-    like: VideoStream | None = None,
+    pixel_aspect: Fraction | None = None,
     total: int = 0,
     progress: Progress | None = None,
 ) -> int:
-    """Encode frames with the tags of the stream `like`; return how many there were."""
+    """Encode frames under the colour tags of the first; return how many there were."""
+    if output.suffix.lower() not in _CODECS:
+        raise MediaError(
+            f"{output}: no container is known by {output.suffix or 'no suffix'}; "
+            f"use one of {', '.join(_CODECS)}"
+        )
     written = 0
-    with replacing(output) as partial, _open_writer(partial, output) as writer:
-        encoder: VideoStream | None = None
-        for frame in frames:
-            encoder = encoder or _add_encoder(writer, frame, rate, like)
-            frame.pts, frame.time_base = written, 1 / rate
-            # The decoder's choice of key frames is not to be forced on the encoder.
-            frame.pict_type = PictureType.NONE
-            writer.mux(encoder.encode(frame))
-            written += 1
-            if progress:
-                progress(written, total)
-        if encoder is None:
-            raise MediaError(f"{output}: not written: the video stream holds no frames")
-        writer.mux(encoder.encode(None))
+    try:
+        with replacing(output) as partial, av.open(str(partial), "w") as writer:
+            encoder: VideoStream | None = None
+            pix_fmt = ""
+            for given in frames:
+                pix_fmt = pix_fmt or _pixel_format(output, given)
+                frame = in_format(given, pix_fmt)
+                encoder = encoder or _add_encoder(writer, output, frame, rate, pixel_aspect)
+                frame.pts, frame.time_base = written, 1 / rate
+                # The decoder's choice of key frames is not to be forced on the encoder.
+                frame.pict_type = PictureType.NONE
+                writer.mux(encoder.encode(frame))
+                written += 1
+                if progress:
+                    progress(written, total)
+            if encoder is None:
+                raise MediaError(f"{output}: not written: the video stream holds no frames")
+            writer.mux(encoder.encode(None))
+    except av.FFmpegError as error:
+        raise MediaError(f"{output}: could not be written: {error.strerror}") from error
     return written
+
+
+def _decoded(reader: InputContainer, stream: VideoStream, source: Path) -> Iterator[VideoFrame]:
+    try:
+        yield from reader.decode(stream)
+    except av.FFmpegError as error:
+        raise MediaError(f"{source}: {error.strerror}; is it a whole video?") from error
 
 
 def _interpolated(
@@ -151,54 +182,35 @@ def _interpolated(
             yield video_frame(rgb, step / factor, *sources)
 
 
-def _video_stream(reader: InputContainer, source: Path) -> VideoStream:
-    if not reader.streams.video:
-        raise MediaError(f"{source}: has no video stream")
-    stream = reader.streams.video[0]
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def _rate(stream: VideoStream, source: Path) -> Fraction:
-    rate = stream.average_rate or stream.guessed_rate
-    if not rate:
-        raise MediaError(f"{source}: does not say its frame rate")
-    return rate
-
-
-def _open_writer(partial: Path, output: Path) -> OutputContainer:
-    try:
-        return av.open(str(partial), "w")
-    except ValueError as error:  # an unknown suffix
-        raise MediaError(
-            f"{output}: no container is known by {output.suffix or 'no suffix'}; "
-            "use .mp4, .mkv, .mov or .webm"
-        ) from error
-
-
 def _add_encoder(
-    writer: OutputContainer, frame: VideoFrame, rate: Fraction, like: VideoStream | None
+    writer: OutputContainer,
+    output: Path,
+    frame: VideoFrame,
+    rate: Fraction,
+    pixel_aspect: Fraction | None,
 ) -> VideoStream:
-    codec = "libx264" if "h264" in writer.supported_codecs else writer.default_video_codec
-    encoder = cast(
-        VideoStream, writer.add_stream(codec, rate=rate, options=_OPTIONS.get(codec, {}))
-    )
+    codec, options = _CODECS[output.suffix.lower()]
+    encoder = cast(VideoStream, writer.add_stream(codec, rate=rate, options=options))
     encoder.width, encoder.height = frame.width, frame.height
-    encoder.pix_fmt = _pixel_format(encoder, frame)
+    encoder.pix_fmt = frame.format.name
     context = encoder.codec_context
     context.time_base = 1 / rate
-    if like is not None:
-        context.sample_aspect_ratio = like.sample_aspect_ratio or Fraction(1)
-        for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
-            setattr(context, tag, getattr(like.codec_context, tag))
+    context.sample_aspect_ratio = pixel_aspect or Fraction(1)
+    for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
+        setattr(context, tag, getattr(frame, tag))
     return encoder
 
 
-def _pixel_format(encoder: VideoStream, frame: VideoFrame) -> str:
-    supported = [pix_fmt.name for pix_fmt in encoder.codec.video_formats or ()]
+def _pixel_format(output: Path, frame: VideoFrame) -> str:
+    """Return the frame's own pixel format, or what comes nearest of those the encoder takes."""
+    codec, _ = _CODECS[output.suffix.lower()]
+    formats = [pix_fmt.name for pix_fmt in av.Codec(codec, "w").video_formats or ()]
+    deep = max(component.bits for component in frame.format.components) > 8
     if frame.width % 2 or frame.height % 2:
-        return "yuv444p"  # subsampled chroma wants even sizes
-    if frame.format.name in supported:
+        return "yuv444p10le" if deep else "yuv444p"  # subsampled chroma wants even sizes
+    if frame.format.is_rgb:
+        return "yuv420p10le" if deep else "yuv420p"  # what players take
+    if frame.format.name in formats:
         return frame.format.name
-    best, _ = find_best_pix_fmt_of_list(supported, frame.format.name)
+    best, _ = find_best_pix_fmt_of_list(formats, frame.format.name)
     return best.name if best else "yuv420p"

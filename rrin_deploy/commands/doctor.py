@@ -20,7 +20,9 @@ _PACKAGES = (
     ("tensorrt-rtx-cu13", "TensorRT-RTX engines", "pip install 'rrin-deploy[rtx]'"),
     ("pycuda", "device memory for TensorRT", "pip install 'rrin-deploy[gpu]'"),
     ("torch", "export, parity --checkpoint", "pip install 'rrin-deploy[export]'"),
-    ("onnx", "export, parity --checkpoint", "pip install 'rrin-deploy[export]'"),
+    ("onnx", "export, build", "pip install 'rrin-deploy[export]'"),
+    ("onnx-ir", "export, build", "pip install 'rrin-deploy[export]'"),
+    ("onnxscript", "export", "pip install 'rrin-deploy[export]'"),
     ("av", "images and video", "pip install 'rrin-deploy[video]'"),
 )
 

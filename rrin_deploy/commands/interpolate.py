@@ -10,6 +10,7 @@ import typer
 
 from rrin_deploy.console import frame_progress, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
+from runtime.files import IMAGE_SUFFIXES
 from runtime.interpolator import Interpolator
 
 
@@ -42,6 +43,8 @@ def command(
     if len(inputs) > 2:
         raise typer.BadParameter(f"{len(inputs)} inputs; expected two images, a video or a folder")
     pair = len(inputs) == 2
+    if pair and not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
+        raise typer.BadParameter(f"two inputs have to be images ({', '.join(IMAGE_SUFFIXES)})")
     if pair and factor is not None:
         raise typer.BadParameter("--factor is for videos and folders; a pair takes --t")
     if not pair and t is not None:
@@ -61,14 +64,13 @@ def command(
 def _pair(
     interpolate: Interpolator, inputs: list[Path], output: Path, t: float, overwrite: bool
 ) -> str:
-    from runtime.files import check_writable, replacing
+    from runtime.files import check_writable
     from runtime.images import interpolate_stills, read_still, write_still
 
     check_writable(output, overwrite=overwrite)
     still0, still1 = map(read_still, inputs)
     (middle,) = interpolate_stills(interpolate, still0, still1, [t])
-    with replacing(output) as partial:
-        write_still(partial, middle)
+    write_still(output, middle)
     height, width = middle.rgb.shape[:2]
     return f"{width}x{height}, t = {t:g}"
 
@@ -88,10 +90,9 @@ def _folder(
 def _video(
     interpolate: Interpolator, source: Path, output: Path, factor: int, overwrite: bool
 ) -> str:
-    from runtime.images import SUFFIXES
     from runtime.video import interpolate_video
 
-    if source.suffix.lower() in SUFFIXES:
+    if source.suffix.lower() in IMAGE_SUFFIXES:
         raise typer.BadParameter(f"{source} is one image; give two, or a video, or a folder")
     with frame_progress(source.name) as progress:
         done = interpolate_video(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from rrin_deploy.console import errors, out, parse_size, say, table
 from rrin_deploy.options import Device, Providers, Threads
+from runtime.manifest import ENGINE_SUFFIX
 from runtime.parity import ParityReport, check_parity
 from runtime.session import open_session
 
@@ -43,32 +45,43 @@ def command(
         raise typer.BadParameter("--size needs --checkpoint; a golden file has its own sizes")
     where: dict[str, Any] = {"device": device, "threads": threads, "providers": providers}
     stages: list[dict[str, Any]] = []
+    notes: list[str] = []
     if checkpoint is None:
         report = check_parity(file, **where)
     else:
         chosen = [parse_size(size) for size in sizes or ("448x256", "500x300")]
         with errors.status("running PyTorch"):
-            report, stages = _live(file, checkpoint, chosen, where)
+            report, stages, notes = _live(file, checkpoint, chosen, where)
     if as_json:
-        print(json.dumps({**report.to_dict(), "stages": stages}, indent=2))
+        print(json.dumps({**report.to_dict(), "stages": stages, "notes": notes}, indent=2))
     else:
         _print(report, stages)
+        for note in notes:
+            say(f"note: {note}")
     raise typer.Exit(0 if report.passed else 1)
 
 
 def _live(
     file: Path, checkpoint: Path, sizes: list[tuple[int, int]], where: dict[str, Any]
-) -> tuple[ParityReport, list[dict[str, Any]]]:
-    from dataclasses import asdict
-
+) -> tuple[ParityReport, list[dict[str, Any]], list[str]]:
     from export import compare_stages, load_checkpoint, make_golden
 
     with open_session(file, **where) as session:
-        align_corners = session.metadata.align_corners
-    network = load_checkpoint(checkpoint, align_corners=align_corners)
-    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    report = check_parity(file, make_golden(network, digest, sizes), **where)
-    return report, [asdict(stage) for stage in compare_stages(file, network, sizes)]
+        about = session.metadata
+    notes = []
+    if hashlib.sha256(checkpoint.read_bytes()).hexdigest() != about.checkpoint_sha256:
+        notes.append("the artifact was exported from another checkpoint file")
+    if load_checkpoint(checkpoint).align_corners != about.align_corners:
+        notes.append(
+            f"the artifact has align_corners={about.align_corners}, against what the checkpoint "
+            "says; PyTorch ran as the artifact"
+        )
+    network = load_checkpoint(checkpoint, align_corners=about.align_corners)
+    report = check_parity(file, make_golden(network, about.checkpoint_sha256, sizes), **where)
+    stages = []
+    if file.suffix != ENGINE_SUFFIX:
+        stages = [asdict(stage) for stage in compare_stages(file, network, sizes)]
+    return report, stages, notes
 
 
 def _print(report: ParityReport, stages: list[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from engines.builder import BuildError
 from engines.census import take_census
 from engines.flavours import load_flavour
 from engines.precision import load_graph
-from runtime import ArtifactError, BackendError, FrameError, InputNotFoundError
+from runtime import ArtifactError, BackendError, InputNotFoundError, OptionError
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Manifest, manifest_path, read_plan
 from tests.conftest import Exporter
@@ -119,8 +119,8 @@ def test_failed_builds_leave_the_old_engine(
     ("options", "error", "message"),
     [
         ({"compute_capabilities": (90,)}, BackendError, "no compute capability 90; it has 75, 80"),
-        ({"min_size": (640, 360), "opt_size": (320, 180)}, FrameError, "growing order"),
-        ({"max_times": 0}, FrameError, "max times is 0"),
+        ({"min_size": (640, 360), "opt_size": (320, 180)}, OptionError, "growing order"),
+        ({"max_times": 0}, OptionError, "max times is 0"),
         ({"timing_cache": Path("x")}, BackendError, "RTX has no timing cache"),
         ({"version_compatible": True}, BackendError, "RTX has no timing cache"),
     ],

@@ -15,10 +15,11 @@ from engines.precision import load_graph, with_precision
 from engines.unets import CONVOLUTIONS
 from export import RRIN
 from export.network import Stages, _grid_coordinate
-from export.reference import planes_of, scene_frame
+from export.reference import planes_of
 from runtime import ArtifactError, InputNotFoundError
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.parity import psnr_db
+from runtime.scene import render_bytes
 from tests.conftest import Exporter
 
 
@@ -57,7 +58,7 @@ def test_weights_take_half_the_room(halved: onnx.ModelProto) -> None:
 
 def test_onnx_runtime_takes_the_half_graph(halved: onnx.ModelProto) -> None:
     # Its CPU computes half by way of float, so that this shows the wiring, not the rounding.
-    frames = [scene_frame(96, 64, time).astype(np.float32)[None] / 255 for time in (0, 1)]
+    frames = [render_bytes(96, 64, time).astype(np.float32)[None] / 255 for time in (0, 1)]
     inputs = {
         "frame0": frames[0],
         "frame1": frames[1],
@@ -83,7 +84,7 @@ class InHalf(torch.nn.Module):
 
 
 def stages(network: RRIN, width: int, height: int, dtype: torch.dtype) -> Stages:
-    frame0, frame1 = (planes_of(scene_frame(width, height, time)).to(dtype) for time in (0, 1))
+    frame0, frame1 = (planes_of(render_bytes(width, height, time)).to(dtype) for time in (0, 1))
     window = torch.tensor([0.0, 0.0, frame0.shape[3], frame0.shape[2]], dtype=dtype)
     with torch.inference_mode():
         return network.stages(frame0, frame1, torch.tensor([0.5], dtype=dtype), window)

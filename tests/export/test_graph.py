@@ -9,11 +9,11 @@ import pytest
 
 from export import Reference, compare_stages, export_onnx, load_checkpoint
 from export.graph import STAGES
-from export.reference import scene_frame
 from runtime import ArtifactError, Interpolator, check_parity
 from runtime.errors import CheckpointError, InputNotFoundError
 from runtime.golden import Golden, golden_beside
 from runtime.parity import psnr_db
+from runtime.scene import render_bytes
 from runtime.session import open_session
 from tests.conftest import Exporter, unit
 
@@ -21,7 +21,7 @@ Inputs = dict[str, np.ndarray]
 
 
 def pair(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    return scene_frame(width, height, 0), scene_frame(width, height, 1)
+    return render_bytes(width, height, 0), render_bytes(width, height, 1)
 
 
 @pytest.mark.parametrize("align_corners", [True, False])

@@ -1,5 +1,6 @@
 """The command line as a person uses it: what is printed, what is written, the exit code."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from PIL import Image
 
 from rrin_deploy import __version__
 from rrin_deploy.cli import main
+from runtime.golden import Golden, golden_beside
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render
 from runtime.video import write_video
@@ -58,7 +60,7 @@ def clip(tmp_path: Path) -> Path:
 def test_version_and_help(run: Run) -> None:
     assert run("--version") == (0, f"rrin-deploy {__version__}\n", "")
     assert run("--help")[0] == 0
-    for name in ("export", "interpolate", "parity", "demo", "doctor"):
+    for name in ("export", "build", "inspect", "interpolate", "parity", "demo", "doctor"):
         code, out, _ = run(name, "--help")
         assert code == 0
         assert f"rrin-deploy {name}" in out.split("Example")[1]  # every help has an example
@@ -82,11 +84,45 @@ def test_parity_with_a_checkpoint_is_live_and_by_stage(
     assert {stage["stage"] for stage in report["stages"]} >= {"flow", "blend"}
 
 
+def test_parity_says_where_the_checkpoint_differs(
+    run: Run, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    # The bundled model's own weights, in another file, and claiming other corners.
+    import torch
+
+    state = torch.load(small_checkpoint, weights_only=True)["state_dict"]
+    torch.save({"state_dict": state, "align_corners": True}, tmp_path / "other.pth")
+    code, out, _ = run("parity", BUNDLED_MODEL, "--checkpoint", "other.pth", "--size", "64x32")
+    assert code == 0
+    assert "note: the artifact was exported from another checkpoint file" in out
+    assert "note: the artifact has align_corners=False, against what the checkpoint says" in out
+
+
+def test_build_and_inspect(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "rrin.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
+    (tmp_path / "rrin.golden.npz").write_bytes(golden_beside(BUNDLED_MODEL).read_bytes())
+    code, out, err = run("build", "--fp16", "--target", "rtx", "--sm", "89", "--shape", "640x360")
+    assert code == 0, err
+    assert "rrin.fp16.engine: " in out
+    assert "for SM89; U-Net convolutions 81 in HALF; 640x384 to 640x384, up to 7 times" in out
+    code, out, _ = run("inspect", "rrin.fp16.engine", "--json")
+    facts = json.loads(out)
+    assert facts["census"] == {"HALF": 81}
+    assert facts["metadata"]["base_width"] == 8
+    assert "census.HALF" in run("inspect", "rrin.fp16.engine")[1]
+    facts = json.loads(run("inspect", "rrin.onnx", "--json")[1])
+    assert facts["nodes"]["GridSample"] == 2
+    assert facts["weights"] > 1_204_381
+    code, _, err = run("parity", "rrin.fp16.engine")
+    assert code == 3  # no driver here
+    assert "pycuda" in err
+    (tmp_path / "rrin.fp16.engine").write_bytes(b"cut")
+    code, _, err = run("inspect", "rrin.fp16.engine")
+    assert code == 1
+    assert "is not the plan that its manifest describes" in err
+
+
 def test_parity_fails_with_exit_code_1(run: Run, tmp_path: Path) -> None:
-    import dataclasses
-
-    from runtime.golden import Golden, golden_beside
-
     (tmp_path / "m.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
     golden = Golden.load(golden_beside(BUNDLED_MODEL))
     cases = tuple(dataclasses.replace(c, frames=c.frames * 0.9) for c in golden.cases)
@@ -156,8 +192,11 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", a, "-o", "x.png"),
         ("interpolate", a, b, a, "-o", "x.png"),
         ("interpolate", a, b),
+        ("interpolate", clip, clip, "-o", "x.png"),
         ("parity", BUNDLED_MODEL, "--size", "64x32"),
         ("parity", BUNDLED_MODEL, "--checkpoint", "x", "--size", "64by32"),
+        ("parity", BUNDLED_MODEL, "--checkpoint", "x", "--size", "00x64"),
+        ("build", BUNDLED_MODEL, "--fp16", "--fp32"),
         ("export",),
         ("export", "c.pth", "--io", "int4"),
         ("nonsense",),
@@ -171,6 +210,7 @@ def test_errors_are_one_line(run: Run, pair: tuple[Path, Path], tmp_path: Path) 
     a, b = pair
     (tmp_path / "broken.png").write_bytes(b"no image")
     (tmp_path / "broken.onnx").write_bytes(b"no model")
+    before = sorted(path.name for path in tmp_path.iterdir())
     for arguments in (
         ("interpolate", a, "broken.png", "-o", "x.png"),
         ("interpolate", a, "none.png", "-o", "x.png"),
@@ -187,13 +227,13 @@ def test_errors_are_one_line(run: Run, pair: tuple[Path, Path], tmp_path: Path) 
         assert err.startswith("error: ")
         assert err.count("\n") == 1
         assert "Traceback" not in err
-        assert not [path for path in tmp_path.iterdir() if path.stem.endswith("x")]
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_traceback_on_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError):
-        main(["--traceback", "parity", "none.onnx"])
+        main(["parity", "none.onnx", "--traceback"])
 
 
 def test_missing_extra_names_its_installation(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,8 +126,9 @@ def test_opaque_and_transparent_make_a_pair(interpolate: Interpolator) -> None:
     clear = Still(rgb, np.zeros(rgb.shape[:2], np.uint8), grey=False)
     (made,) = interpolate_stills(interpolate, Still(rgb, None, grey=False), clear, [0.0])
     np.testing.assert_array_equal(made.rgb, rgb)
+    (made,) = interpolate_stills(interpolate, Still(rgb, None, grey=False), clear, [0.5])
     assert made.alpha is not None
-    assert made.alpha.min() == 255
+    assert 60 < np.median(made.alpha) < 195
 
 
 def test_eight_and_sixteen_bits_give_sixteen(interpolate: Interpolator) -> None:
@@ -152,7 +153,7 @@ def test_broken_images(content: bytes | None, tmp_path: Path) -> None:
         scene(0).save(path)
         content = path.read_bytes()[:300]
     path.write_bytes(content)
-    with pytest.raises(MediaError, match=r"x\.png: not an image that FFmpeg can decode"):
+    with pytest.raises(MediaError, match=r"x\.png: not an image .* or a damaged one"):
         read_still(path)
 
 

@@ -5,7 +5,15 @@ import numpy as np
 import onnx
 import pytest
 
-from runtime import ArtifactError, BackendError, FrameError, InputNotFoundError, Interpolator
+from runtime import (
+    ArtifactError,
+    BackendError,
+    FrameError,
+    InputNotFoundError,
+    Interpolator,
+    OptionError,
+    RrinError,
+)
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
 from runtime.parity import psnr_db
@@ -156,8 +164,9 @@ def test_stream_of_less_than_a_pair(count: int, interpolate: Interpolator) -> No
 def test_stream_refuses_a_change_of_size_and_a_bad_factor(interpolate: Interpolator) -> None:
     with pytest.raises(FrameError, match="two sizes, 8x8 and 16x8"):
         list(interpolate.stream([GOOD, GOOD, np.zeros((8, 16, 3), np.float32)], 2))
-    with pytest.raises(FrameError, match="factor is 0"):
-        interpolate.stream([GOOD], 0)
+    for factor in (0, 2.5):
+        with pytest.raises(OptionError, match=f"factor is {factor}"):
+            interpolate.stream([GOOD], factor)  # type: ignore[arg-type]
 
 
 def test_stream_passes_on_the_exception_of_its_source(interpolate: Interpolator) -> None:
@@ -207,7 +216,7 @@ def test_options_and_warm_up() -> None:
     ],
 )
 def test_options_that_cannot_be_met(options: dict[str, object], message: str) -> None:
-    with pytest.raises(BackendError, match=message):
+    with pytest.raises(RrinError, match=message):
         Interpolator(**options)  # type: ignore[arg-type]
 
 

@@ -108,3 +108,39 @@ def test_engines_share_the_golden_file_of_their_model() -> None:
 def test_psnr_of_a_known_error() -> None:
     assert psnr_db(np.zeros(10), np.full(10, 0.1)) == pytest.approx(20)
     assert psnr_db(np.ones(3), np.ones(3)) == float("inf")
+
+
+def test_models_with_dots_in_their_names_have_their_own() -> None:
+    assert golden_beside("v1.0.onnx") != golden_beside("v1.1.onnx")
+    assert golden_beside("v1.0.fp16.engine") == golden_beside("v1.0.onnx")
+
+
+def one_wrong_pixel(by: float) -> Golden:
+    golden = Golden.load(GOLDEN)
+    frames = golden.cases[0].frames.copy()
+    frames[0, 5, 5, 0] += by if frames[0, 5, 5, 0] < 0.5 else -by
+    case = dataclasses.replace(golden.cases[0], frames=frames)
+    return dataclasses.replace(golden, cases=(case,))
+
+
+def test_each_limit_fails_alone() -> None:
+    assert not check_parity(golden=one_wrong_pixel(5e-3)).passed  # 86 dB, but one pixel is off
+    report = check_parity(golden=one_wrong_pixel(5e-3))
+    assert report.cases[0].psnr_db is not None
+    assert report.cases[0].psnr_db > report.limits.min_psnr_db
+    assert (report.cases[0].width, report.cases[0].height) == (128, 96)
+
+
+def test_golden_files_that_prove_nothing_are_refused(tmp_path: Path) -> None:
+    golden = Golden.load(GOLDEN)
+    case = golden.cases[0]
+    for change in (
+        {"t": np.zeros_like(case.t)},
+        {"frame1": case.frame1[:5]},
+        {"frames": case.frames.astype(np.float64)},
+    ):
+        dataclasses.replace(golden, cases=(dataclasses.replace(case, **change),)).save(
+            tmp_path / "x.golden.npz"
+        )
+        with pytest.raises(ArtifactError, match="not a golden file"):
+            Golden.load(tmp_path / "x.golden.npz")

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime import FrameError, InputNotFoundError, Interpolator, MediaError, OutputExistsError
+from runtime import (
+    FrameError,
+    InputNotFoundError,
+    Interpolator,
+    MediaError,
+    OptionError,
+    OutputExistsError,
+)
 from runtime.scene import render
 from runtime.sequence import interpolate_folder
 
@@ -66,5 +73,39 @@ def test_what_is_no_sequence(folder: Path, interpolate: Interpolator, tmp_path: 
         interpolate_folder(interpolate, folder, tmp_path / "out", 2)
     with pytest.raises(InputNotFoundError, match="holds 0 images"):
         interpolate_folder(interpolate, tmp_path, tmp_path / "out", 2)
-    with pytest.raises(FrameError, match="factor is 1"):
+    with pytest.raises(OptionError, match="factor is 1"):
         interpolate_folder(interpolate, folder, tmp_path / "out", 1)
+
+
+def test_source_is_not_its_own_output(folder: Path, interpolate: Interpolator) -> None:
+    (folder / "notes.txt").unlink()
+    before = sorted(folder.iterdir())
+    with pytest.raises(OptionError, match="is the source as well"):
+        interpolate_folder(interpolate, folder, folder, 2, overwrite=True)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_old_folder_survives_a_failed_move(
+    folder: Path, interpolate: Interpolator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    Image.new("RGB", (4, 4)).save(output / "old.png")
+    honest = Path.rename
+
+    def full_disk(self: Path, target: Path) -> Path:
+        if self.name == ".out.partial":
+            raise OSError(28, "No space left on device")
+        return honest(self, target)
+
+    monkeypatch.setattr(Path, "rename", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        interpolate_folder(interpolate, folder, output, 2, overwrite=True)
+    assert [path.name for path in output.iterdir()] == ["old.png"]
+    monkeypatch.undo()
+    # As a kill between the two moves leaves it; the next run finds the old folder again.
+    output.rename(tmp_path / ".out.old")
+    (folder / "img_10.png").write_bytes(b"broken")
+    with pytest.raises(MediaError):
+        interpolate_folder(interpolate, folder, output, 2, overwrite=True)
+    assert [path.name for path in output.iterdir()] == ["old.png"]

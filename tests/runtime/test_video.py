@@ -6,8 +6,14 @@ import av
 import numpy as np
 import pytest
 
-from runtime import FrameError, InputNotFoundError, Interpolator, MediaError, OutputExistsError
-from runtime.colour import SourceFrame, video_frame
+from runtime import (
+    InputNotFoundError,
+    Interpolator,
+    MediaError,
+    OptionError,
+    OutputExistsError,
+)
+from runtime.colour import ACCURATE, SourceFrame, video_frame
 from runtime.scene import render
 from runtime.video import interpolate_video, write_video
 
@@ -151,18 +157,82 @@ def test_odd_sizes(size: tuple[int, int], interpolate: Interpolator, tmp_path: P
     assert [(frame.width, frame.height) for frame in frames] == [size] * 3
 
 
-def test_source_without_chroma_subsampling_that_x264_knows(
+@pytest.mark.parametrize("codec", ["ffv1", "libx264rgb"])
+def test_rgb_sources_keep_their_colours(
+    codec: str, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.mkv"
+    pix_fmt = "bgr0" if codec == "ffv1" else "rgb24"
+    with av.open(str(path), "w") as writer:
+        encoder = writer.add_stream(codec, rate=Fraction(10), options={"qp": "0"})
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, pix_fmt
+        for frame in scene_frames(2, pix_fmt):
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    interpolate_video(interpolate, path, tmp_path / "out.mp4", 2)
+    shown = decode(tmp_path / "out.mp4")
+    assert len(shown) == 3
+    assert (shown[0].colorspace, shown[0].color_range) == (1, 1)
+    for frame, time in zip(shown, (0, 0.5, 1), strict=True):
+        rgb = frame.reformat(
+            format="rgb24", src_colorspace="itu709", src_color_range=1, interpolation=ACCURATE
+        ).to_ndarray()
+        assert np.abs(rgb / 255 - render(64, 96, time)).mean() < 0.03
+
+
+def test_pixel_aspect_is_kept_and_key_frames_are_the_encoders(
     interpolate: Interpolator, tmp_path: Path
 ) -> None:
     path = tmp_path / "in.mkv"
     with av.open(str(path), "w") as writer:
-        encoder = writer.add_stream("ffv1", rate=Fraction(10))
-        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "bgr0"
-        for frame in scene_frames(2, "bgr0"):
+        # Every source frame is a key frame.
+        encoder = writer.add_stream("libx264", rate=Fraction(10), options={"g": "1"})
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
+        encoder.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for frame in scene_frames(6):
             writer.mux(encoder.encode(frame))
         writer.mux(encoder.encode(None))
-    interpolate_video(interpolate, path, tmp_path / "out.mp4", 2)
-    assert len(decode(tmp_path / "out.mp4")) == 3
+    interpolate_video(interpolate, path, tmp_path / "out.mkv", 2)
+    with av.open(str(tmp_path / "out.mkv")) as reader:
+        assert reader.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+        assert sum(frame.key_frame for frame in reader.decode(video=0)) == 1
+
+
+def test_webm(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(3), Fraction(25))
+    interpolate_video(interpolate, source, tmp_path / "out.webm", 2)
+    for index, frame in enumerate(decode(tmp_path / "out.webm")):
+        shown = frame.to_ndarray(format="rgb24") / 255
+        assert np.abs(shown - render(64, 96, index / 2)).mean() < 0.04
+
+
+def test_odd_ten_bits_stay_ten(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(2, "yuv444p10le", (33, 27)), Fraction(10))
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", 2)
+    assert {frame.format.name for frame in decode(tmp_path / "out.mkv")} == {"yuv444p10le"}
+
+
+def test_big_endian_planes_are_read_as_such(interpolate: Interpolator) -> None:
+    levels = (np.arange(64 * 96, dtype=np.uint16) * 10).reshape(64, 96)
+    video = av.VideoFrame.from_ndarray(levels, format="gray16be")
+    source = SourceFrame.of(video)
+    made = video_frame(interpolate(source.rgb, source.rgb), 0.5, source, source)
+    assert np.abs(made.to_ndarray().astype(int) - levels).mean() < 300  # of 65535
+
+
+def test_names_and_tags_that_trip_over(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "12:30 {a} [b].mkv", scene_frames(2), Fraction(25))
+    interpolate_video(interpolate, source, tmp_path / "out:1.mkv", 2)
+    assert len(decode(tmp_path / "out:1.mkv")) == 3
+
+
+def test_errors_name_the_file_at_fault(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(2, "yuv444p", (33, 27)), Fraction(25))
+    with pytest.raises(MediaError, match=r"out\.mp3: no container .* use one of \.mp4"):
+        interpolate_video(interpolate, source, tmp_path / "out.mp3", 2)
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(OutputExistsError, match="is a folder"):
+        interpolate_video(interpolate, source, tmp_path / "folder.mp4", 2, overwrite=True)
 
 
 def test_write_video_keeps_colours(tmp_path: Path) -> None:
@@ -234,7 +304,7 @@ def test_existing_output_missing_source_bad_factor_unknown_container(
         interpolate_video(interpolate, tmp_path / "none.mp4", tmp_path / "out.mp4", 2)
     with pytest.raises(InputNotFoundError, match="no such folder"):
         interpolate_video(interpolate, source, tmp_path / "none" / "out.mp4", 2)
-    with pytest.raises(FrameError, match="factor is 1"):
+    with pytest.raises(OptionError, match="factor is 1"):
         interpolate_video(interpolate, source, tmp_path / "out.mp4", 1)
     with pytest.raises(MediaError, match=r"no container is known by \.xyz"):
         interpolate_video(interpolate, source, tmp_path / "out.xyz", 2)
