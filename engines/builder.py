@@ -14,7 +14,13 @@ import onnx_ir as ir
 from engines.census import take_census
 from engines.flavours import Flavour, Target, load_flavour
 from engines.precision import load_graph, with_precision
-from runtime.errors import ArtifactError, BackendError, OptionError, RrinError
+from runtime.errors import (
+    ArtifactError,
+    BackendError,
+    InputNotFoundError,
+    OptionError,
+    RrinError,
+)
 from runtime.files import replacing
 from runtime.manifest import ENGINE_SUFFIX, Manifest, Profile
 from runtime.metadata import Precision
@@ -97,10 +103,16 @@ def build(
     output = Path(output or model.with_name(f"{model.stem}.{precision}{ENGINE_SUFFIX}"))
     if output.suffix != ENGINE_SUFFIX:
         raise ArtifactError(f"{output}: an engine is named *{ENGINE_SUFFIX}")
+    kept = output.with_suffix(".onnx") if keep_onnx else None
+    if kept and kept.resolve() == model.resolve():
+        raise OptionError(f"{kept}: is the model as well; give the engine another name")
+    if not output.resolve().parent.is_dir():
+        raise InputNotFoundError(f"{output.parent}: no such folder; make it first")
     graph, metadata = with_precision(*load_graph(model), precision)
     profile = _profile(options, metadata.padding_multiple)
     flavour = load_flavour(options.target)
     capabilities = flavour.capabilities(options.compute_capabilities)
+    _check_for_target(flavour, options)
     proto = ir.to_proto(graph).SerializeToString()
 
     log = _logger(flavour.trt)
@@ -112,7 +124,6 @@ def build(
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BuildError(f"{model}: {flavour.target} {flavour.version} built nothing: {log.last}")
-    _save_timings(config, options)
     content = bytes(plan)
     manifest = Manifest(
         target=flavour.target,
@@ -124,17 +135,17 @@ def build(
         census=census,
         metadata=metadata,
         plan_sha256=hashlib.sha256(content).hexdigest(),
-        onnx_sha256=hashlib.sha256(proto).hexdigest(),
+        onnx_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
         options={key: _plain(value) for key, value in asdict(options).items()},
         seconds=round(time.perf_counter() - started, 3),
     )
-    kept = output.with_suffix(".onnx") if keep_onnx else None
     if kept:
         with replacing(kept) as partial:
             partial.write_bytes(proto)
     with replacing(output) as partial:
         partial.write_bytes(content)
         manifest.save(output)
+    _save_timings(config, options)
     return BuildReport(output, len(content), manifest, kept)
 
 
@@ -150,6 +161,15 @@ def _profile(options: BuildOptions, multiple: int) -> Profile:
         for width, height in sizes
     )
     return Profile(lower, best, upper, options.max_times)
+
+
+def _check_for_target(flavour: Flavour, options: BuildOptions) -> None:
+    classic = options.version_compatible or options.hardware_compatible or options.timing_cache
+    if flavour.target == "rtx" and classic:
+        raise OptionError(
+            "TensorRT-RTX has no timing cache and no version- or hardware-compatible engines; "
+            "leave these options out, and name the GPUs with --sm"
+        )
 
 
 def _logger(trt: Any) -> Any:
@@ -193,12 +213,9 @@ def _config(
 ) -> Any:
     trt = flavour.trt
     config = builder.create_builder_config()
+    # On from the start in every TensorRT: convolutions of 10 bits of mantissa are not float32.
+    config.clear_flag(trt.BuilderFlag.TF32)
     if flavour.target == "rtx":
-        if options.version_compatible or options.hardware_compatible or options.timing_cache:
-            raise BackendError(
-                "TensorRT-RTX has no timing cache and no version- or hardware-compatible engines; "
-                "leave these options out, and name the GPUs with --sm"
-            )
         config.num_compute_capabilities = len(capabilities)
         for index, capability in enumerate(capabilities):
             config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability}"), index)

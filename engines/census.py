@@ -44,12 +44,16 @@ def take_census(trt: Any, network: Any, metadata: Metadata) -> dict[str, int]:
     for warp in warps:
         # Layers come back as plain ILayer, without the attributes of their kind.
         warp.__class__ = trt.IGridSampleLayer
-        found = warp.interpolation_mode.name, warp.align_corners
-        if found != ("LINEAR", metadata.align_corners):
+        found = warp.interpolation_mode.name, warp.align_corners, warp.sample_mode.name
+        if found != ("LINEAR", metadata.align_corners, "FILL"):
             raise CensusError(
-                f"{warp.name} samples with (mode, align_corners) = {found}, expected "
-                f"('LINEAR', {metadata.align_corners}): frames would be wrong; please report this"
+                f"{warp.name} samples with (mode, align_corners, outside) = {found}, expected "
+                f"('LINEAR', {metadata.align_corners}, 'FILL'): frames would be wrong; "
+                "please report this"
             )
+        tensors = warp.get_input(0), warp.get_input(1), warp.get_output(0)
+        if any(tensor.dtype != trt.DataType.FLOAT for tensor in tensors):
+            raise CensusError(f"{warp.name} does not sample in float32; please report this")
     if len(warps) != 2:
         raise CensusError(f"the network has {len(warps)} warps, expected 2; please report this")
     return dict(types)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,6 +36,15 @@ def _gpu(index: int) -> Any:
         raise BackendError(f"no GPU can be used here: {error}") from error
 
 
+@functools.cache
+def _primary_context(index: int) -> Any:
+    """Retain a GPU's primary context for as long as the process lives, as CUDA's runtime does.
+
+    PyCUDA's `detach` would leave it on the driver's stack, and do nothing in another thread.
+    """
+    return _gpu(index).retain_primary_context()
+
+
 class Buffer:
     """Device memory with a page-locked twin on the host, of at least the bytes asked for."""
 
@@ -66,9 +76,8 @@ class Gpu:
     """
 
     def __init__(self, index: int) -> None:
-        gpu = _gpu(index)
-        self.name = str(gpu.name())
-        self._context = gpu.retain_primary_context()
+        self.name = str(_gpu(index).name())
+        self._context = _primary_context(index)
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -90,9 +99,19 @@ class Gpu:
         """Wait for all work on the GPU, whoever queued it; the context has to be current."""
         cuda.Context.synchronize()
 
-    def close(self) -> None:
-        """Give the primary context back."""
-        self._context.detach()
+
+class Signal:
+    """An event that its lane destroys, whoever else still refers to it.
+
+    PyCUDA destroys one only where its context is current.
+    """
+
+    def __init__(self) -> None:
+        self.event: Any = cuda.Event(cuda.event_flags.DISABLE_TIMING)
+
+    def wait(self) -> None:
+        """Wait in this thread until it has come."""
+        self.event.synchronize()
 
 
 class Lane:
@@ -103,11 +122,13 @@ class Lane:
     """
 
     def __init__(self) -> None:
-        self.compute = cuda.Stream()
-        self.transfer = cuda.Stream()
+        self.compute: Any = cuda.Stream()
+        self.transfer: Any = cuda.Stream()
         self.execution: Any = None
         self._free: list[Buffer] = []
         self._all: list[Buffer] = []
+        self._free_signals: list[Signal] = []
+        self._all_signals: list[Signal] = []
 
     def take(self, nbytes: int) -> Buffer:
         """Return a buffer that is nobody's, at least as large; `give` hands it back."""
@@ -138,22 +159,37 @@ class Lane:
         """Start copying a buffer to its page-locked twin, once the work so far is done."""
         cuda.memcpy_dtoh_async(buffer.host[:nbytes], buffer.device, self.compute)
 
+    def record(self, stream: Any) -> Signal:
+        """Return a signal that comes when the work queued on a stream so far is done."""
+        if not self._free_signals:
+            self._free_signals.append(Signal())
+            self._all_signals.append(self._free_signals[-1])
+        signal = self._free_signals.pop()
+        signal.event.record(stream)
+        return signal
+
+    def give_signal(self, signal: Signal) -> None:
+        """Hand back a signal that nobody waits for any more."""
+        self._free_signals.append(signal)
+
+    def await_uploads(self, other: Lane) -> None:
+        """Let the next work wait for all uploads that a lane, this or another, has begun."""
+        signal = other.record(other.transfer)
+        self.compute.wait_for_event(signal.event)
+        other.give_signal(signal)
+
     def settle(self) -> None:
         """Wait for all work."""
         self.transfer.synchronize()
         self.compute.synchronize()
 
     def free(self) -> None:
-        """Wait for all work, then free the execution context and every buffer."""
+        """Wait for all work, then free everything; the GPU's context has to be current."""
         self.settle()
         self.execution = None
+        self._free.clear()
         while self._all:
             self._all.pop().free()
-        self._free.clear()
-
-
-def record(stream: Any) -> Any:
-    """Return an event that comes when the work queued on a stream so far is done."""
-    event = cuda.Event(cuda.event_flags.DISABLE_TIMING)
-    event.record(stream)
-    return event
+        for signal in self._all_signals:
+            signal.event = None
+        self.compute = self.transfer = None

@@ -92,7 +92,7 @@ class Interpolator:
             FrameError: wrong type, dtype, shape or values; two sizes; t outside [0, 1].
             BackendError: the backend failed, for want of memory for example.
         """
-        if hasattr(frame0, "__cuda_array_interface__"):
+        if any(hasattr(frame, "__cuda_array_interface__") for frame in (frame0, frame1)):
             return self._on_device(frame0, frame1, times_of(t))
         check_frame(frame0, "frame0")
         check_frame(frame1, "frame1")
@@ -104,13 +104,20 @@ class Interpolator:
         between = (times > 0) & (times < 1)
         if between.any():
             inputs = self._to_input(frame0), self._to_input(frame1)
-            runs = self._start(*inputs, times[between])
-            outputs = np.concatenate([finish()["frames"] for finish in runs])
+            try:
+                runs = self._start(*inputs, times[between])
+                outputs = np.concatenate([finish()["frames"] for finish in runs])
+            except BaseException:
+                self._session.settle()
+                raise
             made[between] = from_output(outputs, frame0)
         return made[0] if np.ndim(t) == 0 else made
 
     def _on_device(self, frame0: Any, frame1: Any, times: NDArray[np.float32]) -> NDArray[Any]:
-        shapes = [tuple(frame.__cuda_array_interface__["shape"]) for frame in (frame0, frame1)]
+        arrays = [getattr(frame, "__cuda_array_interface__", {}) for frame in (frame0, frame1)]
+        shapes = [tuple(array.get("shape", ())) for array in arrays]
+        if not ((times > 0) & (times < 1)).all() or not len(times):
+            raise FrameError(f"t is {times}; device frames need times inside (0, 1)")
         multiple = self.metadata.padding_multiple
         height, width = shapes[0][:2] if len(shapes[0]) == 3 else (0, 0)
         if (
@@ -153,10 +160,9 @@ class Interpolator:
                     yield from _finished(*waiting.popleft())
             while waiting:
                 yield from _finished(*waiting.popleft())
-        finally:
-            for _, runs in waiting:
-                for finish in runs:
-                    finish()
+        except BaseException:  # the loop that takes our frames may be left at any of them
+            self._session.settle()
+            raise
 
     def _begun(
         self, frames: Iterator[Frame], times: NDArray[np.float32]
@@ -165,12 +171,14 @@ class Interpolator:
         before: tuple[Frame, Any] | None = None
         for frame in frames:
             check_frame(frame, "frame")
-            after = frame, self._session.prepare(self._to_input(frame))
-            if before is None:
-                yield frame, []
-            else:
+            if before is not None:
                 check_same_kind(before[0], frame)
-                yield frame, self._start(before[1], after[1], times)
+            if not len(times):
+                yield frame, []
+                before = frame, None
+                continue
+            after = frame, self._session.prepare(self._to_input(frame))
+            yield frame, [] if before is None else self._start(before[1], after[1], times)
             before = after
 
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
@@ -211,6 +219,8 @@ class Interpolator:
             "window": np.array([0, 0, width, height], np.float32),
         }
         at_once = self._session.max_times or max(1, len(times))
+        if len(times) > at_once and isinstance(frame0, np.ndarray):
+            pair |= {name: self._session.prepare(pair[name]) for name in ("frame0", "frame1")}
         return [
             self._session.start({**pair, "t": times[first : first + at_once]})
             for first in range(0, len(times), at_once)

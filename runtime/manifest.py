@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Manifest:
         profile: what it takes.
         census: for each type, how many U-Net convolutions asked for it.
         metadata: of the graph that it was built from.
-        plan_sha256, onnx_sha256: of the engine file, and of the graph as it was compiled.
+        plan_sha256, onnx_sha256: of the engine file, and of the ONNX file it was built from.
         options: the builder's, for people.
         seconds: that the build took.
     """
@@ -126,6 +127,11 @@ def _typed(content: Mapping[str, Any], source: str) -> dict[str, Any]:
     profile = content["profile"]
     if content["target"] not in TARGETS:
         raise ValueError(f"target is {content['target']!r}, expected one of {TARGETS}")
+    if not re.fullmatch(r"\d+(\.\d+)+\S*", content["version"]):
+        raise ValueError(f"version is {content['version']!r}")
+    for name in ("version_compatible", "hardware_compatible"):
+        if not isinstance(content[name], bool):
+            raise ValueError(f"{name} is {content[name]!r}, expected true or false")
     return {
         "compute_capabilities": tuple(map(int, content["compute_capabilities"])),
         "profile": Profile(

@@ -66,6 +66,9 @@ class Session(ABC):
         outputs = self.run(tensors)
         return lambda: outputs
 
+    def settle(self) -> None:  # noqa: B027 - most have nothing under way
+        """Wait for the runs that this thread has begun, before their inputs are dropped."""
+
     def run_on_device(self, tensors: Mapping[str, Any]) -> Any:  # noqa: ARG002
         """Run on device arrays and leave `frames` there; see `__cuda_array_interface__`.
 

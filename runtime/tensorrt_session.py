@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import Gpu, Lane, compute_capability, record
+from .device import Gpu, Lane, compute_capability
 from .errors import ArtifactError, BackendError, FrameError
+from .files import replacing
 from .manifest import Manifest, read_plan
 from .session import Session, TensorSpec
 
@@ -59,8 +61,49 @@ class DeviceTensor:
             self.lane.give(self.buffer)
 
 
+class _Resources:
+    """What a session holds, freed in the one order that is right."""
+
+    def __init__(self, gpu: Gpu, cache_path: Path) -> None:
+        self.gpu = gpu
+        self.cache_path = cache_path
+        self.lanes: list[Lane] = []
+        self.runtime: Any = None
+        self.engine: Any = None
+        self.config: Any = None
+        self.cache: Any = None
+
+    def free(self) -> None:
+        with contextlib.ExitStack() as steps:  # each runs, whatever the others raise
+            steps.enter_context(self.gpu.current())
+            steps.callback(self._drop)
+            for lane in self.lanes:
+                steps.callback(lane.free)
+            # A cache that cannot be kept, in a read-only folder say, costs only the next start.
+            with contextlib.suppress(Exception):
+                self._save_cache()
+
+    def _drop(self) -> None:
+        self.lanes.clear()
+        self.cache = self.config = None
+        self.engine = None
+        self.runtime = None
+
+    def _save_cache(self) -> None:
+        """Keep the kernels that RTX compiled for this GPU, so that the next start is quick."""
+        if self.cache is None or not self.lanes:
+            return
+        content = bytes(self.cache.serialize())
+        if not self.cache_path.is_file() or self.cache_path.read_bytes() != content:
+            with replacing(self.cache_path) as partial:
+                partial.write_bytes(content)
+
+
 class TensorRTSession(Session):
     """See `Session`. Each thread gets an execution context and streams of its own.
+
+    Close it when no thread uses it any more; what is forgotten is freed when it is collected, or
+    at exit.
 
     Args:
         path: the engine; its manifest lies beside it.
@@ -72,43 +115,47 @@ class TensorRTSession(Session):
     def __init__(self, path: Path, *, device: int = 0) -> None:
         manifest = Manifest.load(path)
         trt = _module(manifest, path)
-        _check_gpu(manifest, compute_capability(device), path)
+        capability = compute_capability(device)
+        _check_gpu(manifest, capability, path)
         plan = read_plan(path, manifest)
         self.metadata = manifest.metadata
         self.max_times = manifest.profile.max_times
         self._manifest, self._path, self._trt = manifest, path, trt
         self._lock, self._local = threading.Lock(), threading.local()
-        self._lanes: list[Lane] = []
-        self._gpu: Gpu | None = Gpu(device)
-        self._runtime: Any = None
-        self._engine: Any = None
-        self._config: Any = None
-        self._cache: Any = None
+        gpu = Gpu(device)
+        self.backend = f"{trt.__name__} {trt.__version__} {gpu.name}"
+        self._held = _Resources(gpu, path.with_name(f"{path.name}.sm{capability}.cache"))
+        self._finalizer = weakref.finalize(self, self._held.free)
         try:
-            with self._gpu.current():
+            with gpu.current():
                 self._load(plan)
         except BaseException:
             self.close()
             raise
-        self.backend = f"{trt.__name__} {trt.__version__} {self._gpu.name}"
 
     def _load(self, plan: bytes) -> None:
-        trt = self._trt
+        trt, held = self._trt, self._held
         log = trt.Logger(trt.Logger.ERROR)
-        self._runtime = trt.Runtime(log)
-        self._engine = engine = self._runtime.deserialize_cuda_engine(plan)
+        try:
+            held.runtime = trt.Runtime(log)
+        except (RuntimeError, TypeError) as error:
+            raise BackendError(f"{self.backend} does not start here: {error}") from error
+        if self._manifest.version_compatible:
+            # Such a plan carries code for the host; its manifest has vouched for it.
+            held.runtime.engine_host_code_allowed = True
+        held.engine = engine = held.runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise ArtifactError(
                 f"{self._path}: {trt.__name__} {trt.__version__} does not load it; build it again "
                 "on this machine: rrin-deploy build"
             )
         if self._manifest.target == "rtx":
-            self._config = engine.create_runtime_config()
-            self._cache = self._config.create_runtime_cache()
-            if self._cache_path.is_file():
-                self._cache.deserialize(self._cache_path.read_bytes())
-            self._config.set_runtime_cache(self._cache)
-            self._config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            held.config = engine.create_runtime_config()
+            held.cache = held.config.create_runtime_cache()
+            if held.cache_path.is_file():
+                held.cache.deserialize(held.cache_path.read_bytes())
+            held.config.set_runtime_cache(held.cache)
+            held.config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         specs: dict[Any, dict[str, TensorSpec]] = {
             trt.TensorIOMode.INPUT: {},
             trt.TensorIOMode.OUTPUT: {},
@@ -119,6 +166,12 @@ class TensorRTSession(Session):
             dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
             specs[engine.get_tensor_mode(name)][name] = TensorSpec(dtype, shape)
         self.inputs, self.outputs = specs.values()
+        for name, spec in {**self.inputs, **self.outputs}.items():
+            if name.startswith("frame") and spec.dtype != self.metadata.io:
+                raise ArtifactError(
+                    f"{self._path}: {name} is {spec.dtype}, its manifest says {self.metadata.io}; "
+                    "build it again"
+                )
 
     def run(self, tensors: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """See `Session.run`."""
@@ -134,11 +187,12 @@ class TensorRTSession(Session):
         with self._current() as lane:
             frames, inputs = self._enqueue(lane, tensors)
             lane.download(frames.buffer, frames.nbytes)
-            done = record(lane.compute)
+            done = lane.record(lane.compute)
 
         def finish() -> dict[str, NDArray[Any]]:
-            with self._current():
-                done.synchronize()
+            with self._held.gpu.current():
+                done.wait()
+            lane.give_signal(done)
             inputs.clear()  # until now they were in use
             return {"frames": frames.buffer.view(frames.shape, frames.dtype).copy()}
 
@@ -147,8 +201,8 @@ class TensorRTSession(Session):
     def run_on_device(self, tensors: Mapping[str, Any]) -> DeviceTensor:
         """See `Session.run_on_device`."""
         with self._current() as lane:
-            if any(_interface(tensor).get("stream") for tensor in tensors.values()):
-                self._gpu_here().settle()  # whoever filled them may not have finished
+            if any(_may_be_filling(tensor) for tensor in tensors.values()):
+                self._held.gpu.settle()
             frames, _inputs = self._enqueue(lane, tensors)
             lane.compute.synchronize()
             return frames
@@ -171,7 +225,7 @@ class TensorRTSession(Session):
             execution.set_tensor_address("frames", int(frames.buffer.device))
             # Uploads are in order, so that one wait serves all that went before.
             for other in {tensor.lane for tensor in inputs if isinstance(tensor, DeviceTensor)}:
-                lane.compute.wait_for_event(record(other.transfer))
+                lane.await_uploads(other)
             if not execution.execute_async_v3(lane.compute.handle):
                 raise BackendError(f"{self.backend} failed to run {self._path}; its log says why")
         except BaseException:
@@ -190,62 +244,47 @@ class TensorRTSession(Session):
         shape = tuple(array["shape"])
         return (shape if len(shape) == len(spec.shape) else (1, *shape)), array["data"][0]
 
+    def settle(self) -> None:
+        """See `Session.settle`."""
+        lane = getattr(self._local, "lane", None)
+        if lane is not None and self._finalizer.alive:
+            with self._held.gpu.current():
+                lane.settle()
+
     def close(self) -> None:
         """See `Session.close`."""
-        if self._gpu is None:
-            return
-        gpu, self._gpu = self._gpu, None
-        try:
-            with gpu.current():
-                self._save_cache()
-                for lane in self._lanes:
-                    lane.free()
-                self._lanes.clear()
-                self._cache = self._config = self._engine = self._runtime = None
-        finally:
-            gpu.close()
+        self._finalizer()
 
     @contextlib.contextmanager
     def _current(self) -> Iterator[Lane]:
         """Make the context current and yield this thread's lane."""
-        with self._gpu_here().current():
+        if not self._finalizer.alive:
+            raise BackendError("the session is closed; open the engine again")
+        with self._held.gpu.current():
             lane = getattr(self._local, "lane", None)
             if lane is None:
                 # Contexts of one engine may run side by side, but not be made so.
                 with self._lock:
                     lane = Lane()
-                    self._lanes.append(lane)
-                    lane.execution = self._execution_context()
+                    try:
+                        lane.execution = self._execution_context()
+                    except BaseException:
+                        lane.free()
+                        raise
+                    self._held.lanes.append(lane)
                 self._local.lane = lane
             yield lane
 
-    def _gpu_here(self) -> Gpu:
-        if self._gpu is None:
-            raise BackendError("the session is closed; open the engine again")
-        return self._gpu
-
     def _execution_context(self) -> Any:
-        config = () if self._config is None else (self._config,)
-        context = self._engine.create_execution_context(*config)
+        held = self._held
+        config = () if held.config is None else (held.config,)
+        context = held.engine.create_execution_context(*config)
         if context is None:
             raise BackendError(
                 f"{self._path}: the GPU has no memory for it; build it for smaller frames or "
                 "fewer times: rrin-deploy build --max-shape ... --max-times ..."
             )
         return context
-
-    @property
-    def _cache_path(self) -> Path:
-        return self._path.with_name(self._path.name + ".cache")
-
-    def _save_cache(self) -> None:
-        """Keep the kernels that RTX compiled for this GPU, so that the next start is quick."""
-        if self._cache is None:
-            return
-        with contextlib.suppress(OSError):  # a read-only folder costs only that next start
-            partial = self._cache_path.with_name(self._cache_path.name + ".partial")
-            partial.write_bytes(bytes(self._cache.serialize()))
-            partial.replace(self._cache_path)
 
     def _out_of_profile(self, name: str, shape: tuple[int, ...]) -> str:
         profile = self._manifest.profile
@@ -260,6 +299,8 @@ def _module(manifest: Manifest, path: Path) -> Any:
     name = _MODULES[manifest.target]
     try:
         trt = importlib.import_module(name)
+        if not hasattr(trt, "__version__"):
+            raise ImportError(f"{name} is a bare folder")
     except ImportError as error:
         raise BackendError(
             f"{path}: is a {name} {manifest.version} engine, and {name} cannot be imported "
@@ -291,5 +332,10 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
-def _interface(tensor: Any) -> Mapping[str, Any]:
-    return getattr(tensor, "__cuda_array_interface__", {})
+def _may_be_filling(tensor: Any) -> bool:
+    """Say whether someone else's work on a device array may still be under way.
+
+    From version 3 on the interface names the stream to wait for, or None; before, nothing.
+    """
+    array = getattr(tensor, "__cuda_array_interface__", None)
+    return array is not None and (array["version"] < 3 or array.get("stream") is not None)

@@ -46,9 +46,16 @@ def command(
     shape: Annotated[
         str | None, typer.Option(help="The one frame size that the engine will take: 1280x720.")
     ] = None,
-    min_shape: Annotated[str, typer.Option(help="Smallest frames.")] = "32x32",
-    opt_shape: Annotated[str, typer.Option(help="Frames to be fastest on.")] = "1280x720",
-    max_shape: Annotated[str, typer.Option(help="Largest frames.")] = "1920x1088",
+    min_shape: Annotated[
+        str | None, typer.Option(help="Smallest frames; by default 32x32.")
+    ] = None,
+    opt_shape: Annotated[
+        str | None,
+        typer.Option(help="Frames to be fastest on; by default 1280x720, or the largest."),
+    ] = None,
+    max_shape: Annotated[
+        str | None, typer.Option(help="Largest frames; by default 1920x1088.")
+    ] = None,
     max_times: Annotated[int, typer.Option(help="Most times in one call.", min=1)] = 7,
     workspace: Annotated[
         int | None, typer.Option(help="Limit of the builder's scratch memory, MiB.", min=1)
@@ -77,8 +84,12 @@ def command(
     """
     if fp16 and fp32:
         raise typer.BadParameter("--fp16 and --fp32 exclude each other")
-    sizes = (shape,) * 3 if shape else (min_shape, opt_shape, max_shape)
-    smallest, best, largest = map(parse_size, sizes)
+    if shape and (min_shape or opt_shape or max_shape):
+        raise typer.BadParameter("--shape is the one size; leave out --min-, --opt-, --max-shape")
+    smallest = parse_size(shape or min_shape or "32x32")
+    largest = parse_size(shape or max_shape or "1920x1088")
+    width, height = parse_size(shape or opt_shape or "1280x720")
+    best = (width, height) if opt_shape else (min(width, largest[0]), min(height, largest[1]))
     with step_progress("importing TensorRT") as progress:
         from engines import BuildOptions, build
 

@@ -43,7 +43,7 @@ def test_engine_and_manifest(precision: Any, kind: str, tmp_path: Path) -> None:
     plan = read_plan(report.engine, manifest)
     assert len(plan) == report.size_bytes > 1_000_000
     assert report.kept_onnx == tmp_path / f"rrin.{precision}.onnx"
-    assert hashlib.sha256(report.kept_onnx.read_bytes()).hexdigest() == manifest.onnx_sha256
+    assert hashlib.sha256(model.read_bytes()).hexdigest() == manifest.onnx_sha256
     onnx.checker.check_model(str(report.kept_onnx), full_check=True)
     assert phases
     assert all(step >= 1 for _, step, _ in phases)
@@ -59,12 +59,13 @@ def test_half_engine_is_smaller(tmp_path: Path) -> None:
 
 def test_one_engine_for_three_capabilities(exported: Exporter, tmp_path: Path) -> None:
     report = build(
-        exported(io="uint8"),
+        exported(io="uint8", align_corners=True),
         tmp_path / "x.engine",
         options=dataclasses.replace(RTX, compute_capabilities=(86, 89, 120)),
     )
     assert report.manifest.compute_capabilities == (86, 89, 120)
     assert report.manifest.metadata.io == "uint8"
+    assert report.manifest.metadata.align_corners is True
 
 
 def test_full_width(exported: Exporter, tmp_path: Path) -> None:
@@ -89,7 +90,9 @@ def test_census_sees_types_and_warps_that_were_not_asked_for(tmp_path: Path) -> 
     assert take_census(trt, network, metadata) == {"FLOAT": 81}
     with pytest.raises(CensusError, match=r"ask for \{'FLOAT': 81\}, expected \{'HALF': 81\}"):
         take_census(trt, network, dataclasses.replace(metadata, precision="fp16"))
-    with pytest.raises(CensusError, match=r"\('LINEAR', False\), expected \('LINEAR', True\)"):
+    with pytest.raises(
+        CensusError, match=r"\('LINEAR', False, 'FILL'\), expected \('LINEAR', True"
+    ):
         take_census(trt, network, dataclasses.replace(metadata, align_corners=True))
 
     model = onnx.load(BUNDLED_MODEL)
@@ -121,8 +124,8 @@ def test_failed_builds_leave_the_old_engine(
         ({"compute_capabilities": (90,)}, BackendError, "no compute capability 90; it has 75, 80"),
         ({"min_size": (640, 360), "opt_size": (320, 180)}, OptionError, "growing order"),
         ({"max_times": 0}, OptionError, "max times is 0"),
-        ({"timing_cache": Path("x")}, BackendError, "RTX has no timing cache"),
-        ({"version_compatible": True}, BackendError, "RTX has no timing cache"),
+        ({"timing_cache": Path("x")}, OptionError, "RTX has no timing cache"),
+        ({"version_compatible": True}, OptionError, "RTX has no timing cache"),
     ],
 )
 def test_options_that_cannot_be(
@@ -138,6 +141,13 @@ def test_models_and_outputs_that_cannot_be(tmp_path: Path) -> None:
         build(tmp_path / "rrin.onnx", options=RTX)
     with pytest.raises(ArtifactError, match=r"named \*\.engine"):
         build(BUNDLED_MODEL, tmp_path / "x.plan", options=RTX)
+    with pytest.raises(InputNotFoundError, match="no such folder"):
+        build(BUNDLED_MODEL, tmp_path / "none" / "x.engine", options=RTX)
+    model = tmp_path / "rrin.onnx"
+    model.write_bytes(BUNDLED_MODEL.read_bytes())
+    with pytest.raises(OptionError, match="is the model as well"):
+        build(model, tmp_path / "rrin.engine", options=RTX, keep_onnx=True)
+    assert model.read_bytes() == BUNDLED_MODEL.read_bytes()
 
 
 def test_graph_that_tensorrt_cannot_parse(tmp_path: Path) -> None:
@@ -171,6 +181,19 @@ def test_classic_tensorrt_without_a_package_or_a_gpu(
     assert (flavour.target, flavour.version) == ("tensorrt", "10.3.0")
     with pytest.raises(BackendError, match="leave --sm out"):
         flavour.capabilities((89,))
+
+
+def test_float32_is_not_tf32(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    flags = []
+    honest = trt.Builder.build_serialized_network
+
+    def watch(self: Any, network: Any, config: Any) -> Any:
+        flags.append(config.get_flag(trt.BuilderFlag.TF32))
+        return honest(self, network, config)
+
+    monkeypatch.setattr(trt.Builder, "build_serialized_network", watch)
+    build(BUNDLED_MODEL, tmp_path / "x.engine", precision="fp32", options=RTX)
+    assert flags == [False]
 
 
 def test_engine_can_be_read_without_its_builder(tmp_path: Path) -> None:

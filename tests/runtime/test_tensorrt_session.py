@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime import ArtifactError, BackendError, FrameError, InputNotFoundError, Interpolator
+from runtime import (
+    ArtifactError,
+    BackendError,
+    FrameError,
+    InputNotFoundError,
+    Interpolator,
+    check_parity,
+)
+from runtime.golden import golden_beside
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Manifest, Profile, manifest_path
 from runtime.scene import render
@@ -27,7 +35,7 @@ MakeEngine = Callable[..., Path]
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """Put the simulated PyCUDA and TensorRT where the real ones would be imported from."""
     machine = Machine()
     driver = cuda.driver(machine)
@@ -38,9 +46,13 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         modules[name] = tensorrt.runtime_module(machine, name, VERSIONS[target])
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    for name in ("runtime.device", "runtime.tensorrt_session"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return machine
+    # What has imported the simulation stays within the test, and the other way round.
+    ours = ("runtime.device", "runtime.tensorrt_session")
+    for name in ours:
+        sys.modules.pop(name, None)
+    yield machine
+    for name in ours:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -91,7 +103,7 @@ def test_calls_give_the_frames_of_onnx_runtime(
         assert ours.backend.endswith("Simulated GPU")
         np.testing.assert_array_equal(ours(*pair, t), interpolate(*pair, t))
         np.testing.assert_array_equal(ours(*map(unit, pair), t), interpolate(*map(unit, pair), t))
-    assert (machine.live_buffers, machine.retained) == (0, 0)
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 def test_more_times_than_the_engine_takes_are_split(
@@ -105,7 +117,7 @@ def test_more_times_than_the_engine_takes_are_split(
     expected = interpolate(*pair, t)
     assert np.abs(found.astype(int) - expected).max() <= 1
     assert len(streamed) == 19
-    assert machine.live_buffers == 0
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 def test_a_hundred_frames_in_a_stream_each_uploaded_once(
@@ -133,7 +145,7 @@ def test_stream_of_another_factor(
         found = list(ours.stream(source, factor))
     for one, other in zip(found, interpolate.stream(source, factor), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert machine.live_buffers == 0
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 def test_stream_of_a_stream(
@@ -145,7 +157,7 @@ def test_stream_of_a_stream(
         found = list(ours.stream(ours.stream(source, 2), 2))
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert machine.live_buffers == 0
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 def test_four_threads_at_once(
@@ -166,7 +178,7 @@ def test_four_threads_at_once(
     for index in range(4):
         for one, other in zip(found[index], expected, strict=True):
             np.testing.assert_array_equal(one, other)
-    assert machine.live_buffers == 0
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 SOURCES = 5
@@ -210,7 +222,7 @@ def test_growing_frames_reuse_and_replace_buffers(machine: Machine, engine: Make
             ours(*frames(2, size, size))
             gc.collect()
         assert machine.live_buffers <= 12
-    assert machine.live_buffers == 0
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 class Torch:
@@ -224,7 +236,7 @@ class Torch:
             "typestr": array.dtype.str,
             "data": (address, False),
             "strides": None,
-            "version": 3,
+            "version": 2,  # as torch has it
             **more,
         }
 
@@ -235,7 +247,7 @@ def test_device_arrays_are_taken_and_given_without_a_copy(
     pair = [unit(frame) for frame in frames(2)]
     t = [0.25, 0.75]
     with Interpolator(engine()) as ours:
-        made: Any = ours(*(Torch(machine, frame, stream=7) for frame in pair), t)
+        made: Any = ours(*(Torch(machine, frame) for frame in pair), t)
         array = made.__cuda_array_interface__
         assert array["shape"] == (2, 64, 96, 3)
         raw = machine.memory[array["data"][0]]
@@ -274,7 +286,7 @@ def test_sizes_outside_the_profile_say_how_to_build(machine: Machine, engine: Ma
         pytest.raises(FrameError, match=r"takes frames from 32x32 to 512x512 .*--max-shape"),
     ):
         ours(*frames(2, 520, 40))
-    assert machine.live_buffers == 0
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 def test_out_of_memory_at_every_allocation_in_turn(machine: Machine, engine: MakeEngine) -> None:
@@ -290,7 +302,7 @@ def test_out_of_memory_at_every_allocation_in_turn(machine: Machine, engine: Mak
         with pytest.raises(BackendError, match="memory"):
             use()
         gc.collect()
-        assert (machine.live_buffers, machine.retained) == (0, 0), failing
+        assert (machine.live_buffers, machine.live_handles) == (0, 0), failing
         assert machine.stack() == []
 
 
@@ -301,7 +313,7 @@ def test_execution_error(machine: Machine, engine: MakeEngine) -> None:
             ours(*frames(2))
         machine.fail_execution = False
         ours(*frames(2))
-    assert (machine.live_buffers, machine.retained) == (0, 0)
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 @pytest.mark.parametrize("after", range(1, 6))
@@ -317,7 +329,7 @@ def test_loop_that_is_left_early(
         gc.collect()
         # What was under way does not disturb what comes next.
         np.testing.assert_array_equal(ours(*source[:2]), interpolate(*source[:2]))
-    assert (machine.live_buffers, machine.retained) == (0, 0)
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 def test_callers_own_context_stays_current(machine: Machine, engine: MakeEngine) -> None:
@@ -337,7 +349,31 @@ def test_second_start_reads_the_kernels_that_the_first_compiled(
         with Interpolator(path) as ours:
             ours(*frames(2))
     assert machine.caches_read == [b"compiled kernels"]
-    assert path.with_name(path.name + ".cache").exists()
+    assert path.with_name(path.name + ".sm89.cache").exists()
+
+
+def test_forgotten_interpolator_is_freed(machine: Machine, engine: MakeEngine) -> None:
+    ours = Interpolator(engine())
+    list(ours.stream(frames(3), 2))
+    del ours
+    gc.collect()
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
+def test_parity_takes_engines(machine: Machine, engine: MakeEngine) -> None:
+    report = check_parity(engine(), golden_beside(BUNDLED_MODEL))
+    assert report.passed
+    assert report.backend.endswith("Simulated GPU")
+    assert machine.live_buffers == 0
+
+
+def test_engine_of_another_io_than_its_manifest(machine: Machine, engine: MakeEngine) -> None:
+    path = engine()
+    content = json.loads(manifest_path(path).read_text())
+    edit(path, metadata=content["metadata"] | {"rrin.io": "uint8"})
+    with pytest.raises(ArtifactError, match="is float32, its manifest says uint8"):
+        Interpolator(path)
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 def test_closed_engine_says_so(machine: Machine, engine: MakeEngine) -> None:
@@ -346,7 +382,7 @@ def test_closed_engine_says_so(machine: Machine, engine: MakeEngine) -> None:
     ours.close()
     with pytest.raises(BackendError, match="closed"):
         ours(*frames(2))
-    assert machine.retained == 0
+    assert machine.live_handles == 0
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -396,6 +432,21 @@ BROKEN: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
         ArtifactError,
         "target is 'npu', expected one of",
     ),
+    "version that is none": (
+        lambda path: edit(path, version=""),
+        ArtifactError,
+        "a damaged one .*version is ''",
+    ),
+    "version that is a number": (
+        lambda path: edit(path, version=10),
+        ArtifactError,
+        "a damaged one",
+    ),
+    "flag that is none": (
+        lambda path: edit(path, hardware_compatible="no"),
+        ArtifactError,
+        "hardware_compatible is 'no'",
+    ),
     "another version": (
         lambda path: edit(path, version="1.4.0.76"),
         ArtifactError,
@@ -417,7 +468,7 @@ def test_broken_engines(case: str, machine: Machine, engine: MakeEngine) -> None
     with pytest.raises(error, match=message) as caught:
         Interpolator(path)
     assert "\n" not in str(caught.value)
-    assert (machine.live_buffers, machine.retained) == (0, 0)
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
 def test_plan_that_the_runtime_refuses(machine: Machine, engine: MakeEngine) -> None:
@@ -426,10 +477,9 @@ def test_plan_that_the_runtime_refuses(machine: Machine, engine: MakeEngine) -> 
     edit(path, plan_sha256=hashlib.sha256(b"from another world").hexdigest())
     with pytest.raises(ArtifactError, match="does not load it; build it again on this machine"):
         Interpolator(path)
-    assert (machine.live_buffers, machine.retained) == (0, 0)
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
-@pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize(
     ("built_by", "compatible", "loads"),
     [
@@ -440,10 +490,13 @@ def test_plan_that_the_runtime_refuses(machine: Machine, engine: MakeEngine) -> 
         ("10.14.0.1", True, False),
     ],
 )
-def test_versions(built_by: str, compatible: bool, loads: bool, engine: MakeEngine) -> None:
+def test_versions(
+    built_by: str, compatible: bool, loads: bool, machine: Machine, engine: MakeEngine
+) -> None:
     path = engine(target="tensorrt", version=built_by, version_compatible=compatible)
     if loads:
         Interpolator(path).close()
+        assert machine.runtimes[-1].engine_host_code_allowed is compatible
     else:
         with pytest.raises(ArtifactError, match=r"built by tensorrt .*--version-compatible"):
             Interpolator(path)

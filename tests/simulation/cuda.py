@@ -34,9 +34,6 @@ def driver(machine: Machine) -> ModuleType:
             for stream in list(machine.streams.values()):
                 machine.wait(stream.drain)
 
-        def detach(self) -> None:
-            machine.retained -= 1
-
     class Device:
         def __init__(self, index: int) -> None:
             self.index = index
@@ -57,8 +54,13 @@ def driver(machine: Machine) -> ModuleType:
 
     class Event:
         def __init__(self, _flags: int = 0) -> None:
+            machine.check_current()
+            machine.live_handles += 1
             self.stream: Queue | None = None
             self.position = 0
+
+        def __del__(self) -> None:
+            machine.drop_handle()
 
         def record(self, stream: Any) -> None:
             machine.check_current()
@@ -75,7 +77,11 @@ def driver(machine: Machine) -> ModuleType:
     class Stream:
         def __init__(self) -> None:
             machine.check_current()
+            machine.live_handles += 1
             self.queue = Queue(machine)
+
+        def __del__(self) -> None:
+            machine.drop_handle()
 
         @property
         def handle(self) -> int:
@@ -151,7 +157,7 @@ NAMES: dict[str, set[str]] = {
     "Error": set(),
     "MemoryError": set(),
     "Device": {"count", "name", "compute_capability", "retain_primary_context"},
-    "Context": {"push", "pop", "synchronize", "detach"},
+    "Context": {"push", "pop", "synchronize"},
     "Stream": {"synchronize", "wait_for_event", "handle"},
     "Event": {"record", "synchronize"},
     "event_flags": {"DISABLE_TIMING"},

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class Machine:
         self.host: dict[int, np.ndarray] = {}
         self.streams: dict[int, Stream] = {}
         self.retained = 0
+        self.live_handles = 0
         self.stacks = threading.local()
         self.fail_allocation: int | None = None
         self.ignore_wait: int | None = None
@@ -41,6 +43,7 @@ class Machine:
         self.allocations = 0
         self.uploaded: dict[int, int] = {}
         self.caches_read: list[bytes] = []
+        self.runtimes: list[Any] = []
         self._addresses = itertools.count(0x7000_0000, 0x1000_0000)
 
     @property
@@ -51,6 +54,11 @@ class Machine:
         if not hasattr(self.stacks, "contexts"):
             self.stacks.contexts = []
         return self.stacks.contexts  # type: ignore[no-any-return]
+
+    def drop_handle(self) -> None:
+        """Destroy a stream or an event; as in PyCUDA it leaks where its context is not current."""
+        if self.stack():
+            self.live_handles -= 1
 
     def check_current(self) -> None:
         if not self.stack():

@@ -145,6 +145,9 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
         def __init__(self, _logger: Logger) -> None:
             machine.check_current()
 
+            self.engine_host_code_allowed = False
+            machine.runtimes.append(self)
+
         def deserialize_cuda_engine(self, plan: bytes) -> ICudaEngine | None:
             return None if plan == b"from another world" else ICudaEngine(plan)
 
@@ -164,7 +167,7 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
 NAMES: dict[str, set[str]] = {
     "TensorIOMode": {"INPUT", "OUTPUT"},
     "Logger": {"ERROR"},
-    "Runtime": {"deserialize_cuda_engine"},
+    "Runtime": {"deserialize_cuda_engine", "engine_host_code_allowed"},
     "ICudaEngine": {
         "num_io_tensors",
         "get_tensor_name",
