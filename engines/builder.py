@@ -111,7 +111,7 @@ def build(
     graph, metadata = with_precision(*load_graph(model), precision)
     profile = _profile(options, metadata.padding_multiple)
     flavour = load_flavour(options.target)
-    capabilities = flavour.capabilities(options.compute_capabilities)
+    capabilities = flavour.capabilities(options.compute_capabilities) or _here()
     _check_for_target(flavour, options)
     proto = ir.to_proto(graph).SerializeToString()
 
@@ -128,7 +128,7 @@ def build(
     manifest = Manifest(
         target=flavour.target,
         version=flavour.version,
-        compute_capabilities=capabilities or _here(),
+        compute_capabilities=capabilities,
         version_compatible=options.version_compatible,
         hardware_compatible=options.hardware_compatible,
         profile=profile,
@@ -279,7 +279,7 @@ def _save_timings(config: Any, options: BuildOptions) -> None:
 
 
 def _here() -> tuple[int, ...]:
-    """Return the compute capability of the GPU that TensorRT has just built on."""
+    """Return the compute capability of the GPU here, which TensorRT builds on."""
     from runtime.device import compute_capability
 
     return (compute_capability(0),)

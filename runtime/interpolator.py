@@ -204,7 +204,7 @@ class Interpolator:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self._session.__exit__(kind, error, traceback)
 
     def _to_input(self, frame: Frame) -> NDArray[Any]:
         return to_input(frame, self.metadata.io, self.metadata.padding_multiple)

@@ -90,7 +90,11 @@ class Session(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except Exception:
+            if error is None:  # else the caller's own error is the one to hear of
+                raise
 
 
 def open_session(

@@ -26,7 +26,8 @@ _AMPERE = 80
 class DeviceTensor:
     """An array on the device, as other libraries take it: see `__cuda_array_interface__`.
 
-    Its memory is used again when nobody refers to it any more.
+    Its memory is used again when nobody refers to it any more, and freed when the interpolator is
+    closed: wait for whatever reads it before that.
 
     Attributes:
         shape, dtype: of the array, C-contiguous.

@@ -55,6 +55,12 @@ def command() -> None:
         providers = {}
     for provider, loads in providers.items():
         say(f": {'loads' if loads else 'does not load'}", subject=provider)
+    try:
+        from runtime.device import compute_capability
+
+        say(f": SM{compute_capability(0)}, for engines", subject="GPU 0")
+    except BackendError as error:
+        say(f"engines do not run here: {error}")
     runs = any(providers.values())
     say("rrin-deploy can interpolate here" if runs else "no backend runs here")
     raise typer.Exit(0 if runs else 3)

@@ -273,6 +273,7 @@ def test_doctor(run: Run) -> None:
     assert code == 0
     assert "CPUExecutionProvider: loads" in out
     assert "tensorrt-rtx-cu13" in out
+    assert "engines do not run here: pycuda cannot be imported" in out
     assert "rrin-deploy can interpolate here" in out
 
 
