@@ -1,6 +1,7 @@
 """Engines: an ONNX file made into what a target runs."""
 
-from engines.builder import BuildError, BuildOptions, BuildReport, build
+from engines.builder import BuildError, BuildReport, build
 from engines.census import CensusError
+from engines.configuration import BuildOptions
 
 __all__ = ["BuildError", "BuildOptions", "BuildReport", "CensusError", "build"]

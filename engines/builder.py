@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,15 @@ from typing import Any
 import onnx_ir as ir
 
 from engines.census import take_census
-from engines.flavours import Flavour, Target, load_flavour
+from engines.configuration import (
+    BuildOptions,
+    Progress,
+    check_for_target,
+    configure,
+    profile_of,
+    save_timings,
+)
+from engines.flavours import Flavour, load_flavour
 from engines.precision import load_graph, with_precision
 from runtime.errors import (
     ArtifactError,
@@ -22,46 +29,12 @@ from runtime.errors import (
     RrinError,
 )
 from runtime.files import replacing
-from runtime.manifest import ENGINE_SUFFIX, Manifest, Profile
+from runtime.manifest import ENGINE_SUFFIX, Manifest
 from runtime.metadata import Precision
-
-Progress = Callable[[str, int, int], None]
-Size = tuple[int, int]
 
 
 class BuildError(RrinError, RuntimeError):
     """TensorRT did not build the engine; the message holds what it said."""
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """How to build.
-
-    Attributes:
-        target: 'tensorrt' or 'rtx'; None takes TensorRT where it is installed, else RTX.
-        compute_capabilities: RTX only: the GPUs to compile for, such as (86, 89); empty takes
-            `RTX_CAPABILITIES`. TensorRT builds for the GPU here.
-        min_size, opt_size, max_size: frame sizes (width, height), pixels; rounded up to the
-            padding multiple.
-        max_times: the most times that one call may have.
-        workspace_mib: limit of the builder's scratch memory; None leaves it open.
-        optimization_level: 0 to 5; None leaves TensorRT's own.
-        timing_cache: TensorRT only: a file of kernel timings, kept and extended between builds.
-        version_compatible: TensorRT only: later versions of the same major may load the engine.
-        hardware_compatible: TensorRT only: any GPU from Ampere on may load it.
-    """
-
-    target: Target | None = None
-    compute_capabilities: tuple[int, ...] = ()
-    min_size: Size = (32, 32)
-    opt_size: Size = (1280, 720)
-    max_size: Size = (1920, 1088)
-    max_times: int = 7
-    workspace_mib: int | None = None
-    optimization_level: int | None = None
-    timing_cache: Path | None = None
-    version_compatible: bool = False
-    hardware_compatible: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,18 +82,16 @@ def build(
     if not output.resolve().parent.is_dir():
         raise InputNotFoundError(f"{output.parent}: no such folder; make it first")
     graph, metadata = with_precision(*load_graph(model), precision)
-    profile = _profile(options, metadata.padding_multiple)
+    profile = profile_of(options, metadata.padding_multiple)
     flavour = load_flavour(options.target)
     capabilities = flavour.capabilities(options.compute_capabilities) or _here()
-    _check_for_target(flavour, options)
+    check_for_target(flavour, options)
     proto = ir.to_proto(graph).SerializeToString()
 
     log = _logger(flavour.trt)
     builder, network = _parse(flavour, log, proto)
     census = take_census(flavour.trt, network, metadata)
-    config = _config(flavour, builder, options, capabilities, progress)
-    config.add_optimization_profile(_optimization_profile(builder, profile))
-    _load_timings(config, options)
+    config = configure(flavour, builder, options, capabilities, profile, progress)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BuildError(f"{model}: {flavour.target} {flavour.version} built nothing: {log.last}")
@@ -145,31 +116,8 @@ def build(
     with replacing(output) as partial:
         partial.write_bytes(content)
         manifest.save(output)
-    _save_timings(config, options)
+    save_timings(config, options)
     return BuildReport(output, len(content), manifest, kept)
-
-
-def _profile(options: BuildOptions, multiple: int) -> Profile:
-    sizes = options.min_size, options.opt_size, options.max_size
-    if not all(a <= b <= c for a, b, c in zip(*sizes, strict=True)) or min(options.min_size) < 1:
-        shown = ", ".join(f"{width}x{height}" for width, height in sizes)
-        raise OptionError(f"shapes {shown}; expected min, opt and max in growing order")
-    if options.max_times < 1:
-        raise OptionError(f"max times is {options.max_times}; expected 1 or more")
-    lower, best, upper = (
-        (-(-width // multiple) * multiple, -(-height // multiple) * multiple)
-        for width, height in sizes
-    )
-    return Profile(lower, best, upper, options.max_times)
-
-
-def _check_for_target(flavour: Flavour, options: BuildOptions) -> None:
-    classic = options.version_compatible or options.hardware_compatible or options.timing_cache
-    if flavour.target == "rtx" and classic:
-        raise OptionError(
-            "TensorRT-RTX has no timing cache and no version- or hardware-compatible engines; "
-            "leave these options out, and name the GPUs with --sm"
-        )
 
 
 def _logger(trt: Any) -> Any:
@@ -202,80 +150,6 @@ def _parse(flavour: Flavour, log: Any, proto: bytes) -> tuple[Any, Any]:
         reason = parser.get_error(0).desc() if parser.num_errors else log.last
         raise BuildError(f"{flavour.target} {flavour.version} cannot parse the graph: {reason}")
     return builder, network
-
-
-def _config(
-    flavour: Flavour,
-    builder: Any,
-    options: BuildOptions,
-    capabilities: tuple[int, ...],
-    progress: Progress | None,
-) -> Any:
-    trt = flavour.trt
-    config = builder.create_builder_config()
-    # On from the start in every TensorRT: convolutions of 10 bits of mantissa are not float32.
-    config.clear_flag(trt.BuilderFlag.TF32)
-    if flavour.target == "rtx":
-        config.num_compute_capabilities = len(capabilities)
-        for index, capability in enumerate(capabilities):
-            config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability}"), index)
-    if options.version_compatible:
-        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
-    if options.hardware_compatible:
-        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
-    if options.workspace_mib is not None:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib * 2**20)
-    if options.optimization_level is not None:
-        config.builder_optimization_level = options.optimization_level
-    if progress is not None:
-        config.progress_monitor = _monitor(trt, progress)
-    return config
-
-
-def _monitor(trt: Any, progress: Progress) -> Any:
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self._steps: dict[str, int] = {}
-
-        def phase_start(self, phase_name: str, _parent: str, num_steps: int) -> None:
-            self._steps[phase_name] = num_steps
-
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            progress(phase_name, step + 1, self._steps.get(phase_name, 0))
-            return True
-
-        def phase_finish(self, phase_name: str) -> None:
-            self._steps.pop(phase_name, None)
-
-    return Monitor()
-
-
-def _optimization_profile(builder: Any, profile: Profile) -> Any:
-    shapes = builder.create_optimization_profile()
-    sizes = profile.min_size, profile.opt_size, profile.max_size
-    for name in ("frame0", "frame1"):
-        shapes.set_shape(name, *((1, height, width, 3) for width, height in sizes))
-    shapes.set_shape("t", (1,), (1,), (profile.max_times,))
-    return shapes
-
-
-def _load_timings(config: Any, options: BuildOptions) -> None:
-    if options.timing_cache is None:
-        return
-    known = options.timing_cache.read_bytes() if options.timing_cache.is_file() else b""
-    cache = config.create_timing_cache(known)
-    if not config.set_timing_cache(cache, ignore_mismatch=False):
-        raise ArtifactError(
-            f"{options.timing_cache}: not a timing cache of this GPU and TensorRT; "
-            "delete it, or name another"
-        )
-
-
-def _save_timings(config: Any, options: BuildOptions) -> None:
-    if options.timing_cache is not None:
-        with replacing(options.timing_cache) as partial:
-            partial.write_bytes(bytes(config.get_timing_cache().serialize()))
 
 
 def _here() -> tuple[int, ...]:

@@ -193,3 +193,42 @@ class Lane:
         for signal in self._all_signals:
             signal.event = None
         self.compute = self.transfer = None
+
+
+class DeviceTensor:
+    """An array on the device, as other libraries take it: see `__cuda_array_interface__`.
+
+    Its memory is used again when nobody refers to it any more, and freed when the interpolator is
+    closed: wait for whatever reads it before that.
+
+    Attributes:
+        shape, dtype: of the array, C-contiguous.
+    """
+
+    def __init__(self, lane: Lane, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.nbytes = int(np.prod(shape)) * dtype.itemsize
+        self.buffer = lane.take(self.nbytes)
+        self.lane = lane
+
+    @classmethod
+    def uploaded(cls, lane: Lane, array: NDArray[Any]) -> DeviceTensor:
+        """Start copying an array to the device."""
+        tensor = cls(lane, array.shape, array.dtype)
+        # Times and window are too small to overlap with anything.
+        lane.upload(tensor.buffer, array, lane.compute if array.ndim == 1 else lane.transfer)
+        return tensor
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (int(self.buffer.device), False),
+            "strides": None,
+            "version": 3,
+        }
+
+    def __del__(self) -> None:
+        if hasattr(self, "lane"):  # else there was no memory to take
+            self.lane.give(self.buffer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -13,91 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import Gpu, Lane, compute_capability
+from .device import DeviceTensor, Gpu, Lane, compute_capability
+from .engine import Resources, check_gpu, import_for
 from .errors import ArtifactError, BackendError, FrameError
-from .files import replacing
 from .manifest import Manifest, read_plan
 from .session import Session, TensorSpec
-
-_MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
-_AMPERE = 80
-
-
-class DeviceTensor:
-    """An array on the device, as other libraries take it: see `__cuda_array_interface__`.
-
-    Its memory is used again when nobody refers to it any more, and freed when the interpolator is
-    closed: wait for whatever reads it before that.
-
-    Attributes:
-        shape, dtype: of the array, C-contiguous.
-    """
-
-    def __init__(self, lane: Lane, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape, self.dtype = shape, dtype
-        self.nbytes = int(np.prod(shape)) * dtype.itemsize
-        self.buffer = lane.take(self.nbytes)
-        self.lane = lane
-
-    @classmethod
-    def uploaded(cls, lane: Lane, array: NDArray[Any]) -> DeviceTensor:
-        """Start copying an array to the device."""
-        tensor = cls(lane, array.shape, array.dtype)
-        # Times and window are too small to overlap with anything.
-        lane.upload(tensor.buffer, array, lane.compute if array.ndim == 1 else lane.transfer)
-        return tensor
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        return {
-            "shape": self.shape,
-            "typestr": self.dtype.str,
-            "data": (int(self.buffer.device), False),
-            "strides": None,
-            "version": 3,
-        }
-
-    def __del__(self) -> None:
-        if hasattr(self, "lane"):  # else there was no memory to take
-            self.lane.give(self.buffer)
-
-
-class _Resources:
-    """What a session holds, freed in the one order that is right."""
-
-    def __init__(self, gpu: Gpu, cache_path: Path) -> None:
-        self.gpu = gpu
-        self.cache_path = cache_path
-        self.lanes: list[Lane] = []
-        self.runtime: Any = None
-        self.engine: Any = None
-        self.config: Any = None
-        self.cache: Any = None
-
-    def free(self) -> None:
-        with contextlib.ExitStack() as steps:  # each runs, whatever the others raise
-            steps.enter_context(self.gpu.current())
-            steps.callback(self._drop)
-            for lane in self.lanes:
-                steps.callback(lane.free)
-            # A cache that cannot be kept, in a read-only folder say, costs only the next start.
-            with contextlib.suppress(Exception):
-                self._save_cache()
-
-    def _drop(self) -> None:
-        self.lanes.clear()
-        self.cache = self.config = None
-        self.engine = None
-        self.runtime = None
-
-    def _save_cache(self) -> None:
-        """Keep the kernels that RTX compiled for this GPU, so that the next start is quick."""
-        if self.cache is None or not self.lanes:
-            return
-        content = bytes(self.cache.serialize())
-        if not self.cache_path.is_file() or self.cache_path.read_bytes() != content:
-            with replacing(self.cache_path) as partial:
-                partial.write_bytes(content)
 
 
 class TensorRTSession(Session):
@@ -115,9 +34,9 @@ class TensorRTSession(Session):
 
     def __init__(self, path: Path, *, device: int = 0) -> None:
         manifest = Manifest.load(path)
-        trt = _module(manifest, path)
+        trt = import_for(manifest, path)
         capability = compute_capability(device)
-        _check_gpu(manifest, capability, path)
+        check_gpu(manifest, capability, path)
         plan = read_plan(path, manifest)
         self.metadata = manifest.metadata
         self.max_times = manifest.profile.max_times
@@ -125,7 +44,7 @@ class TensorRTSession(Session):
         self._lock, self._local = threading.Lock(), threading.local()
         gpu = Gpu(device)
         self.backend = f"{trt.__name__} {trt.__version__} {gpu.name}"
-        self._held = _Resources(gpu, path.with_name(f"{path.name}.sm{capability}.cache"))
+        self._held = Resources(gpu, path.with_name(f"{path.name}.sm{capability}.cache"))
         self._finalizer = weakref.finalize(self, self._held.free)
         try:
             with gpu.current():
@@ -294,43 +213,6 @@ class TensorRTSession(Session):
             f"{name} has shape {tuple(shape)}; {self._path} takes frames from {lower} to {upper} "
             f"and up to {profile.max_times} times: build it for these with --max-shape, --max-times"
         )
-
-
-def _module(manifest: Manifest, path: Path) -> Any:
-    name = _MODULES[manifest.target]
-    try:
-        trt = importlib.import_module(name)
-        if not hasattr(trt, "__version__"):
-            raise ImportError(f"{name} is a bare folder")
-    except ImportError as error:
-        raise BackendError(
-            f"{path}: is a {name} {manifest.version} engine, and {name} cannot be imported "
-            f"({error}); install it, or build for another target: rrin-deploy build --target"
-        ) from error
-    theirs, ours = manifest.version, str(trt.__version__)
-    newer = _numbers(ours)[0] == _numbers(theirs)[0] and _numbers(ours) >= _numbers(theirs)
-    if theirs != ours and not (manifest.version_compatible and newer):
-        raise ArtifactError(
-            f"{path}: was built by {name} {theirs}, here is {ours}; build it again with this "
-            "version: rrin-deploy build"
-            + ("" if manifest.target == "rtx" else ", or once with --version-compatible")
-        )
-    return trt
-
-
-def _check_gpu(manifest: Manifest, here: int, path: Path) -> None:
-    built_for = manifest.compute_capabilities
-    fits = here in built_for or (manifest.hardware_compatible and here >= _AMPERE)
-    if not fits:
-        listed = ", ".join(f"SM{capability}" for capability in built_for)
-        raise ArtifactError(
-            f"{path}: was built for {listed}, this GPU is SM{here}; build it again here, or with "
-            f"--target rtx --sm {here}"
-        )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _may_be_filling(tensor: Any) -> bool:

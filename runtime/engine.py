@@ -1,0 +1,99 @@
+"""Which engine may be loaded here, and in what order what it takes is freed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from pathlib import Path
+from typing import Any
+
+from .device import Gpu, Lane
+from .errors import ArtifactError, BackendError
+from .files import replacing
+from .manifest import Manifest
+
+_MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
+_AMPERE = 80
+
+
+class Resources:
+    """What a session holds, freed in the one order that is right."""
+
+    def __init__(self, gpu: Gpu, cache_path: Path) -> None:
+        self.gpu = gpu
+        self.cache_path = cache_path
+        self.lanes: list[Lane] = []
+        self.runtime: Any = None
+        self.engine: Any = None
+        self.config: Any = None
+        self.cache: Any = None
+
+    def free(self) -> None:
+        """Free everything, whatever fails on the way."""
+        with contextlib.ExitStack() as steps:  # each runs, whatever the others raise
+            steps.enter_context(self.gpu.current())
+            steps.callback(self._drop)
+            for lane in self.lanes:
+                steps.callback(lane.free)
+            # A cache that cannot be kept, in a read-only folder say, costs only the next start.
+            with contextlib.suppress(Exception):
+                self._save_cache()
+
+    def _drop(self) -> None:
+        self.lanes.clear()
+        self.cache = self.config = None
+        self.engine = None
+        self.runtime = None
+
+    def _save_cache(self) -> None:
+        """Keep the kernels that RTX compiled for this GPU, so that the next start is quick."""
+        if self.cache is None or not self.lanes:
+            return
+        content = bytes(self.cache.serialize())
+        if not self.cache_path.is_file() or self.cache_path.read_bytes() != content:
+            with replacing(self.cache_path) as partial:
+                partial.write_bytes(content)
+
+
+def import_for(manifest: Manifest, path: Path) -> Any:
+    """Import the TensorRT that an engine needs.
+
+    Raises:
+        BackendError: it is not installed.
+        ArtifactError: it is of another version than the one that built the engine.
+    """
+    name = _MODULES[manifest.target]
+    try:
+        trt = importlib.import_module(name)
+        if not hasattr(trt, "__version__"):
+            raise ImportError(f"{name} is a bare folder")
+    except ImportError as error:
+        raise BackendError(
+            f"{path}: is a {name} {manifest.version} engine, and {name} cannot be imported "
+            f"({error}); install it, or build for another target: rrin-deploy build --target"
+        ) from error
+    theirs, ours = manifest.version, str(trt.__version__)
+    newer = _numbers(ours)[0] == _numbers(theirs)[0] and _numbers(ours) >= _numbers(theirs)
+    if theirs != ours and not (manifest.version_compatible and newer):
+        raise ArtifactError(
+            f"{path}: was built by {name} {theirs}, here is {ours}; build it again with this "
+            "version: rrin-deploy build"
+            + ("" if manifest.target == "rtx" else ", or once with --version-compatible")
+        )
+    return trt
+
+
+def check_gpu(manifest: Manifest, here: int, path: Path) -> None:
+    """Raise ArtifactError unless the engine was built for this compute capability."""
+    built_for = manifest.compute_capabilities
+    fits = here in built_for or (manifest.hardware_compatible and here >= _AMPERE)
+    if not fits:
+        listed = ", ".join(f"SM{capability}" for capability in built_for)
+        raise ArtifactError(
+            f"{path}: was built for {listed}, this GPU is SM{here}; build it again here, or with "
+            f"--target rtx --sm {here}"
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
