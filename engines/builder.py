@@ -20,12 +20,11 @@ from engines.configuration import (
     save_timings,
 )
 from engines.flavours import Flavour, load_flavour
-from engines.precision import load_graph, with_precision
+from engines.precision import load_with_precision
 from runtime.errors import (
     ArtifactError,
     BackendError,
     InputNotFoundError,
-    OptionError,
     RrinError,
 )
 from runtime.files import replacing
@@ -52,6 +51,7 @@ def build(
     output: str | Path | None = None,
     *,
     precision: Precision = "fp16",
+    ranges: str | Path | None = None,
     options: BuildOptions | None = None,
     keep_onnx: bool = False,
     progress: Progress | None = None,
@@ -61,12 +61,14 @@ def build(
     Args:
         model: a float32 file that `rrin-deploy export` wrote.
         output: the engine; None puts it beside the model, as rrin.fp16.engine.
-        precision: of the U-Nets; all else stays float32.
-        keep_onnx: also write the graph as it was compiled, as rrin.fp16.onnx.
+        precision: of the U-Nets; all else stays float32. With int8, their convolutions.
+        ranges: for int8, the ranges file; None takes the one beside the model.
+        keep_onnx: also write the graph as it was compiled, as rrin.fp16.engine.onnx.
         progress: called with the builder's phase, its step and number of steps.
 
     Raises:
-        InputNotFoundError, ArtifactError: the model is missing, damaged or not one of ours.
+        InputNotFoundError, ArtifactError: the model or its ranges file is missing, damaged, not
+            one of ours, or one of them is of another model.
         BackendError: no such TensorRT here, or it cannot build for that target.
         BuildError, CensusError: TensorRT refused the graph or read it otherwise.
     """
@@ -76,12 +78,10 @@ def build(
     output = Path(output or model.with_name(f"{model.stem}.{precision}{ENGINE_SUFFIX}"))
     if output.suffix != ENGINE_SUFFIX:
         raise ArtifactError(f"{output}: an engine is named *{ENGINE_SUFFIX}")
-    kept = output.with_suffix(".onnx") if keep_onnx else None
-    if kept and kept.resolve() == model.resolve():
-        raise OptionError(f"{kept}: is the model as well; give the engine another name")
+    kept = output.with_name(f"{output.name}.onnx") if keep_onnx else None
     if not output.resolve().parent.is_dir():
         raise InputNotFoundError(f"{output.parent}: no such folder; make it first")
-    graph, metadata = with_precision(*load_graph(model), precision)
+    graph, metadata = load_with_precision(model, precision, Path(ranges) if ranges else None)
     profile = profile_of(options, metadata.padding_multiple)
     flavour = load_flavour(options.target)
     capabilities = flavour.capabilities(options.compute_capabilities) or _here()

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from engines.unets import CONVOLUTIONS
+from calibration.quantization import QUANTIZED
+from calibration.unets import CONVOLUTIONS
 from runtime.errors import RrinError
 from runtime.metadata import Metadata
 
-_TYPES = {"fp32": "FLOAT", "fp16": "HALF"}
+_ALL = sum(CONVOLUTIONS.values())
+_EXPECTED = {
+    "fp32": {"FLOAT": _ALL},
+    "fp16": {"HALF": _ALL},
+    "int8": {"INT8": QUANTIZED, "HALF": _ALL - QUANTIZED},
+}
 
 
 class CensusError(RrinError, RuntimeError):
@@ -29,12 +35,15 @@ def take_census(trt: Any, network: Any, metadata: Metadata) -> dict[str, int]:
             corners than the artifact's.
     """
     layers = [network.get_layer(index) for index in range(network.num_layers)]
+    dequantized = {
+        layer.get_output(0).name for layer in layers if layer.type == trt.LayerType.DEQUANTIZE
+    }
     types = Counter(
-        layer.get_output(0).dtype.name
+        _type_of(layer, dequantized)
         for layer in layers
         if layer.type == trt.LayerType.CONVOLUTION and layer.name.split(".")[0] in CONVOLUTIONS
     )
-    expected = {_TYPES[metadata.precision]: sum(CONVOLUTIONS.values())}
+    expected = _EXPECTED[metadata.precision]
     if dict(types) != expected:
         raise CensusError(
             f"the U-Nets' convolutions ask for {dict(types)}, expected {expected}: "
@@ -57,3 +66,11 @@ def take_census(trt: Any, network: Any, metadata: Metadata) -> dict[str, int]:
     if len(warps) != 2:
         raise CensusError(f"the network has {len(warps)} warps, expected 2; please report this")
     return dict(types)
+
+
+def _type_of(convolution: Any, dequantized: set[str]) -> str:
+    """Return INT8 for a convolution between Q/DQ, which TensorRT fuses, else its output's type."""
+    data, weight = convolution.get_input(0), convolution.get_input(1)
+    if weight is not None and {data.name, weight.name} <= dequantized:
+        return "INT8"
+    return str(convolution.get_output(0).dtype.name)

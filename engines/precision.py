@@ -1,8 +1,9 @@
 """Precision lives in the graph: which part of RRIN runs in which type.
 
-The U-Nets run in half. Flow arithmetic, the sampling grid, the warps, the blend and the last
-addition stay float32: a half grid misplaces samples by up to 0.05 pixels at width 448 and 0.23 at
-1920, and the blend's 1e-8 is 0 in half.
+The U-Nets run in half or, with activation ranges, most of their convolutions in INT8. Flow
+arithmetic, the sampling grid, the warps, the blend and the last addition stay float32: a half grid
+misplaces samples by up to 0.05 pixels at width 448 and 0.23 at 1920; and 1e-8, as the blend has it,
+is 0 in half.
 """
 
 from __future__ import annotations
@@ -11,48 +12,63 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 
-from engines.unets import check_recognised, unet_of
-from runtime.errors import ArtifactError, InputNotFoundError
+from calibration.quantization import quantize
+from calibration.ranges import Ranges, ranges_beside
+from calibration.unets import check_float32, load_graph, taken, unet_of
+from runtime.errors import ArtifactError, OptionError
 from runtime.metadata import Metadata, Precision
 
 
-def load_graph(path: str | Path) -> tuple[ir.Model, Metadata]:
-    """Read an ONNX file that `rrin-deploy export` wrote.
+def load_with_precision(
+    path: Path, precision: Precision, ranges: Path | None, *, for_cpu: bool = False
+) -> tuple[ir.Model, Metadata]:
+    """Read a float32 file and return it in another precision; see `with_precision`.
+
+    Args:
+        ranges: the ranges file, for int8; None takes the one beside the model.
 
     Raises:
-        InputNotFoundError: there is no such file.
-        ArtifactError: damaged, or not one of ours.
+        InputNotFoundError: the model or its ranges file is missing.
+        ArtifactError: either is damaged, or the ranges are of another model.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputNotFoundError(
-            f"{path}: no such file; make it with rrin-deploy export CHECKPOINT"
-        )
-    try:
-        model = ir.from_proto(onnx.load(path))
-    except Exception as error:  # protobuf's DecodeError is of no public class
-        raise ArtifactError(f"{path}: not an ONNX file, or a damaged one ({error})") from error
-    metadata = Metadata.from_properties(model.metadata_props, str(path))
-    check_recognised(model.graph, str(path))
-    return model, metadata
+    model, metadata = load_graph(path)
+    if precision != "int8":
+        return with_precision(model, metadata, precision)
+    ranges = ranges or ranges_beside(path)
+    measured = Ranges.load(ranges)
+    measured.check_model(metadata, str(ranges))
+    return with_precision(model, metadata, precision, measured, for_cpu=for_cpu)
 
 
 def with_precision(
-    model: ir.Model, metadata: Metadata, precision: Precision
+    model: ir.Model,
+    metadata: Metadata,
+    precision: Precision,
+    ranges: Ranges | None = None,
+    *,
+    for_cpu: bool = False,
 ) -> tuple[ir.Model, Metadata]:
     """Return the graph with its U-Nets in the type asked for; a float32 graph is changed in place.
 
+    Args:
+        model, metadata: as `load_graph` returns them.
+        precision: of the U-Nets. What int8 leaves out is half, or float32 for the CPU.
+        ranges: measured on this model; int8 needs them.
+        for_cpu: quantize as ONNX Runtime's CPU runs it fastest, not as TensorRT does.
+
     Raises:
-        ArtifactError: the graph is not float32, so that there is nothing to start from.
+        ArtifactError: the graph is not float32, so that there is nothing to start from; or the
+            ranges are of another model.
+        OptionError: int8 without ranges.
     """
-    if metadata.precision != "fp32":
-        raise ArtifactError(
-            f"the graph is {metadata.precision} already; start from the fp32 file of export"
-        )
-    if precision == "fp16":
+    check_float32(metadata)
+    if precision == "int8":
+        if ranges is None:
+            raise OptionError("int8 needs the model's activation ranges; calibrate it first")
+        quantize(model.graph, ranges, carried=for_cpu)
+    if precision == "fp16" or (precision == "int8" and not for_cpu):
         _halve(model.graph)
     metadata = dataclasses.replace(metadata, precision=precision)
     model.metadata_props.update(metadata.to_properties())
@@ -75,6 +91,8 @@ def _halve(graph: ir.Graph) -> None:
             node.replace_input_with(index, halves[value])
     for node in inside:
         for output in node.outputs:
+            if output.dtype not in (None, ir.DataType.FLOAT):
+                continue  # INT8 stays what it is
             output.type = ir.TensorType(ir.DataType.FLOAT16)
             outside = [use for use in output.uses() if use.node not in members]
             if outside:
@@ -84,8 +102,9 @@ def _halve(graph: ir.Graph) -> None:
 
 
 def _is_data(node: ir.Node, index: int) -> bool:
-    # Resize's scales are float32 by the operator's definition.
-    return node.op_type != "Resize" or index == 0
+    # Resize's scales are float32 by the operator's definition, integers stay integers.
+    of_data = node.op_type != "Resize" or index == 0
+    return of_data and taken(node, index).dtype in (None, ir.DataType.FLOAT)
 
 
 def _half_weight(graph: ir.Graph, value: ir.Value) -> ir.Value | None:

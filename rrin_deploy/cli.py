@@ -9,7 +9,18 @@ import typer
 from rich.text import Text
 
 from rrin_deploy import __version__
-from rrin_deploy.commands import build, demo, doctor, export, inspect, interpolate, parity
+from rrin_deploy.commands import (
+    bench,
+    build,
+    calibrate,
+    demo,
+    doctor,
+    eval,  # noqa: A004 - a module of commands, named as its command
+    export,
+    inspect,
+    interpolate,
+    parity,
+)
 from rrin_deploy.console import errors
 from runtime.errors import BackendError, RrinError
 
@@ -20,6 +31,9 @@ _EXTRAS = {
     "onnx_ir": "export",
     "onnxscript": "export",
     "av": "video",
+    "skimage": "eval",
+    "matplotlib": "bench",
+    "onnxruntime": "cpu",
 }
 
 app = typer.Typer(
@@ -30,7 +44,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for module in (export, build, inspect, interpolate, parity, demo, doctor):
+for module in (
+    export,
+    calibrate,
+    build,
+    interpolate,
+    parity,
+    eval,
+    bench,
+    inspect,
+    demo,
+    doctor,
+):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 

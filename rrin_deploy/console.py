@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -37,18 +38,23 @@ def table(*columns: str) -> Table:
 
 
 class _Rate(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} fps" if task.speed else "- fps")
+        rate = task.finished_speed or task.speed
+        return Text(f"{rate:.1f} {self._unit}" if rate else f"- {self._unit}")
 
 
 @contextmanager
-def frame_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show frames done, rate and ETA; yield a function of (frames done, total or 0)."""
+def frame_progress(what: str, *, unit: str = "fps") -> Iterator[Callable[[int, int], None]]:
+    """Show how many are done, rate and ETA; yield a function of (done, total or 0)."""
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        _Rate(),
+        _Rate(unit),
         TextColumn("ETA"),
         TimeRemainingColumn(),
         console=errors,
@@ -83,3 +89,9 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match or not int(match[1]) or not int(match[2]):
         raise typer.BadParameter(f"{text!r} is no size; expected WIDTHxHEIGHT, as in 640x360")
     return int(match[1]), int(match[2])
+
+
+def short_names(files: Sequence[Path]) -> list[str]:
+    """Return the files' names, or their paths where two files have one name."""
+    names = [file.name for file in files]
+    return [str(file) if names.count(file.name) > 1 else file.name for file in files]

@@ -19,7 +19,7 @@ from .files import replacing
 FORMAT_VERSION = 1
 SUFFIX = ".golden.npz"
 _MAX_BYTES = 64 * 2**20  # unpacked; a file of ours holds less than 2 MiB
-_ARTIFACT_SUFFIXES = r"(\.(fp32|fp16|int8))?\.(onnx|engine)$"
+_ARTIFACT_SUFFIXES = r"(\.(fp32|fp16|int8))?(\.engine)?\.(onnx|engine)$"
 _DAMAGED = (zipfile.BadZipFile, zlib.error)
 
 

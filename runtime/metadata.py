@@ -12,7 +12,7 @@ FORMAT_VERSION = 1
 _PREFIX = "rrin."
 
 Io = Literal["uint8", "float32"]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Metadata:
         align_corners: how the warp's grid maps to pixels; part of what was trained.
         padding_multiple: the frames' height and width have to be multiples of this, in pixels.
         io: dtype of the graph's frames; float32 values lie in [0, 1].
-        precision: the type that the U-Nets run in.
+        precision: the type that the U-Nets run in; int8 only where it was found harmless.
         opset: version of the ONNX operators.
         producer: names and versions of what wrote the file.
         format_version: of this contract.
@@ -82,7 +82,7 @@ class Metadata:
 
 
 _IOS: dict[str, Io] = {"uint8": "uint8", "float32": "float32"}
-_PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16"}
+_PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
 
 
 def _positive(text: str) -> int:

@@ -11,9 +11,12 @@ import onnx
 import pytest
 import torch
 
+from calibration import Ranges, measure_ranges, vimeo90k
 from export import RRIN, export_onnx, load_checkpoint
 from runtime import Interpolator
+from runtime.images import Still, write_still
 from runtime.interpolator import BUNDLED_MODEL
+from runtime.scene import render_bytes
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -111,6 +114,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "needs_gpu" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="no GPU here; RRIN_REQUIRE_GPU=1 to insist"))
+
+
+def write_png(path: Path, frame: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_still(path, Still(frame, None, grey=False))
+
+
+@pytest.fixture(scope="session")
+def vimeo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Triplets of the procedural scene in Vimeo90K's layout: three to train on, one to test."""
+    root = tmp_path_factory.mktemp("vimeo_triplet")
+    names = [f"00001/{index:04}" for index in range(1, 5)]
+    for start, name in enumerate(names):
+        for index in (1, 2, 3):
+            frame = render_bytes(128, 96, 3 * start + (index - 1) / 2)
+            write_png(root / "sequences" / name / f"im{index}.png", frame)
+    (root / "tri_trainlist.txt").write_text("\n".join(names[:3]) + "\n")
+    (root / "tri_testlist.txt").write_text(names[3] + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def ranges(vimeo: Path) -> Ranges:
+    """The bundled model's, measured on the scene."""
+    return measure_ranges(BUNDLED_MODEL, vimeo90k(vimeo, "train"))
 
 
 def unit(frame: np.ndarray) -> np.ndarray:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rrin_deploy.console import parse_size, say, step_progress
+from rrin_deploy.console import errors, parse_size, say, step_progress
+from runtime.metadata import Precision
 
 
 class TargetChoice(str, Enum):
-    """What the engine is for."""
+    """What the file is for."""
 
     tensorrt = "tensorrt"
     rtx = "rtx"
+    onnxruntime = "onnxruntime"
 
 
 def command(
@@ -30,11 +33,21 @@ def command(
         bool, typer.Option("--fp16", help="The U-Nets in half, all else in float32; the default.")
     ] = False,
     fp32: Annotated[bool, typer.Option("--fp32", help="Everything in float32.")] = False,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8", help="The U-Nets' convolutions in INT8; needs rrin-deploy calibrate."
+        ),
+    ] = False,
+    ranges: Annotated[
+        Path | None,
+        typer.Option(help="INT8: the file of rrin-deploy calibrate; by default beside the model."),
+    ] = None,
     target: Annotated[
         TargetChoice | None,
         typer.Option(
-            help="TensorRT builds for the GPU here; TensorRT-RTX for any, without one. By default "
-            "TensorRT where it is installed, else RTX."
+            help="TensorRT builds for the GPU here; TensorRT-RTX for any, without one; onnxruntime "
+            "writes an ONNX file. By default TensorRT where it is installed, else RTX."
         ),
     ] = None,
     sm: Annotated[
@@ -78,12 +91,19 @@ def command(
 ) -> None:
     """Compile an ONNX file into a TensorRT engine, with its manifest beside it.
 
-    Sizes are those of frames; they are rounded up to multiples of 32.
+    Sizes are those of frames; they are rounded up to multiples of 32. With `--target onnxruntime`
+    an ONNX file in the precision asked for is written instead, for any size.
 
     Example: `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
     """
-    if fp16 and fp32:
-        raise typer.BadParameter("--fp16 and --fp32 exclude each other")
+    if fp16 + fp32 + int8 > 1:
+        raise typer.BadParameter("--fp16, --fp32 and --int8 exclude each other")
+    if ranges and not int8:
+        raise typer.BadParameter("--ranges is for --int8")
+    precision: Precision = "fp32" if fp32 else "int8" if int8 else "fp16"
+    if target is TargetChoice.onnxruntime:
+        _build_onnx(model, output, precision, ranges)
+        return
     if shape and (min_shape or opt_shape or max_shape):
         raise typer.BadParameter("--shape is the one size; leave out --min-, --opt-, --max-shape")
     smallest = parse_size(shape or min_shape or "32x32")
@@ -96,7 +116,8 @@ def command(
         report = build(
             model,
             output,
-            precision="fp32" if fp32 else "fp16",
+            precision=precision,
+            ranges=ranges,
             options=BuildOptions(
                 target=target.value if target else None,
                 compute_capabilities=tuple(sm or ()),
@@ -114,16 +135,34 @@ def command(
             progress=progress,
         )
     about = report.manifest
-    census = ", ".join(f"{count} in {kind}" for kind, count in about.census.items())
     gpus = ", ".join(f"SM{capability}" for capability in about.compute_capabilities)
     lower, upper = (
         f"{width}x{height}" for width, height in (about.profile.min_size, about.profile.max_size)
     )
     say(
         f": {report.size_bytes / 1e6:.1f} MB, {about.target} {about.version} for {gpus}; "
-        f"U-Net convolutions {census}; {lower} to {upper}, up to {about.profile.max_times} times; "
+        f"U-Net convolutions {_listed(about.census)}; "
+        f"{lower} to {upper}, up to {about.profile.max_times} times; "
         f"{about.seconds:.1f} s",
         subject=report.engine,
     )
     if report.kept_onnx:
         say(": the graph as it was compiled", subject=report.kept_onnx)
+
+
+def _build_onnx(
+    model: Path, output: Path | None, precision: Precision, ranges: Path | None
+) -> None:
+    from engines import build_onnx
+
+    with errors.status("writing the graph"):
+        report = build_onnx(model, output, precision=precision, ranges=ranges)
+    say(
+        f": {report.size_bytes / 1e6:.1f} MB for ONNX Runtime; U-Net convolutions "
+        f"{_listed(report.census)}",
+        subject=report.path,
+    )
+
+
+def _listed(census: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} in {kind}" for kind, count in census.items())

@@ -11,11 +11,12 @@ import onnx
 import pytest
 import tensorrt_rtx as trt
 
-from engines import BuildOptions, CensusError, build
+from calibration import Ranges
+from calibration.unets import load_graph
+from engines import BuildOptions, CensusError, build, build_onnx
 from engines.builder import BuildError
 from engines.census import take_census
 from engines.flavours import load_flavour
-from engines.precision import load_graph
 from runtime import ArtifactError, BackendError, InputNotFoundError, OptionError
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Manifest, manifest_path, read_plan
@@ -42,11 +43,41 @@ def test_engine_and_manifest(precision: Any, kind: str, tmp_path: Path) -> None:
     assert manifest.profile.opt_size == (1280, 736)
     plan = read_plan(report.engine, manifest)
     assert len(plan) == report.size_bytes > 1_000_000
-    assert report.kept_onnx == tmp_path / f"rrin.{precision}.onnx"
+    assert report.kept_onnx == tmp_path / f"rrin.{precision}.engine.onnx"
     assert hashlib.sha256(model.read_bytes()).hexdigest() == manifest.onnx_sha256
     onnx.checker.check_model(str(report.kept_onnx), full_check=True)
     assert phases
     assert all(step >= 1 for _, step, _ in phases)
+
+
+def test_int8_engine(ranges: Ranges, tmp_path: Path) -> None:
+    model = tmp_path / "rrin.onnx"
+    model.write_bytes(BUNDLED_MODEL.read_bytes())
+    with pytest.raises(InputNotFoundError, match=r"rrin\.ranges\.json: no such file"):
+        build(model, precision="int8", options=RTX)
+    ranges.save(tmp_path / "rrin.ranges.json")
+    report = build(model, precision="int8", options=RTX)
+    assert report.engine == tmp_path / "rrin.int8.engine"
+    assert report.manifest.census == {"INT8": 75, "HALF": 6}
+    assert Manifest.load(report.engine).metadata.precision == "int8"
+
+
+def test_onnx_for_onnxruntime(ranges: Ranges, tmp_path: Path) -> None:
+    model = tmp_path / "rrin.onnx"
+    model.write_bytes(BUNDLED_MODEL.read_bytes())
+    ranges.save(tmp_path / "elsewhere.json")
+    report = build_onnx(model, ranges=tmp_path / "elsewhere.json")
+    assert report.path == tmp_path / "rrin.int8.onnx"
+    assert report.size_bytes == report.path.stat().st_size < 0.4 * model.stat().st_size
+    assert report.census == {"INT8": 75, "FLOAT": 6}
+    half = build_onnx(model, precision="fp16")
+    assert half.census == {"HALF": 81}
+    with pytest.raises(OptionError, match="fp32 already"):
+        build_onnx(model, precision="fp32")
+    with pytest.raises(ArtifactError, match="give the new file another name"):
+        build_onnx(model, model, precision="fp16")
+    with pytest.raises(ArtifactError, match="the graph is fp16 already"):
+        build_onnx(half.path, tmp_path / "x.onnx", precision="fp16")
 
 
 def test_half_engine_is_smaller(tmp_path: Path) -> None:
@@ -111,7 +142,7 @@ def test_failed_builds_leave_the_old_engine(
 ) -> None:
     engine = tmp_path / "rrin.fp16.engine"
     engine.write_bytes(b"old")
-    monkeypatch.setattr("engines.census._TYPES", {"fp16": "INT8", "fp32": "INT8"})
+    monkeypatch.setattr("engines.census._EXPECTED", {"fp16": {"INT8": 81}})
     with pytest.raises(CensusError):
         build(BUNDLED_MODEL, engine, options=RTX)
     assert engine.read_bytes() == b"old"
@@ -143,11 +174,6 @@ def test_models_and_outputs_that_cannot_be(tmp_path: Path) -> None:
         build(BUNDLED_MODEL, tmp_path / "x.plan", options=RTX)
     with pytest.raises(InputNotFoundError, match="no such folder"):
         build(BUNDLED_MODEL, tmp_path / "none" / "x.engine", options=RTX)
-    model = tmp_path / "rrin.onnx"
-    model.write_bytes(BUNDLED_MODEL.read_bytes())
-    with pytest.raises(OptionError, match="is the model as well"):
-        build(model, tmp_path / "rrin.engine", options=RTX, keep_onnx=True)
-    assert model.read_bytes() == BUNDLED_MODEL.read_bytes()
 
 
 def test_graph_that_tensorrt_cannot_parse(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engines.precision import load_graph, with_precision
-from engines.unets import CONVOLUTIONS
+from calibration.unets import CONVOLUTIONS, load_graph
+from engines.precision import with_precision
 from export import RRIN
 from export.network import Stages, _grid_coordinate
 from export.reference import planes_of

@@ -1,0 +1,175 @@
+"""Image triplets in the layouts that data sets are published in.
+
+Only lists and folder names are read here; an image is opened when its triplet is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import InputNotFoundError, MediaError
+from runtime.files import IMAGE_SUFFIXES
+
+Split = Literal["train", "test"]
+
+_VIMEO = (
+    "expected the folder of the official archive: tri_trainlist.txt, tri_testlist.txt and "
+    "sequences/00001/0001/im1.png, im2.png, im3.png (or sep_trainlist.txt, sep_testlist.txt, "
+    "im1.png to im7.png)"
+)
+_UCF101 = "expected one folder a triplet, with frame_00.png, frame_01_gt.png, frame_02.png"
+_MIDDLEBURY = (
+    "expected other-data/NAME/frame10.png, frame11.png and other-gt-interp/NAME/frame10i11.png"
+)
+_TRIPLETS = "expected folders with im1, im2 and im3, im2 being the true middle frame"
+
+
+class Frames(NamedTuple):
+    """The images of a triplet, each (H, W, 3) uint8 RGB of one size."""
+
+    frame0: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    frame1: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """Two frames and the true one halfway between them, by path.
+
+    Attributes:
+        name: for people, such as 00001/0001.
+    """
+
+    name: str
+    frame0: Path
+    truth: Path
+    frame1: Path
+
+    def read(self) -> Frames:
+        """Decode the three images.
+
+        Raises:
+            InputNotFoundError: one is missing.
+            MediaError: one is damaged, of more than 8 bits, or of another size.
+        """
+        frames = Frames(*(_read(path) for path in (self.frame0, self.truth, self.frame1)))
+        sizes = sorted({f"{frame.shape[1]}x{frame.shape[0]}" for frame in frames})
+        if len(sizes) > 1:
+            raise MediaError(
+                f"{self.frame0.parent}: triplet {self.name} has images of {', '.join(sizes)}; "
+                "expected one size"
+            )
+        return frames
+
+
+def vimeo90k(root: str | Path, split: Split) -> list[Triplet]:
+    """Return the triplets of Vimeo90K's official lists.
+
+    Of a septuplet, where the root holds septuplets, its third, fourth and fifth frames.
+
+    Raises:
+        InputNotFoundError: the root or its list is missing, or the list is empty.
+    """
+    root = _folder(root, _VIMEO)
+    numbers = {root / f"tri_{split}list.txt": (1, 2, 3), root / f"sep_{split}list.txt": (3, 4, 5)}
+    listing = next((path for path in numbers if path.is_file()), None)
+    if listing is None:
+        raise InputNotFoundError(f"{root}: holds no tri_{split}list.txt; {_VIMEO}")
+    names = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
+    triplets = [
+        Triplet(
+            name, *(root / "sequences" / name / f"im{number}.png" for number in numbers[listing])
+        )
+        for name in names
+        if name
+    ]
+    return _some(triplets, listing, _VIMEO)
+
+
+def ucf101(root: str | Path) -> list[Triplet]:
+    """Return the triplets of the UCF101 interpolation test set.
+
+    Raises:
+        InputNotFoundError: no such folder, or no triplets in it.
+    """
+    root = _folder(root, _UCF101)
+    names = ("frame_00.png", "frame_01_gt.png", "frame_02.png")
+    folders = sorted({path.parent for name in names for path in root.glob(f"*/{name}")})
+    triplets = [
+        Triplet(folder.name, *(folder / name for name in names))
+        for folder in sorted(folders, key=lambda folder: (len(folder.name), folder.name))
+    ]
+    return _some(triplets, root, _UCF101)
+
+
+def middlebury(root: str | Path) -> list[Triplet]:
+    """Return those triplets of Middlebury's 'other' set that have a true middle frame.
+
+    Raises:
+        InputNotFoundError: no such folder, or no triplets in it.
+    """
+    root = _folder(root, _MIDDLEBURY)
+    truths = sorted((root / "other-gt-interp").glob("*/frame10i11.png"))
+    triplets = []
+    for truth in truths:
+        data = root / "other-data" / truth.parent.name
+        triplets.append(
+            Triplet(truth.parent.name, data / "frame10.png", truth, data / "frame11.png")
+        )
+    return _some(triplets, root, _MIDDLEBURY)
+
+
+def triplet_folders(root: str | Path) -> list[Triplet]:
+    """Return the triplets in a folder, at any depth: im1, im2 and im3 of any image format.
+
+    Raises:
+        InputNotFoundError: no such folder, no triplets in it, or one that is not whole.
+    """
+    root = _folder(root, _TRIPLETS)
+    folders = sorted({path.parent for path in root.rglob("im1.*") if _is_image(path)})
+    triplets = [
+        Triplet(str(folder.relative_to(root)), *(_image(folder, f"im{n}") for n in (1, 2, 3)))
+        for folder in folders
+    ]
+    return _some(triplets, root, _TRIPLETS)
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    from runtime.images import read_still  # needs PyAV, which a machine that only builds lacks
+
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no such image, though its triplet is listed")
+    still = read_still(path)
+    if still.rgb.dtype != np.uint8:
+        raise MediaError(f"{path}: has more than 8 bits; these data sets have 8")
+    return still.rgb
+
+
+def _folder(root: str | Path, layout: str) -> Path:
+    root = Path(root)
+    if not root.is_dir():
+        raise InputNotFoundError(f"{root}: no such folder; {layout}")
+    return root
+
+
+def _some(triplets: list[Triplet], source: Path, layout: str) -> list[Triplet]:
+    if not triplets:
+        raise InputNotFoundError(f"{source}: names no triplets; {layout}")
+    return triplets
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _image(folder: Path, stem: str) -> Path:
+    found: Sequence[Path] = sorted(path for path in folder.glob(f"{stem}.*") if _is_image(path))
+    if not found:
+        raise InputNotFoundError(f"{folder}: has no {stem} beside its im1; {_TRIPLETS}")
+    return found[0]

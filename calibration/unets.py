@@ -1,0 +1,98 @@
+"""The graph of an artifact, and the four U-Nets in it: nodes are named after their module."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from runtime.errors import ArtifactError, InputNotFoundError
+from runtime.metadata import Metadata
+
+# Convolutions in each; by name, as in the checkpoint.
+CONVOLUTIONS = {"Flow_L": 24, "refine_flow": 19, "Mask": 19, "final": 19}
+
+
+def load_graph(path: str | Path) -> tuple[ir.Model, Metadata]:
+    """Read an ONNX file that `rrin-deploy export` wrote.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        ArtifactError: damaged, or not one of ours.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputNotFoundError(
+            f"{path}: no such file; make it with rrin-deploy export CHECKPOINT"
+        )
+    try:
+        model = ir.from_proto(onnx.load(path))
+    except Exception as error:  # protobuf's DecodeError is of no public class
+        raise ArtifactError(f"{path}: not an ONNX file, or a damaged one ({error})") from error
+    metadata = Metadata.from_properties(model.metadata_props, str(path))
+    _check_recognised(model.graph, str(path))
+    return model, metadata
+
+
+def check_float32(metadata: Metadata) -> None:
+    """Raise ArtifactError unless the graph is float32, which all other precisions start from."""
+    if metadata.precision != "fp32":
+        raise ArtifactError(
+            f"the graph is {metadata.precision} already; start from the fp32 file of export"
+        )
+
+
+def unet_of(node: ir.Node) -> str | None:
+    """Return the name of the U-Net that a node belongs to, or None."""
+    name = (node.name or "").split("/")[0].split(".")[0]
+    return name if name in CONVOLUTIONS else None
+
+
+def place_of(node: ir.Node) -> str:
+    """Return a node's module and operator, as 'Mask.last/Conv': the same in every export."""
+    return re.sub(r"_\d+$", "", node.name or "")
+
+
+def is_up_convolution(node: ir.Node) -> bool:
+    """True for the convolution behind an upsampling, the one hidden one without a LeakyReLU."""
+    return node.op_type == "Conv" and place_of(node).endswith(".up.1/Conv")
+
+
+def taken(node: ir.Node, index: int = 0) -> ir.Value:
+    """Return a node's input; ArtifactError where there is none."""
+    value = node.inputs[index] if index < len(node.inputs) else None
+    if value is None:
+        raise ArtifactError(f"{node.name} has no input {index}; use a file of rrin-deploy export")
+    return value
+
+
+def maker_of(value: ir.Value) -> ir.Node:
+    """Return the node that makes a value; ArtifactError where none does."""
+    node = value.producer()
+    if node is None:
+        raise ArtifactError(f"nothing makes {value.name}; use a file of rrin-deploy export")
+    return node
+
+
+def content_of(value: ir.Value) -> NDArray[Any]:
+    """Return a weight's content; ArtifactError where it is none."""
+    if value.const_value is None:
+        raise ArtifactError(f"{value.name} is no weight; use a file of rrin-deploy export")
+    return value.const_value.numpy()
+
+
+def _check_recognised(graph: ir.Graph, source: str) -> None:
+    found = dict.fromkeys(CONVOLUTIONS, 0)
+    for node in graph:
+        unet = unet_of(node)
+        if node.op_type == "Conv" and unet:
+            found[unet] += 1
+    if found != CONVOLUTIONS:
+        raise ArtifactError(
+            f"{source}: its U-Nets hold {found} convolutions, expected {CONVOLUTIONS}; "
+            "use a file as rrin-deploy export wrote it, with its node names"
+        )

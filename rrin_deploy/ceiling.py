@@ -1,0 +1,102 @@
+"""This machine's own ceiling for the work: one large convolution, as fast as it goes here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+# Wide and large enough that nothing but arithmetic matters: 256 to 256 channels, 64x112 pixels.
+_CHANNELS, _HEIGHT, _WIDTH = 256, 64, 112
+_ROUNDS = 9
+
+
+def cpu_ceilings(threads: int) -> dict[str, float]:
+    """Measure ONNX Runtime's 3x3 convolution, multiply-adds a second, as 'FP32' and 'INT8'.
+
+    INT8 is the faster of two ways that its kernels have: weights with and without a zero point.
+    """
+    generator = np.random.default_rng(0)
+    shape = (_CHANNELS, _CHANNELS, 3, 3)
+    floats = generator.standard_normal(shape).astype(np.float32)
+    data = generator.random((1, _CHANNELS, _HEIGHT, _WIDTH), np.float32)
+    integers = generator.integers(-127, 128, shape).astype(np.int8)
+    bytes_ = generator.integers(0, 256, data.shape).astype(np.uint8)
+    return {
+        "FP32": _rate(_float(floats), data, threads),
+        "INT8": max(_rate(_int8(integers, zero), bytes_, threads) for zero in (0, 1)),
+    }
+
+
+def gpu_ceiling() -> float | None:
+    """Measure a large half matrix product, multiply-adds a second; None without CUDA in PyTorch."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    side = 8192
+    a, b = (torch.randn(side, side, dtype=torch.float16, device="cuda") for _ in range(2))
+
+    def multiply() -> None:
+        torch.mm(a, b)
+        torch.cuda.synchronize()
+
+    return side**3 / _fastest(multiply)
+
+
+def _rate(nodes: tuple[list[Any], dict[str, Any]], data: NDArray[Any], threads: int) -> float:
+    import onnxruntime as ort
+
+    made, constants = nodes
+    kind = helper.np_dtype_to_tensor_dtype(data.dtype)
+    graph = helper.make_graph(
+        made,
+        "convolution",
+        [helper.make_tensor_value_info("data", kind, data.shape)],
+        [helper.make_tensor_value_info("made", kind, data.shape)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    onnx.checker.check_model(model)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    work = 9 * _CHANNELS**2 * _HEIGHT * _WIDTH
+    return work / _fastest(lambda: session.run(None, {"data": data}))
+
+
+def _float(weight: NDArray[np.float32]) -> tuple[list[Any], dict[str, Any]]:
+    return [helper.make_node("Conv", ["data", "weight"], ["made"], pads=[1] * 4)], {
+        "weight": weight
+    }
+
+
+def _int8(weight: NDArray[np.int8], zero: int) -> tuple[list[Any], dict[str, Any]]:
+    names = ["data", "scale", "middle", "weight", "scales", "zeros", "scale", "middle"]
+    node = helper.make_node("QLinearConv", names, ["made"], pads=[1] * 4)
+    return [node], {
+        "scale": np.float32(0.02),
+        "middle": np.uint8(128),
+        "weight": weight,
+        "scales": np.full(len(weight), 0.001, np.float32),
+        "zeros": np.full(len(weight), zero, np.int8),
+    }
+
+
+def _fastest(call: Callable[[], object]) -> float:
+    call()
+    seconds = []
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)

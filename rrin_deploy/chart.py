@@ -1,0 +1,49 @@
+"""A benchmark as a bar chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+from rrin_deploy.benchmark import Timing
+from runtime.files import replacing
+
+_OURS, _OTHERS = "#2b6cb0", "#a0aec0"
+
+
+def draw(path: Path, timings: Sequence[Timing], title: str) -> None:
+    """Write a PNG of the median call of each contender, quartiles as whiskers.
+
+    Raises:
+        InputNotFoundError: the folder does not exist.
+    """
+    matplotlib.use("Agg")  # needs no display
+    from matplotlib import pyplot
+
+    shown = sorted(
+        (timing for timing in timings if not timing.failure), key=lambda timing: timing.median
+    )
+    figure, axes = pyplot.subplots(figsize=(9, 0.9 + 0.45 * len(shown)), layout="constrained")
+    medians = [timing.median * 1e3 for timing in shown]
+    whiskers = [
+        [(timing.median - timing.quartiles[0]) * 1e3 for timing in shown],
+        [(timing.quartiles[1] - timing.median) * 1e3 for timing in shown],
+    ]
+    colours = [_OURS if timing.name.endswith((".onnx", ".engine")) else _OTHERS for timing in shown]
+    names = [Path(timing.name).name for timing in shown]
+    bars = axes.barh(names, medians, color=colours, xerr=whiskers, ecolor="#4a5568")
+    axes.bar_label(
+        bars,
+        [f"{timing.median * 1e3:.0f} ms, {timing.ratio_to(timings[0]):.2f}x" for timing in shown],
+        padding=6,
+    )
+    axes.invert_yaxis()
+    axes.margins(x=0.25)
+    axes.set_xlabel("milliseconds a call, median and quartiles; shorter is better")
+    axes.set_title(title, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=120, format="png")
+    pyplot.close(figure)

@@ -1,0 +1,158 @@
+"""`rrin-deploy eval`"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rrin_deploy.console import frame_progress, out, say, short_names, table
+from rrin_deploy.options import Device, Providers, Threads
+from runtime.errors import InputNotFoundError
+from runtime.interpolator import Interpolator
+from runtime.manifest import ENGINE_SUFFIX
+
+if TYPE_CHECKING:
+    from calibration import Triplet
+    from rrin_deploy.evaluation import Case, Interpolate
+
+_FOLDER = "One folder a triplet, "
+
+
+def command(
+    files: Annotated[
+        list[Path], typer.Argument(help="Artifacts or PyTorch checkpoints; the first is the base.")
+    ],
+    vimeo90k: Annotated[
+        Path | None, typer.Option("--vimeo90k", help="Vimeo90K as published; its test list.")
+    ] = None,
+    ucf101: Annotated[
+        Path | None,
+        typer.Option(
+            "--ucf101", help=_FOLDER + "with frame_00.png, frame_01_gt.png, frame_02.png."
+        ),
+    ] = None,
+    middlebury: Annotated[
+        Path | None,
+        typer.Option("--middlebury", help="Holds other-data and other-gt-interp."),
+    ] = None,
+    triplets: Annotated[
+        Path | None, typer.Option("--triplets", help=_FOLDER + "with im1, im2 (the truth), im3.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Only so many triplets, evenly spread over the list.", min=1)
+    ] = None,
+    both_corners: Annotated[
+        bool,
+        typer.Option(
+            "--both-align-corners",
+            help="Run each checkpoint with both, to find what it was trained with.",
+        ),
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Write pictures there: inputs' average, truth, result, error x4."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    device: Device = 0,
+    threads: Threads = None,
+    providers: Providers = None,
+) -> None:
+    """Judge artifacts and checkpoints by true middle frames: PSNR and SSIM, side by side.
+
+    Motion is the mean absolute difference of the inputs, in 8-bit levels. Plain averaging is the
+    floor.
+
+    Example: `rrin-deploy eval rrin.onnx rrin.int8.onnx --vimeo90k vimeo_triplet`
+    """
+    from rrin_deploy import evaluation
+
+    chosen = _triplets(vimeo90k, ucf101, middlebury, triplets, samples)
+    with ExitStack() as stack:
+        contenders: dict[str, Interpolate] = {}
+        where: dict[str, Any] = {"device": device, "threads": threads, "providers": providers}
+        for file, name in zip(files, short_names(files), strict=True):
+            contenders |= _contenders(stack, file, name, both_corners, where)
+        with frame_progress("evaluating", unit="triplets/s") as progress:
+            cases = evaluation.evaluate(contenders, chosen, save=save, progress=progress)
+    if as_json:
+        print(json.dumps(evaluation.report(cases, list(contenders)), indent=2))
+        return
+    _print(cases, list(contenders))
+    if save:
+        say(f": {len(cases) * len(contenders)} pictures", subject=save)
+
+
+def _triplets(
+    vimeo90k: Path | None,
+    ucf101: Path | None,
+    middlebury: Path | None,
+    triplets: Path | None,
+    samples: int | None,
+) -> Sequence[Triplet]:
+    import calibration
+
+    given = [root for root in (vimeo90k, ucf101, middlebury, triplets) if root]
+    if len(given) != 1:
+        raise typer.BadParameter(
+            "give one data set: --vimeo90k, --ucf101, --middlebury or --triplets"
+        )
+    if vimeo90k:
+        found = calibration.vimeo90k(vimeo90k, "test")
+    elif ucf101:
+        found = calibration.ucf101(ucf101)
+    elif middlebury:
+        found = calibration.middlebury(middlebury)
+    else:
+        found = calibration.triplet_folders(given[0])
+    if samples is None or samples >= len(found):
+        return found
+    return [found[index * len(found) // samples] for index in range(samples)]
+
+
+def _contenders(
+    stack: ExitStack, file: Path, name: str, both_corners: bool, where: Mapping[str, Any]
+) -> Mapping[str, Interpolate]:
+    if not file.is_file():
+        raise InputNotFoundError(f"{file}: no such file; expected an artifact or a checkpoint")
+    if file.suffix in (".onnx", ENGINE_SUFFIX):
+        return {name: stack.enter_context(Interpolator(file, **where))}
+    from export import Reference, load_checkpoint
+
+    if not both_corners:
+        return {name: Reference(load_checkpoint(file))}
+    return {
+        f"{name} {corners}": Reference(load_checkpoint(file, align_corners=corners))
+        for corners in (True, False)
+    }
+
+
+def _print(cases: Sequence[Case], contenders: Sequence[str]) -> None:
+    from rrin_deploy.evaluation import AVERAGE, by_motion, summarise, worst
+
+    say(f"{len(cases)} triplets, against their true middle frames")
+    rows = table("file", "PSNR", "SSIM", "to the first", "worst")
+    first = summarise(cases, contenders[0])
+    for name in (*contenders, AVERAGE):
+        mean = summarise(cases, name)
+        rows.add_row(
+            name,
+            f"{mean.psnr_db:.2f} dB",
+            f"{mean.ssim:.4f}",
+            "" if name == contenders[0] else f"{mean.psnr_db - first.psnr_db:+.3f} dB",
+            ", ".join(
+                f"{case.name} {case.scores[name].psnr_db:.1f}" for case in worst(cases, name)
+            ),
+        )
+    out.print(rows)
+    rows = table("motion", "triplets", *contenders, AVERAGE)
+    for bucket, inside in by_motion(cases):
+        first = summarise(inside, contenders[0])
+        means = [summarise(inside, name).psnr_db for name in (*contenders, AVERAGE)]
+        shown = [f"{mean:.2f} ({mean - first.psnr_db:+.3f})" for mean in means[1:]]
+        rows.add_row(bucket, str(len(inside)), f"{means[0]:.2f} dB", *shown)
+    out.print(rows)

@@ -1,0 +1,185 @@
+"""Quality against true middle frames: PSNR and SSIM, by amount of motion, several artifacts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+from calibration.datasets import Frames, Triplet
+from runtime.images import Still, write_still
+from runtime.parity import psnr_db
+
+AVERAGE = "plain average"
+# Upper bounds of the motion buckets, mean absolute difference of the two inputs, 8-bit levels.
+BUCKETS = (2.0, 4.0, 8.0, 16.0, float("inf"))
+_ERROR_GAIN = 4
+
+Interpolate = Callable[..., NDArray[np.uint8]]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One triplet by one contender; PSNR is infinite where all pixels are right."""
+
+    psnr_db: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """One triplet.
+
+    Attributes:
+        motion: mean absolute difference of its two inputs, 8-bit levels.
+        scores: by contender.
+    """
+
+    name: str
+    motion: float
+    scores: Mapping[str, Score]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means over some triplets; `psnr_db` leaves out those without any error."""
+
+    triplets: int
+    psnr_db: float
+    ssim: float
+
+
+def evaluate(
+    contenders: Mapping[str, Interpolate],
+    triplets: Sequence[Triplet],
+    *,
+    save: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Case]:
+    """Make the middle frame of each triplet with each contender and compare it with the truth.
+
+    Args:
+        contenders: callables of (frame0, frame1), by name; the plain average is added to them.
+        triplets: read one at a time.
+        save: a folder for pictures: the inputs' average, truth, result, and four times the error.
+        progress: called with the triplets done and their number.
+
+    Raises:
+        InputNotFoundError, MediaError: an image is missing or damaged.
+    """
+    cases = []
+    for done, triplet in enumerate(triplets, 1):
+        frames = triplet.read()
+        average = _average(frames)
+        made = {AVERAGE: average}
+        for name, interpolate in contenders.items():
+            made[name] = interpolate(frames.frame0, frames.frame1)
+            if save:
+                _save(
+                    save / _plain_name(name) / f"{_plain_name(triplet.name)}.png",
+                    frames,
+                    made[name],
+                )
+        motion = float(np.abs(frames.frame0.astype(np.int16) - frames.frame1).mean())
+        scores = {name: _score(frame, frames.truth) for name, frame in made.items()}
+        cases.append(Case(triplet.name, motion, scores))
+        if progress:
+            progress(done, len(triplets))
+    return cases
+
+
+def summarise(cases: Sequence[Case], name: str) -> Summary:
+    """Return a contender's means over the cases, of which there has to be one."""
+    scores = [case.scores[name] for case in cases]
+    finite = [score.psnr_db for score in scores if np.isfinite(score.psnr_db)]
+    return Summary(
+        triplets=len(cases),
+        psnr_db=float(np.mean(finite)) if finite else float("inf"),
+        ssim=float(np.mean([score.ssim for score in scores])),
+    )
+
+
+def by_motion(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
+    """Yield each motion bucket that has cases, with its name, such as '4 to 8'."""
+    lower = 0.0
+    for upper in BUCKETS:
+        inside = [case for case in cases if lower <= case.motion < upper]
+        if inside:
+            yield f"{lower:g} to {upper:g}" if np.isfinite(upper) else f"{lower:g} and more", inside
+        lower = upper
+
+
+def worst(cases: Sequence[Case], name: str, count: int = 3) -> list[Case]:
+    """Return the cases where a contender does worst against the truth."""
+    return sorted(cases, key=lambda case: case.scores[name].psnr_db)[:count]
+
+
+def report(cases: Sequence[Case], contenders: Sequence[str]) -> dict[str, Any]:
+    """Return everything as JSON types; infinite PSNR as None."""
+    names = [*contenders, AVERAGE]
+    return {
+        "triplets": len(cases),
+        "contenders": {
+            name: {
+                **_plain(summarise(cases, name)),
+                "by_motion": {
+                    bucket: _plain(summarise(inside, name)) for bucket, inside in by_motion(cases)
+                },
+                "worst": [case.name for case in worst(cases, name)],
+            }
+            for name in names
+        },
+        "cases": [
+            {
+                "name": case.name,
+                "motion": case.motion,
+                "scores": {name: _plain(case.scores[name]) for name in names},
+            }
+            for case in cases
+        ],
+    }
+
+
+def _plain(value: Summary | Score) -> dict[str, Any]:
+    return {
+        key: None if isinstance(item, float) and not np.isfinite(item) else item
+        for key, item in vars(value).items()
+    }
+
+
+def _score(made: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Score:
+    # The settings of Wang et al., "Image Quality Assessment" (2004), as papers report them.
+    ssim = structural_similarity(  # type: ignore[no-untyped-call]
+        truth,
+        made,
+        channel_axis=2,
+        data_range=255,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
+    return Score(psnr_db(made / 255, truth / 255), float(ssim))
+
+
+def _average(frames: Frames) -> NDArray[np.uint8]:
+    mean = (frames.frame0.astype(np.float32) + frames.frame1) / 2
+    return np.rint(mean).astype(np.uint8)
+
+
+def _plain_name(name: str) -> str:
+    """Return a name as that of a file or folder: no separators, no way out of the folder."""
+    return re.sub(r"[^\w.=-]+", "_", name).strip("._") or "_"
+
+
+def _save(path: Path, frames: Frames, made: NDArray[np.uint8]) -> None:
+    error = np.abs(made.astype(np.int16) - frames.truth) * _ERROR_GAIN
+    tiles = [_average(frames), frames.truth, made, error.clip(0, 255).astype(np.uint8)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_still(path, Still(np.hstack(tiles), None, grey=False))
