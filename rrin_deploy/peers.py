@@ -27,11 +27,13 @@ class Contender:
         name: for people.
         kind: what runs it.
         path: an artifact; for PyTorch a checkpoint, for the others a plain ONNX file.
+        providers: of ONNX Runtime, for an artifact; None takes its own choice.
     """
 
     name: str
     kind: Kind
     path: Path
+    providers: tuple[str, ...] | None = None
 
 
 def write_peers(model: Path, folder: Path, size: tuple[int, int], times: int) -> list[Contender]:
@@ -78,7 +80,7 @@ def open_contender(contender: Contender, threads: int) -> Interpolate:
         Exception: whatever its library raises where it cannot run here.
     """
     if contender.kind == "artifact":
-        return Interpolator(contender.path, threads=threads)
+        return Interpolator(contender.path, threads=threads, providers=contender.providers)
     if contender.kind in ("pytorch", "torch.compile"):
         return _torch(contender.path, threads, compiled=contender.kind == "torch.compile")
     if contender.kind == "onnxruntime":

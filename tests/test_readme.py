@@ -28,9 +28,10 @@ def picture(time: float) -> np.ndarray:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, small_checkpoint: Path) -> Path:
+def desk(tmp_path: Path, small_checkpoint: Path, vimeo: Path) -> Path:
     """A folder with the files that the README names."""
     shutil.copy(small_checkpoint, tmp_path / "ckpt.pth")
+    shutil.copytree(vimeo, tmp_path / "vimeo_triplet")
     (tmp_path / "frames").mkdir()
     for time, name in enumerate(("a.png", "b.png")):
         Image.fromarray(picture(time)).save(tmp_path / name)
@@ -70,7 +71,7 @@ def test_commands_give_the_output_shown(desk: Path) -> None:
                 if line.strip() and "──" not in line:
                     assert steady(line) in found, command
             ran += 1
-    assert ran == 9
+    assert ran == 15
     for name in ("rrin.onnx", "rrin.golden.npz", "rrin.fp16.engine", "mid.png", "slow.mp4", "more"):
         assert (desk / name).exists(), name
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rrin_deploy.console import errors, frame_progress, out, parse_size, say, short_names, table
+from rrin_deploy.options import Providers
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
 from runtime.session import open_session
@@ -45,6 +46,7 @@ def command(
     ] = False,
     chart: Annotated[Path | None, typer.Option(help="Draw the times as a PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    providers: Providers = None,
 ) -> None:
     """Time whole calls, uint8 frames in and out, in interleaved rounds of one run.
 
@@ -62,7 +64,7 @@ def command(
     about = [_metadata(path) for path in paths]
     with tempfile.TemporaryDirectory() as folder:
         contenders = [
-            Contender(name, "artifact", path)
+            Contender(name, "artifact", path, tuple(providers) if providers else None)
             for path, name in zip(paths, short_names(paths), strict=True)
         ]
         if peers:

@@ -126,7 +126,7 @@ def _contenders(
     if not both_corners:
         return {name: Reference(load_checkpoint(file))}
     return {
-        f"{name} {corners}": Reference(load_checkpoint(file, align_corners=corners))
+        f"{name} align_corners={corners}": Reference(load_checkpoint(file, align_corners=corners))
         for corners in (True, False)
     }
 

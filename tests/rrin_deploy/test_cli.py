@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -294,3 +295,84 @@ def test_the_command_itself() -> None:
         check=True,
     )
     assert done.stdout == f"rrin-deploy {__version__}\n"
+
+
+def test_calibrate_build_and_evaluate_int8(run: Run, vimeo: Path, tmp_path: Path) -> None:
+    shutil.copy(BUNDLED_MODEL, tmp_path / "rrin.onnx")
+    shutil.copy(golden_beside(BUNDLED_MODEL), tmp_path / "rrin.golden.npz")
+    code, out, _ = run("calibrate", "--vimeo90k", vimeo)
+    assert code == 0
+    assert (
+        "rrin.ranges.json: ranges of 77 tensors by max, 3 triplets (all that the list holds; "
+        in out
+    )
+    code, out, _ = run("build", "--int8", "--target", "onnxruntime")
+    assert code == 0
+    assert (
+        "rrin.int8.onnx: 1.5 MB for ONNX Runtime; U-Net convolutions 75 in INT8, 6 in FLOAT" in out
+    )
+    code, out, _ = run("parity", "rrin.int8.onnx")
+    assert code == 0
+    assert "parity: pass (limits: 1e-01" in out
+    code, out, _ = run(
+        "eval", "rrin.onnx", "rrin.int8.onnx", "--vimeo90k", vimeo, "--save", "shown"
+    )
+    assert code == 0
+    assert "1 triplets, against their true middle frames" in out
+    assert "plain average" in out
+    assert len(list((tmp_path / "shown").rglob("*.png"))) == 2
+    code, out, _ = run("eval", "rrin.onnx", "rrin.int8.onnx", "--vimeo90k", vimeo, "--json")
+    scores = json.loads(out)["contenders"]
+    assert scores["rrin.onnx"]["psnr_db"] > scores["plain average"]["psnr_db"] + 2
+    assert abs(scores["rrin.onnx"]["psnr_db"] - scores["rrin.int8.onnx"]["psnr_db"]) < 0.2
+
+
+def test_align_corners_of_a_checkpoint_can_be_found(
+    run: Run, small_checkpoint: Path, vimeo: Path
+) -> None:
+    code, out, _ = run(
+        "eval", small_checkpoint, "--vimeo90k", vimeo, "--both-align-corners", "--json"
+    )
+    assert code == 0
+    scores = json.loads(out)["contenders"]
+    right, wrong = (
+        scores[f"{small_checkpoint.name} align_corners={corners}"]["psnr_db"]
+        for corners in (False, True)
+    )
+    assert right > wrong + 0.1
+
+
+def test_bench_prints_and_draws(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("bench", "--size", "64x48", "--rounds", 2, "--chart", "bench.png")
+    assert code == 0
+    assert "1.00x" in out
+    assert "ceilings, G multiply-adds/s: FP32" in out
+    assert (tmp_path / "bench.png").exists()
+    code, out, _ = run("bench", BUNDLED_MODEL, "--size", "64x48", "--rounds", 2, "--json")
+    report = json.loads(out)
+    assert len(report["contenders"][0]["seconds"]) == 2
+    assert 0 < report["contenders"][0]["share_of_ceiling"] < 1.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["eval", "none.onnx", "--triplets", "."],
+            1,
+            "names no triplets; expected folders with im1",
+        ),
+        (["eval", "none.onnx"], 2, "give one data set"),
+        (["calibrate", "--vimeo90k", "."], 1, "rrin.onnx: no such file"),
+        (["build", "--int8", "--fp16"], 2, "exclude each other"),
+        (["build", "--ranges", "r.json"], 2, "--ranges is for --int8"),
+        (["build", "--fp32", "--target", "onnxruntime"], 1, "is fp32 already"),
+        (["bench", "none.onnx"], 1, "none.onnx: no such file"),
+    ],
+)
+def test_int8_and_judging_say_what_is_wrong(
+    arguments: list[str], code: int, message: str, run: Run
+) -> None:
+    found, _, err = run(*arguments)
+    assert found == code
+    assert message in " ".join(err.replace("│", " ").split())
