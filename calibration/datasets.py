@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -75,19 +75,19 @@ def vimeo90k(root: str | Path, split: Split) -> list[Triplet]:
 
     Raises:
         InputNotFoundError: the root or its list is missing, or the list is empty.
+        MediaError: the list is not text, or leads out of the root.
     """
     root = _folder(root, _VIMEO)
     numbers = {root / f"tri_{split}list.txt": (1, 2, 3), root / f"sep_{split}list.txt": (3, 4, 5)}
     listing = next((path for path in numbers if path.is_file()), None)
     if listing is None:
         raise InputNotFoundError(f"{root}: holds no tri_{split}list.txt; {_VIMEO}")
-    names = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
+    names = _names_in(listing)
     triplets = [
         Triplet(
             name, *(root / "sequences" / name / f"im{number}.png" for number in numbers[listing])
         )
         for name in names
-        if name
     ]
     return _some(triplets, listing, _VIMEO)
 
@@ -100,7 +100,7 @@ def ucf101(root: str | Path) -> list[Triplet]:
     """
     root = _folder(root, _UCF101)
     names = ("frame_00.png", "frame_01_gt.png", "frame_02.png")
-    folders = sorted({path.parent for name in names for path in root.glob(f"*/{name}")})
+    folders = {path.parent for name in names for path in root.glob(f"*/{name}")}
     triplets = [
         Triplet(folder.name, *(folder / name for name in names))
         for folder in sorted(folders, key=lambda folder: (len(folder.name), folder.name))
@@ -149,6 +149,22 @@ def _read(path: Path) -> NDArray[np.uint8]:
     if still.rgb.dtype != np.uint8:
         raise MediaError(f"{path}: has more than 8 bits; these data sets have 8")
     return still.rgb
+
+
+def _names_in(listing: Path) -> list[str]:
+    """Return the names of a list, without blank lines."""
+    try:
+        lines = listing.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise MediaError(f"{listing}: is not text ({error.reason}); {_VIMEO}") from error
+    names = [line.strip() for line in lines if line.strip()]
+    for name in names:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise MediaError(
+                f"{listing}: names {name!r}, which leads out of the data set; {_VIMEO}"
+            )
+    return names
 
 
 def _folder(root: str | Path, layout: str) -> Path:

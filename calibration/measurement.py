@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from calibration.datasets import Triplet
 from calibration.ranges import METHODS, Method, Range, Ranges
-from calibration.unets import check_float32, is_up_convolution, load_graph, place_of, unet_of
-from runtime.errors import BackendError, OptionError, first_line
+from calibration.unets import check_float32, hidden_tensors, load_graph
+from runtime.errors import ArtifactError, BackendError, OptionError, first_line
 from runtime.frames import to_input
 from runtime.metadata import Metadata
 
@@ -57,7 +57,8 @@ def measure_ranges(
         progress: called with the triplets run so far, and with how many there will be.
 
     Raises:
-        InputNotFoundError, ArtifactError: the model is missing, damaged or not float32.
+        InputNotFoundError, ArtifactError: the model is missing, damaged, not float32, or gives
+            values that are not finite.
         InputNotFoundError, MediaError: an image is missing or damaged.
         BackendError: ONNX Runtime failed, for want of memory for example.
         OptionError: `samples` is below 1, or another method.
@@ -66,7 +67,7 @@ def measure_ranges(
         raise OptionError(f"samples {samples}, method {method}; expected 1 or more, {METHODS}")
     graph, metadata = load_graph(model)
     check_float32(metadata)
-    observed = {str(value.name): place for place, value in _observed(graph.graph)}
+    observed = {str(value.name): place for place, value in hidden_tensors(graph.graph)}
     session = _session(graph, list(observed), threads)
     observers: dict[str, _Observer] = {
         place: _Extremes() if method == "max" else _Histogram() for place in observed.values()
@@ -81,6 +82,11 @@ def measure_ranges(
             except Exception as error:  # its exceptions have no common base of their own
                 raise BackendError(f"ONNX Runtime failed: {first_line(error)}") from error
             for place, values in zip(observed.values(), outputs, strict=True):
+                if not np.isfinite(values).all():
+                    raise ArtifactError(
+                        f"{model}: {place} gives values that are not finite on triplet "
+                        f"{triplets[index].name}; the checkpoint is damaged, export a sound one"
+                    )
                 observers[place].add(values)
             del outputs, values  # before the next run takes as much again
         if progress:
@@ -94,13 +100,6 @@ def measure_ranges(
         data_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
         tensors={place: observer.range() for place, observer in observers.items()},
     )
-
-
-def _observed(graph: ir.Graph) -> Iterator[tuple[str, ir.Value]]:
-    """Yield what hidden convolutions take: the outputs of LeakyReLUs and of the upward steps."""
-    for node in graph:
-        if unet_of(node) and (node.op_type == "LeakyRelu" or is_up_convolution(node)):
-            yield place_of(node), node.outputs[0]
 
 
 def _session(graph: ir.Model, names: list[str], threads: int | None) -> Any:

@@ -18,6 +18,7 @@ from runtime.metadata import Metadata
 FORMAT_VERSION = 1
 RANGES_SUFFIX = ".ranges.json"
 _MAX_BYTES = 64 * 2**20
+_LARGEST = 1e30  # of a value; float32 holds a hundred million times as much
 
 Method = Literal["max", "percentile"]
 METHODS: tuple[Method, ...] = ("max", "percentile")
@@ -92,7 +93,8 @@ class Ranges:
             return cls(**content | _typed(content))
         except ArtifactError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
+                RecursionError) as error:  # fmt: skip
             raise ArtifactError(
                 f"{path}: not a ranges file, or a damaged one ({type(error).__name__}: {error}); "
                 "calibrate again"
@@ -124,6 +126,9 @@ def _rounded(values: NDArray[np.float64]) -> list[float]:
 def _typed(content: Mapping[str, Any]) -> dict[str, Any]:
     if content["method"] not in METHODS:
         raise ValueError(f"method is {content['method']!r}, expected one of {METHODS}")
+    for name in ("checkpoint_sha256", "data_sha256"):
+        if not isinstance(content[name], str):
+            raise TypeError(f"{name} is {content[name]!r}, expected text")
     if not isinstance(content["align_corners"], bool):
         raise ValueError(f"align_corners is {content['align_corners']!r}")
     tensors = {
@@ -132,7 +137,8 @@ def _typed(content: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name, value in tensors.items():
         low, high = value.low, value.high
-        if low.ndim != 1 or low.shape != high.shape or not (np.isfinite(high - low)).all():
+        sound = low.ndim == 1 and low.shape == high.shape and low.size > 0
+        if not sound or not (np.abs([low, high]) < _LARGEST).all():
             raise ValueError(f"{name} holds no finite ranges")
         if (low > high).any():
             raise ValueError(f"{name} has a low above its high")

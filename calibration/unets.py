@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,18 @@ def place_of(node: ir.Node) -> str:
     return re.sub(r"_\d+$", "", node.name or "")
 
 
+def is_pooling(node: ir.Node) -> bool:
+    """True for a depthwise convolution that stands for average pooling, as INT8 files have."""
+    return node.op_type == "Conv" and "/Pool_" in (node.name or "")
+
+
+def hidden_tensors(graph: ir.Graph) -> Iterator[tuple[str, ir.Value]]:
+    """Yield by place what hidden convolutions take: outputs of LeakyReLUs and of upward steps."""
+    for node in graph:
+        if unet_of(node) and (node.op_type == "LeakyRelu" or is_up_convolution(node)):
+            yield place_of(node), node.outputs[0]
+
+
 def is_up_convolution(node: ir.Node) -> bool:
     """True for the convolution behind an upsampling, the one hidden one without a LeakyReLU."""
     return node.op_type == "Conv" and place_of(node).endswith(".up.1/Conv")
@@ -89,7 +102,7 @@ def _check_recognised(graph: ir.Graph, source: str) -> None:
     found = dict.fromkeys(CONVOLUTIONS, 0)
     for node in graph:
         unet = unet_of(node)
-        if node.op_type == "Conv" and unet:
+        if node.op_type == "Conv" and unet and not is_pooling(node):
             found[unet] += 1
     if found != CONVOLUTIONS:
         raise ArtifactError(

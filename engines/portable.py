@@ -8,8 +8,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from calibration.quantization import is_pooling
-from calibration.unets import unet_of
+from calibration.unets import is_pooling, unet_of
 from engines.precision import load_with_precision
 from runtime.errors import ArtifactError, OptionError
 from runtime.files import replacing

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
 
-from rrin_deploy.peers import Contender, open_contender
-from runtime.errors import BackendError, first_line
+from rrin_deploy.peers import FP32_PEERS, Contender
+from rrin_deploy.worker import Worker
+from runtime.errors import BackendError
 from runtime.scene import render_bytes
 
 Progress = Callable[[int, int], None]
@@ -47,6 +43,7 @@ class Timing:
         first_frame_seconds: from starting its process to its first result.
         peak_bytes: most memory that its process held; None where the system does not tell.
         failure: why it did not run, or None; then all else is empty.
+        about: see `Worker`.
     """
 
     name: str
@@ -54,6 +51,7 @@ class Timing:
     first_frame_seconds: float = 0
     peak_bytes: int | None = None
     failure: str | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def median(self) -> float:
@@ -80,7 +78,7 @@ class Timing:
             **asdict(self),
             "median_seconds": self.median,
             "quartiles_seconds": self.quartiles,
-            "times_as_fast_as_first": None if first.failure else self.ratio_to(first),
+            "times_as_fast_as_first": self.ratio_to(first),
         }
 
 
@@ -89,32 +87,59 @@ def run_benchmark(
 ) -> list[Timing]:
     """Time whole calls on uint8 frames, in rounds in which each contender runs once.
 
-    One that cannot run here is reported with the reason, unless it is the first.
+    One that cannot run, or fails on the way, is reported with the reason, unless it is the first.
 
     Raises:
         BackendError: the first, to which the others are compared, cannot run here.
     """
-    workers: list[_Worker] = []
-    failures: dict[str, str] = {}
+    width, height = load.size
+    frames = [render_bytes(width, height, time) for time in (0, 1)]
+    t = (np.arange(1, load.times + 1) / (load.times + 1)).astype(np.float32)
+    workers: list[Worker] = []
     try:
         for contender in contenders:
-            worker = _Worker(contender, load)
-            workers.append(worker)
-            worker.wait_for_first_frame()
-            if worker.failure:
-                failures[contender.name] = worker.failure
-                if contender is contenders[0]:
-                    raise BackendError(f"{contender.name} cannot run here: {worker.failure}")
-        running = [worker for worker in workers if not worker.failure]
+            workers.append(Worker(contender, frames, t, load.threads))
+            _check_first(workers, contenders)
+        seconds: list[list[float]] = [[] for _ in workers]
         for done in range(load.rounds):
-            for worker in running:
-                worker.run_once()
+            for worker, taken in zip(workers, seconds, strict=True):
+                taken.append(worker.call() or 0)
+            _check_first(workers, contenders)
             if progress:
                 progress(done + 1, load.rounds)
-        return [worker.result() for worker in workers]
+        peaks = [worker.peak_bytes() for worker in workers]
+        return [
+            Timing(contender.name, failure=worker.failure)
+            if worker.failure
+            else Timing(
+                contender.name, tuple(taken), worker.first_frame_seconds, peak, about=worker.about
+            )
+            for contender, worker, taken, peak in zip(
+                contenders, workers, seconds, peaks, strict=True
+            )
+        ]
     finally:
         for worker in workers:
             worker.stop()
+
+
+def _check_first(workers: Sequence[Worker], contenders: Sequence[Contender]) -> None:
+    if workers[0].failure:
+        raise BackendError(f"{contenders[0].name} does not run here: {workers[0].failure}")
+
+
+def ceiling_of(timing: Timing, ceilings: Mapping[str, float]) -> float | None:
+    """Return the ceiling that a contender is held against; None where none was measured.
+
+    Args:
+        timing: of the contender.
+        ceilings: multiply-adds a second: 'FP32' and 'INT8' on the CPU, 'GPU half' where there is.
+    """
+    backend, precision = timing.about.get("backend", ""), timing.about.get("precision", "fp32")
+    if backend in FP32_PEERS or "CPUExecutionProvider" in backend:
+        return ceilings.get({"fp32": "FP32", "int8": "INT8"}.get(precision, ""))
+    on_gpu = "tensorrt" in backend.lower() or "CUDA" in backend
+    return ceilings.get("GPU half") if on_gpu and precision == "fp16" else None
 
 
 def multiply_adds(base_width: int, size: tuple[int, int], times: int) -> int:
@@ -140,89 +165,3 @@ def _unet(width: int, inputs: int, outputs: int, depth: int) -> float:
             # Up from twice the channels, the joined skip, and the second of the block.
             total += 9 * (2 * channels * channels * 2 + channels * channels) * share
     return total
-
-
-class _Worker:
-    """A contender in its process, and what has been measured of it."""
-
-    def __init__(self, contender: Contender, load: Load) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._name = contender.name
-        self._seconds: list[float] = []
-        self._first_frame = 0.0
-        self.failure: str | None = None
-        self._started = time.perf_counter()
-        self._process = context.Process(target=_serve, args=(contender, load, theirs), daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def wait_for_first_frame(self) -> None:
-        self._receive()
-        self._first_frame = time.perf_counter() - self._started
-
-    def run_once(self) -> None:
-        self._pipe.send(True)
-        seconds = self._receive()
-        if seconds is None:
-            raise BackendError(f"{self._name} failed while it was timed: {self.failure}")
-        self._seconds.append(seconds)
-
-    def result(self) -> Timing:
-        if self.failure:
-            return Timing(self._name, failure=self.failure)
-        self._pipe.send(False)
-        peak = self._receive()
-        return Timing(
-            self._name, tuple(self._seconds), self._first_frame, int(peak) if peak else None
-        )
-
-    def stop(self) -> None:
-        self._pipe.close()
-        self._process.join(timeout=5)
-        if self._process.is_alive():
-            self._process.kill()
-
-    def _receive(self) -> float | None:
-        try:
-            kind, value = self._pipe.recv()
-        except EOFError:
-            self._process.join(timeout=5)
-            kind, value = "failure", f"its process ended with code {self._process.exitcode}"
-        if kind == "failure":
-            self.failure = value
-            return None
-        return float(value)
-
-
-def _serve(contender: Contender, load: Load, pipe: Connection) -> None:
-    """Run in the worker: one call at once, then one for each True that comes."""
-    try:
-        width, height = load.size
-        frames = [render_bytes(width, height, time) for time in (0, 1)]
-        t = np.arange(1, load.times + 1, dtype=np.float32) / (load.times + 1)
-        interpolate = open_contender(contender, load.threads)
-        interpolate(*frames, t)
-        pipe.send(("ready", 0))
-        while pipe.recv():
-            started = time.perf_counter()
-            interpolate(*frames, t)
-            pipe.send(("seconds", time.perf_counter() - started))
-        pipe.send(("peak", _peak_bytes()))
-    except (EOFError, BrokenPipeError):  # the parent has gone
-        pass
-    except Exception as error:
-        pipe.send(("failure", first_line(error)))
-
-
-def _peak_bytes() -> int:
-    """Return the most memory that this process held; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.exists():  # what getrusage says there includes the parent's, up to exec
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(lines["VmHWM"].split()[0]) * 1024
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

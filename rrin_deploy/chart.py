@@ -31,9 +31,10 @@ def draw(path: Path, timings: Sequence[Timing], title: str) -> None:
         [(timing.median - timing.quartiles[0]) * 1e3 for timing in shown],
         [(timing.quartiles[1] - timing.median) * 1e3 for timing in shown],
     ]
-    colours = [_OURS if timing.name.endswith((".onnx", ".engine")) else _OTHERS for timing in shown]
-    names = [Path(timing.name).name for timing in shown]
-    bars = axes.barh(names, medians, color=colours, xerr=whiskers, ecolor="#4a5568")
+    colours = [_OURS if "precision" in timing.about else _OTHERS for timing in shown]
+    places = range(len(shown))
+    axes.set_yticks(places, [timing.name for timing in shown])
+    bars = axes.barh(places, medians, color=colours, xerr=whiskers, ecolor="#4a5568")
     axes.bar_label(
         bars,
         [f"{timing.median * 1e3:.0f} ms, {timing.ratio_to(timings[0]):.2f}x" for timing in shown],

@@ -27,8 +27,8 @@ from runtime.errors import BackendError, RrinError
 FAILED, CANNOT_RUN_HERE = 1, 3
 _EXTRAS = {
     "torch": "export",
-    "onnx": "export",
-    "onnx_ir": "export",
+    "onnx": "calibration",
+    "onnx_ir": "calibration",
     "onnxscript": "export",
     "av": "video",
     "skimage": "eval",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from calibration.datasets import Frames, Triplet
+from runtime.errors import MediaError
 from runtime.images import Still, write_still
 from runtime.parity import psnr_db
 
@@ -20,6 +21,7 @@ AVERAGE = "plain average"
 # Upper bounds of the motion buckets, mean absolute difference of the two inputs, 8-bit levels.
 BUCKETS = (2.0, 4.0, 8.0, 16.0, float("inf"))
 _ERROR_GAIN = 4
+_SSIM_WINDOW = 11
 
 Interpolate = Callable[..., NDArray[np.uint8]]
 Progress = Callable[[int, int], None]
@@ -49,11 +51,22 @@ class Case:
 
 @dataclass(frozen=True)
 class Summary:
-    """Means over some triplets; `psnr_db` leaves out those without any error."""
+    """Means over some triplets.
+
+    Attributes:
+        triplets: how many.
+        exact: how many of them are right in every pixel; the mean PSNR is of the others.
+        psnr_db: infinite if all are exact.
+        psnr_to_first_db, ssim_to_first: mean difference to the first contender, PSNR over those
+            triplets where neither is exact; None where there are none.
+    """
 
     triplets: int
+    exact: int
     psnr_db: float
     ssim: float
+    psnr_to_first_db: float | None
+    ssim_to_first: float
 
 
 def evaluate(
@@ -72,21 +85,24 @@ def evaluate(
         progress: called with the triplets done and their number.
 
     Raises:
-        InputNotFoundError, MediaError: an image is missing or damaged.
+        InputNotFoundError, MediaError: an image is missing, damaged or smaller than 11 pixels.
     """
     cases = []
     for done, triplet in enumerate(triplets, 1):
         frames = triplet.read()
         average = _average(frames)
         made = {AVERAGE: average}
-        for name, interpolate in contenders.items():
+        for place, (name, interpolate) in enumerate(contenders.items(), 1):
             made[name] = interpolate(frames.frame0, frames.frame1)
             if save:
-                _save(
-                    save / _plain_name(name) / f"{_plain_name(triplet.name)}.png",
-                    frames,
-                    made[name],
-                )
+                parts = [_plain_name(part) for part in triplet.name.split("/")]
+                path = save.joinpath(f"{place}-{_plain_name(name)}", *parts[:-1])
+                _save(path / f"{parts[-1]}.png", frames, made[name])
+        if min(frames.truth.shape[:2]) < _SSIM_WINDOW:
+            height, width = frames.truth.shape[:2]
+            raise MediaError(
+                f"{triplet.truth}: is {width}x{height}; SSIM needs {_SSIM_WINDOW} pixels each way"
+            )
         motion = float(np.abs(frames.frame0.astype(np.int16) - frames.frame1).mean())
         scores = {name: _score(frame, frames.truth) for name, frame in made.items()}
         cases.append(Case(triplet.name, motion, scores))
@@ -95,14 +111,20 @@ def evaluate(
     return cases
 
 
-def summarise(cases: Sequence[Case], name: str) -> Summary:
+def summarise(cases: Sequence[Case], name: str, first: str) -> Summary:
     """Return a contender's means over the cases, of which there has to be one."""
     scores = [case.scores[name] for case in cases]
+    firsts = [case.scores[first] for case in cases]
     finite = [score.psnr_db for score in scores if np.isfinite(score.psnr_db)]
+    pairs = list(zip(scores, firsts, strict=True))
+    gains = [a.psnr_db - b.psnr_db for a, b in pairs if np.isfinite([a.psnr_db, b.psnr_db]).all()]
     return Summary(
         triplets=len(cases),
+        exact=len(cases) - len(finite),
         psnr_db=float(np.mean(finite)) if finite else float("inf"),
         ssim=float(np.mean([score.ssim for score in scores])),
+        psnr_to_first_db=float(np.mean(gains)) if gains else None,
+        ssim_to_first=float(np.mean([a.ssim - b.ssim for a, b in pairs])),
     )
 
 
@@ -128,9 +150,10 @@ def report(cases: Sequence[Case], contenders: Sequence[str]) -> dict[str, Any]:
         "triplets": len(cases),
         "contenders": {
             name: {
-                **_plain(summarise(cases, name)),
+                **_plain(summarise(cases, name, contenders[0])),
                 "by_motion": {
-                    bucket: _plain(summarise(inside, name)) for bucket, inside in by_motion(cases)
+                    bucket: _plain(summarise(inside, name, contenders[0]))
+                    for bucket, inside in by_motion(cases)
                 },
                 "worst": [case.name for case in worst(cases, name)],
             }

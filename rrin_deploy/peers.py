@@ -16,6 +16,7 @@ from runtime.interpolator import Interpolator
 Kind = Literal[
     "artifact", "pytorch", "torch.compile", "onnxruntime", "openvino f32", "openvino bf16"
 ]
+FP32_PEERS = ("pytorch", "torch.compile", "onnxruntime", "openvino f32")
 Interpolate = Callable[..., NDArray[np.uint8]]
 
 

@@ -25,7 +25,7 @@ def replacing(target: str | Path) -> Iterator[Path]:
     target = Path(target).resolve()  # a link stays a link
     if target.is_dir():
         raise OutputExistsError(f"{target}: is a folder; expected the name of a file")
-    _check_parent(target)
+    check_parent(target)
     partial = target.with_name(f".{target.stem}.partial{target.suffix}")
     try:
         yield partial
@@ -42,7 +42,7 @@ def replacing_folder(target: str | Path) -> Iterator[Path]:
         InputNotFoundError: the target's own folder does not exist.
     """
     target = Path(target).resolve()
-    _check_parent(target)
+    check_parent(target)
     partial, old = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "old"))
     if old.exists() and not target.exists():
         old.rename(target)  # a run was killed between the two renames below
@@ -69,6 +69,7 @@ def check_writable(target: str | Path, *, overwrite: bool) -> None:
         raise OutputExistsError(f"{target}: exists; give another -o, or --overwrite to replace it")
 
 
-def _check_parent(target: Path) -> None:
+def check_parent(target: Path) -> None:
+    """Raise InputNotFoundError if the folder that `target` is to be written to does not exist."""
     if not target.parent.is_dir():
         raise InputNotFoundError(f"{target.parent}: no such folder; make it first")

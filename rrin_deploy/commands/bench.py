@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from rrin_deploy.console import errors, frame_progress, out, parse_size, say, short_names, table
 from rrin_deploy.options import Providers
+from runtime.errors import InputNotFoundError
+from runtime.files import check_parent
 from runtime.interpolator import BUNDLED_MODEL
-from runtime.metadata import Metadata
-from runtime.session import open_session
 
 if TYPE_CHECKING:
     from rrin_deploy.benchmark import Timing
-
-# Which ceiling an artifact's precision is held against.
-_CEILINGS = {"fp32": "FP32", "int8": "INT8"}
-_FP32_PEERS = ("pytorch", "torch.compile", "onnxruntime", "openvino f32")
 
 
 def command(
@@ -55,13 +52,21 @@ def command(
 
     Example: `rrin-deploy bench rrin.onnx rrin.int8.onnx --peers --chart bench.png`
     """
-    from rrin_deploy.benchmark import Load, multiply_adds, run_benchmark
+    from rrin_deploy.benchmark import Load, ceiling_of, multiply_adds, run_benchmark
     from rrin_deploy.ceiling import cpu_ceilings, gpu_ceiling
     from rrin_deploy.peers import Contender, write_peers
 
     paths = files or [BUNDLED_MODEL]
+    for path in paths:
+        if not path.is_file():
+            raise InputNotFoundError(f"{path}: no such file; expected an artifact")
     load = Load(parse_size(size), times, threads or _cores(), rounds)
-    about = [_metadata(path) for path in paths]
+    if chart:
+        from rrin_deploy.chart import draw
+
+        if chart.suffix.lower() != ".png":
+            raise typer.BadParameter(f"{chart}: the chart is a PNG; give a name that ends in .png")
+        check_parent(chart.resolve())
     with tempfile.TemporaryDirectory() as folder:
         contenders = [
             Contender(name, "artifact", path, tuple(providers) if providers else None)
@@ -72,16 +77,17 @@ def command(
                 contenders += write_peers(paths[0], Path(folder), load.size, times)
         with errors.status("measuring this machine"):
             ceilings = cpu_ceilings(load.threads)
-            on_gpu = gpu_ceiling()
+            ceilings |= gpu_ceiling()
         with frame_progress("timing", unit="rounds/s") as progress:
             timings = run_benchmark(contenders, load, progress)
-    work = [multiply_adds(one.base_width, load.size, times) for one in about]
-    work += work[:1] * (len(contenders) - len(paths))  # the peers have the first one's weights
-    kinds = [_CEILINGS.get(one.precision) for one in about]
-    kinds += ["FP32" if one.kind in _FP32_PEERS else None for one in contenders[len(paths) :]]
+    width = timings[0].about["base_width"]  # the peers have the first one's weights
+    work = [
+        multiply_adds(timing.about.get("base_width", width), load.size, times) for timing in timings
+    ]
+    limits = [ceiling_of(timing, ceilings) for timing in timings]
     shares = [
-        None if timing.failure or not kind else amount / timing.median / ceilings[kind]
-        for timing, kind, amount in zip(timings, kinds, work, strict=True)
+        None if timing.failure or not limit else amount / timing.median / limit
+        for timing, limit, amount in zip(timings, limits, work, strict=True)
     ]
     if as_json:
         report = {
@@ -89,7 +95,7 @@ def command(
             "times": times,
             "threads": load.threads,
             "multiply_adds": work[0],
-            "ceiling_multiply_adds_per_second": ceilings | {"GPU half": on_gpu},
+            "ceiling_multiply_adds_per_second": ceilings,
             "contenders": [
                 timing.to_dict(timings[0]) | {"share_of_ceiling": share}
                 for timing, share in zip(timings, shares, strict=True)
@@ -100,12 +106,8 @@ def command(
         _print(timings, shares)
         shown = ", ".join(f"{kind} {rate / 1e9:.0f}" for kind, rate in ceilings.items())
         say(f"{size}, {times} a call, {load.threads} threads; ceilings, G multiply-adds/s: {shown}")
-        if on_gpu:
-            say(f"half matrix product on the GPU: {on_gpu / 1e12:.0f} T multiply-adds/s")
     if chart:
-        from rrin_deploy.chart import draw
-
-        draw(chart, timings, f"RRIN, {size}, {times} frame a call, {load.threads} CPU threads")
+        draw(chart, timings, f"RRIN, {size}, frames a call: {times}, CPU threads: {load.threads}")
         if not as_json:
             say(": the times as bars", subject=chart)
 
@@ -116,11 +118,11 @@ def _print(timings: Sequence[Timing], shares: Sequence[float | None]) -> None:
         column.no_wrap = True
     for timing, share in zip(timings, shares, strict=True):
         if timing.failure:
-            rows.add_row(timing.name, "not run")
+            rows.add_row(escape(timing.name), "not run")
             continue
         low, high = timing.quartiles
         rows.add_row(
-            timing.name,
+            escape(timing.name),
             f"{timing.median * 1e3:.0f} ms",
             f"{low * 1e3:.0f}-{high * 1e3:.0f}",
             f"{timing.ratio_to(timings[0]):.2f}x",
@@ -132,11 +134,6 @@ def _print(timings: Sequence[Timing], shares: Sequence[float | None]) -> None:
     for timing in timings:
         if timing.failure:
             say(f": not run: {timing.failure}", subject=timing.name)
-
-
-def _metadata(path: Path) -> Metadata:
-    with open_session(path) as session:
-        return session.metadata
 
 
 def _cores() -> int:

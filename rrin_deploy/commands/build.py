@@ -12,6 +12,8 @@ import typer
 from rrin_deploy.console import errors, parse_size, say, step_progress
 from runtime.metadata import Precision
 
+_MAX_TIMES = 7
+
 
 class TargetChoice(str, Enum):
     """What the file is for."""
@@ -69,7 +71,7 @@ def command(
     max_shape: Annotated[
         str | None, typer.Option(help="Largest frames; by default 1920x1088.")
     ] = None,
-    max_times: Annotated[int, typer.Option(help="Most times in one call.", min=1)] = 7,
+    max_times: Annotated[int, typer.Option(help="Most times in one call.", min=1)] = _MAX_TIMES,
     workspace: Annotated[
         int | None, typer.Option(help="Limit of the builder's scratch memory, MiB.", min=1)
     ] = None,
@@ -102,6 +104,10 @@ def command(
         raise typer.BadParameter("--ranges is for --int8")
     precision: Precision = "fp32" if fp32 else "int8" if int8 else "fp16"
     if target is TargetChoice.onnxruntime:
+        of_engines = (sm, shape, min_shape, opt_shape, max_shape, workspace, optimization_level,
+                      timing_cache, version_compatible, hardware_compatible, keep_onnx)  # fmt: skip
+        if any(of_engines) or max_times != _MAX_TIMES:
+            raise typer.BadParameter("--target onnxruntime takes no more than precision and ranges")
         _build_onnx(model, output, precision, ranges)
         return
     if shape and (min_shape or opt_shape or max_shape):

@@ -11,6 +11,7 @@ import typer
 
 from rrin_deploy.console import frame_progress, say
 from rrin_deploy.options import Threads
+from runtime.files import check_parent
 
 
 class MethodChoice(str, Enum):
@@ -52,10 +53,11 @@ def command(
     from calibration import measure_ranges
     from calibration import vimeo90k as read_list
     from calibration.ranges import ranges_beside
-    from calibration.unets import load_graph
 
     target = output or ranges_beside(model)
-    load_graph(model)  # or it would be found missing after the lists were read
+    if target.suffix != ".json":
+        raise typer.BadParameter(f"{target}: the ranges are JSON; give a name that ends in .json")
+    check_parent(target.resolve())
     triplets = read_list(vimeo90k, "train")
     started = time.perf_counter()
     with frame_progress("measuring ranges", unit="triplets/s") as progress:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from rrin_deploy.console import frame_progress, out, say, short_names, table
 from rrin_deploy.options import Device, Providers, Threads
-from runtime.errors import InputNotFoundError
+from runtime.errors import InputNotFoundError, OutputExistsError
 from runtime.interpolator import Interpolator
 from runtime.manifest import ENGINE_SUFFIX
 
@@ -71,6 +72,13 @@ def command(
     """
     from rrin_deploy import evaluation
 
+    checkpoints = [file for file in files if file.suffix not in (".onnx", ENGINE_SUFFIX)]
+    if both_corners and not checkpoints:
+        raise typer.BadParameter("--both-align-corners is for checkpoints; an artifact has its own")
+    if len({file.resolve() for file in files}) < len(files):
+        raise typer.BadParameter("a file is given twice")
+    if save and save.exists() and not save.is_dir():
+        raise OutputExistsError(f"{save}: is a file; expected a folder for the pictures")
     chosen = _triplets(vimeo90k, ucf101, middlebury, triplets, samples)
     with ExitStack() as stack:
         contenders: dict[str, Interpolate] = {}
@@ -80,7 +88,9 @@ def command(
         with frame_progress("evaluating", unit="triplets/s") as progress:
             cases = evaluation.evaluate(contenders, chosen, save=save, progress=progress)
     if as_json:
-        print(json.dumps(evaluation.report(cases, list(contenders)), indent=2))
+        root = vimeo90k or ucf101 or middlebury or triplets
+        report = {"data": str(root), **evaluation.report(cases, list(contenders))}
+        print(json.dumps(report, indent=2))
         return
     _print(cases, list(contenders))
     if save:
@@ -121,8 +131,12 @@ def _contenders(
         raise InputNotFoundError(f"{file}: no such file; expected an artifact or a checkpoint")
     if file.suffix in (".onnx", ENGINE_SUFFIX):
         return {name: stack.enter_context(Interpolator(file, **where))}
+    import torch
+
     from export import Reference, load_checkpoint
 
+    if where["threads"]:
+        torch.set_num_threads(where["threads"])
     if not both_corners:
         return {name: Reference(load_checkpoint(file))}
     return {
@@ -135,24 +149,30 @@ def _print(cases: Sequence[Case], contenders: Sequence[str]) -> None:
     from rrin_deploy.evaluation import AVERAGE, by_motion, summarise, worst
 
     say(f"{len(cases)} triplets, against their true middle frames")
-    rows = table("file", "PSNR", "SSIM", "to the first", "worst")
-    first = summarise(cases, contenders[0])
+    rows = table("file", "PSNR", "to first", "SSIM", "to first", "worst")
     for name in (*contenders, AVERAGE):
-        mean = summarise(cases, name)
+        mean = summarise(cases, name, contenders[0])
+        base = name == contenders[0]
         rows.add_row(
-            name,
-            f"{mean.psnr_db:.2f} dB",
+            escape(name),
+            f"{mean.psnr_db:.2f} dB" + (f" ({mean.exact} exact)" if mean.exact else ""),
+            "" if base else _signed(mean.psnr_to_first_db),
             f"{mean.ssim:.4f}",
-            "" if name == contenders[0] else f"{mean.psnr_db - first.psnr_db:+.3f} dB",
-            ", ".join(
-                f"{case.name} {case.scores[name].psnr_db:.1f}" for case in worst(cases, name)
+            "" if base else f"{mean.ssim_to_first:+.4f}",
+            escape(
+                ", ".join(
+                    f"{case.name} {case.scores[name].psnr_db:.1f}" for case in worst(cases, name)
+                )
             ),
         )
     out.print(rows)
-    rows = table("motion", "triplets", *contenders, AVERAGE)
+    rows = table("motion", "triplets", *(escape(name) for name in (*contenders, AVERAGE)))
     for bucket, inside in by_motion(cases):
-        first = summarise(inside, contenders[0])
-        means = [summarise(inside, name).psnr_db for name in (*contenders, AVERAGE)]
-        shown = [f"{mean:.2f} ({mean - first.psnr_db:+.3f})" for mean in means[1:]]
-        rows.add_row(bucket, str(len(inside)), f"{means[0]:.2f} dB", *shown)
+        means = [summarise(inside, name, contenders[0]) for name in (*contenders, AVERAGE)]
+        shown = [f"{mean.psnr_db:.2f} ({_signed(mean.psnr_to_first_db)})" for mean in means[1:]]
+        rows.add_row(bucket, str(len(inside)), f"{means[0].psnr_db:.2f} dB", *shown)
     out.print(rows)
+
+
+def _signed(difference: float | None) -> str:
+    return "-" if difference is None else f"{difference:+.3f}"

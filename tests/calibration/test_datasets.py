@@ -101,3 +101,16 @@ def test_damaged_images_are_named(vimeo: Path, tmp_path: Path) -> None:
     write_png(image, grey(1))
     with pytest.raises(MediaError, match="00001/0002 has images of 128x96, 12x8; expected one"):
         vimeo90k(root, "train")[1].read()
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/secret", "a/../../b"])
+def test_lists_do_not_lead_out_of_the_data_set(name: str, tmp_path: Path) -> None:
+    (tmp_path / "tri_testlist.txt").write_text(f"00001/0001\n{name}\n")
+    with pytest.raises(MediaError, match="leads out of the data set"):
+        vimeo90k(tmp_path, "test")
+
+
+def test_lists_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "tri_testlist.txt").write_bytes(b"\xff\xfe0\x00")
+    with pytest.raises(MediaError, match=r"tri_testlist\.txt: is not text"):
+        vimeo90k(tmp_path, "test")

@@ -1,16 +1,18 @@
 """Activation ranges, against what hooks in the PyTorch network see."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from calibration import Ranges, Triplet, measure_ranges, vimeo90k
-from calibration.measurement import PERCENTILE, _enlarged
+from calibration.measurement import PERCENTILE, _enlarged, _Extremes, _Histogram
 from export import RRIN, Reference
-from runtime.errors import OptionError
+from runtime.errors import ArtifactError, OptionError
 from runtime.interpolator import BUNDLED_MODEL
 from tests.conftest import unit
 
@@ -48,6 +50,8 @@ def hooked(network: RRIN, triplets: list[Triplet], stride: int = 1) -> dict[str,
 
 def test_max_is_what_pytorch_sees(ranges: Ranges, vimeo: Path, small_network: RRIN) -> None:
     assert ranges.samples == 3
+    names = b"00001/0001\n00001/0002\n00001/0003"
+    assert ranges.data_sha256 == hashlib.sha256(names).hexdigest()
     assert len(ranges.tensors) == 64 + 13  # the LeakyReLUs, and the steps upward
     for name, values in hooked(small_network, vimeo90k(vimeo, "train")).items():
         measured = ranges.tensors[name]
@@ -65,6 +69,30 @@ def test_percentile_is_what_numpy_finds(vimeo: Path, small_network: RRIN) -> Non
         for found, percent in ((measured.low, outside), (measured.high, 100 - outside)):
             expected = np.percentile(values, percent, axis=1, method="inverted_cdf")
             np.testing.assert_allclose(found, expected, atol=2 * bin_width)
+
+
+def test_percentile_leaves_an_outlier_out() -> None:
+    histogram, extremes = _Histogram(), _Extremes()
+    values = np.random.default_rng(0).uniform(-1, 1, (1, 2, 1000, 800)).astype(np.float32)
+    values[0, 1, 0, 0] = 50
+    for observer in (histogram, extremes):
+        observer.add(values[..., :400])
+        observer.add(values[..., 400:])
+    np.testing.assert_allclose(extremes.range().high, [1, 50], atol=0.001)
+    np.testing.assert_allclose(histogram.range().high, [1, 1], atol=0.1)
+    np.testing.assert_allclose(histogram.range().low, [-1, -1], atol=0.1)
+
+
+def test_values_that_are_not_finite_are_refused(vimeo: Path, tmp_path: Path) -> None:
+    model = onnx.load(BUNDLED_MODEL)
+    for tensor in model.graph.initializer:
+        if tensor.name == "Mask.midconv.bias":
+            bias = onnx.numpy_helper.to_array(tensor).copy()
+            bias[3] = np.nan
+            tensor.CopyFrom(onnx.numpy_helper.from_array(bias, tensor.name))
+    onnx.save(model, tmp_path / "broken.onnx")
+    with pytest.raises(ArtifactError, match="Mask/LeakyRelu gives values that are not finite"):
+        measure_ranges(tmp_path / "broken.onnx", vimeo90k(vimeo, "train"))
 
 
 def test_the_choice_is_random_but_repeatable(vimeo: Path) -> None:

@@ -40,6 +40,9 @@ def test_kept_and_readable(ranges: Ranges, tmp_path: Path) -> None:
         ({"tensors": {"a": {"low": [0], "high": [float("nan")]}}}, "a holds no finite ranges"),
         ({"tensors": {"a": {"low": [2], "high": [1]}}}, "a has a low above its high"),
         ({"tensors": [1]}, "not a ranges file"),
+        ({"tensors": {"a": {"low": [0], "high": [1e200]}}}, "a holds no finite ranges"),
+        ({"samples": float("inf")}, "not a ranges file"),
+        ({"checkpoint_sha256": 5}, "checkpoint_sha256 is 5, expected text"),
         ({"surprise": 1}, "not a ranges file"),
     ],
 )

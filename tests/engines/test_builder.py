@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -70,6 +71,12 @@ def test_onnx_for_onnxruntime(ranges: Ranges, tmp_path: Path) -> None:
     assert report.path == tmp_path / "rrin.int8.onnx"
     assert report.size_bytes == report.path.stat().st_size < 0.4 * model.stat().st_size
     assert report.census == {"INT8": 75, "FLOAT": 6}
+    replace(ranges, align_corners=True).save(tmp_path / "others.json")
+    for target in (build, build_onnx):
+        with pytest.raises(ArtifactError, match=r"others\.json: measured on checkpoint"):
+            target(model, precision="int8", ranges=tmp_path / "others.json")  # type: ignore[operator]
+    with pytest.raises(ArtifactError, match="the graph is int8 already; start from the fp32"):
+        build_onnx(report.path, tmp_path / "x.onnx", ranges=tmp_path / "elsewhere.json")
     half = build_onnx(model, precision="fp16")
     assert half.census == {"HALF": 81}
     with pytest.raises(OptionError, match="fp32 already"):

@@ -1,15 +1,18 @@
 """Speed: what is counted, how it is compared, and that all contenders do the same work."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from export import RRIN, Reference
-from rrin_deploy.benchmark import Load, Timing, multiply_adds, run_benchmark
+from rrin_deploy.benchmark import Load, Timing, ceiling_of, multiply_adds, run_benchmark
 from rrin_deploy.chart import draw
 from rrin_deploy.peers import Contender, open_contender, write_peers
+from rrin_deploy.worker import Worker
 from runtime import Interpolator
 from runtime.errors import ArtifactError, BackendError
 from runtime.interpolator import BUNDLED_MODEL
@@ -49,16 +52,57 @@ def test_rounds_memory_and_a_contender_that_cannot_run(tmp_path: Path) -> None:
     assert first.ratio_to(first) == 1
     assert "none.onnx: no such file" in str(second.failure)
     assert second.to_dict(first) == {"name": "missing", "failure": second.failure}
-    with pytest.raises(BackendError, match=r"missing cannot run here: .*no such file"):
+    assert (first.about["precision"], first.about["base_width"]) == ("fp32", 8)
+    with pytest.raises(BackendError, match=r"missing does not run here: .*no such file"):
         run_benchmark([missing, bundled], SMALL)
 
 
+def test_rounds_are_interleaved_and_a_death_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    class Recorded(Worker):
+        def __init__(self, contender: Contender, *rest: Any) -> None:
+            super().__init__(contender, *rest)
+            self._called = contender.name
+
+        def call(self) -> float | None:
+            calls.append(self._called)
+            if calls == ["a", "b", "a", "b"]:
+                self._process.kill()
+            return super().call()
+
+    monkeypatch.setattr("rrin_deploy.benchmark.Worker", Recorded)
+    pair = [Contender(name, "artifact", BUNDLED_MODEL) for name in ("a", "b")]
+    a, b = run_benchmark(pair, replace(SMALL, rounds=3))
+    assert calls == ["a", "b"] * 3
+    assert len(a.seconds) == 3
+    assert b.failure == "its process ended with code -9"
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "ceiling"),
+    [
+        ("onnxruntime 1.32.0 CPUExecutionProvider", "fp32", 2),
+        ("onnxruntime 1.32.0 CPUExecutionProvider", "int8", 3),
+        ("onnxruntime 1.32.0 CPUExecutionProvider", "fp16", None),
+        ("onnxruntime 1.24.1 OpenVINOExecutionProvider", "int8", None),
+        ("TensorRT-RTX 1.7 on a GPU", "fp16", 5),
+        ("TensorRT-RTX 1.7 on a GPU", "int8", None),
+    ],
+)
+def test_only_what_was_measured_is_a_ceiling(
+    backend: str, precision: str, ceiling: float | None
+) -> None:
+    timing = Timing("x", about={"backend": backend, "precision": precision})
+    assert ceiling_of(timing, {"FP32": 2, "INT8": 3, "GPU half": 5}) == ceiling
+
+
 def test_ratios_are_of_rounds_and_not_of_means() -> None:
-    first = Timing("first", seconds=(1.0, 10.0, 1.0))
-    twice = Timing("twice", seconds=(0.5, 5.0, 0.5))
-    assert twice.ratio_to(first) == 2
-    assert twice.median == 0.5
-    assert twice.quartiles == (0.5, 2.75)
+    first = Timing("first", seconds=(1.0, 10.0, 4.0))
+    other = Timing("other", seconds=(0.5, 5.0, 4.0))
+    assert other.ratio_to(first) == 2  # the medians alone say 1
+    assert other.median == 4
+    assert other.quartiles == (2.25, 4.5)
 
 
 def test_peers_make_the_same_frames(tmp_path: Path, interpolate: Interpolator) -> None:

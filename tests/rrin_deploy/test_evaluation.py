@@ -10,6 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from calibration import Triplet, triplet_folders
 from rrin_deploy.evaluation import AVERAGE, by_motion, evaluate, report, summarise, worst
+from runtime.errors import MediaError
 from runtime.scene import render_bytes
 from tests.conftest import write_png
 
@@ -51,7 +52,15 @@ def test_summaries_buckets_and_worst(triplets: list[Triplet]) -> None:
     assert [case.name for case in buckets["0 to 2"]] == ["still"]
     assert sum(map(len, buckets.values())) == 2
     mean = np.mean([case.scores["off"].psnr_db for case in cases])
-    assert summarise(cases, "off").psnr_db == pytest.approx(mean)
+    ours = summarise(cases, "off", "off")
+    assert ours.psnr_db == pytest.approx(mean)
+    assert (ours.exact, ours.psnr_to_first_db, ours.ssim_to_first) == (0, 0, 0)
+    moving = next(case for case in cases if case.name == "moving").scores
+    average = summarise(cases, AVERAGE, "off")  # exact on the still one, which is left out
+    assert average.exact == 1
+    gain = moving[AVERAGE].psnr_db - moving["off"].psnr_db
+    assert average.psnr_to_first_db == pytest.approx(gain)
+    assert summarise(buckets["0 to 2"], AVERAGE, "off").psnr_to_first_db is None
     assert [case.name for case in worst(cases, "off", 1)] == ["moving"]
     content = json.loads(json.dumps(report(cases, ["off"]), allow_nan=False))
     assert content["contenders"]["off"]["worst"][0] == "moving"
@@ -62,10 +71,18 @@ def test_summaries_buckets_and_worst(triplets: list[Triplet]) -> None:
 def test_pictures_stay_in_their_folder(triplets: list[Triplet], tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "pictures"
     evaluate({"/../off": off_by_two}, triplets, save=folder)
-    pictures = sorted(folder.rglob("*.png"))
+    pictures = sorted(folder.glob("1-off/*.png"))
+    assert pictures == sorted(tmp_path.rglob("deep/**/*.png"))
     assert [picture.name for picture in pictures] == ["moving.png", "still.png"]
     tiles = np.hsplit(np.asarray(Image.open(pictures[1])), 4)
     frame0, truth, _ = next(t for t in triplets if t.name == "still").read()
     np.testing.assert_array_equal(tiles[1], truth)
     np.testing.assert_array_equal(tiles[2], off_by_two(frame0, frame0))
     assert (tiles[3] == 8).all()  # four times the error
+
+
+def test_images_below_the_window_of_ssim_are_named(tmp_path: Path) -> None:
+    for index in (1, 2, 3):
+        write_png(tmp_path / "tiny" / f"im{index}.png", np.zeros((10, 20, 3), np.uint8))
+    with pytest.raises(MediaError, match=r"tiny/im2\.png: is 20x10; SSIM needs 11 pixels"):
+        evaluate({}, triplet_folders(tmp_path))
