@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import typer
@@ -89,6 +90,16 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match or not int(match[1]) or not int(match[2]):
         raise typer.BadParameter(f"{text!r} is no size; expected WIDTHxHEIGHT, as in 640x360")
     return int(match[1]), int(match[2])
+
+
+def parse_rational(text: str) -> Fraction:
+    """Parse '2', '2.5' or '60000/1001', exactly; a usage error otherwise."""
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise typer.BadParameter(
+            f"{text!r} is no number; expected one as in 2, 2.5 or 60000/1001"
+        ) from None
 
 
 def short_names(files: Sequence[Path]) -> list[str]:

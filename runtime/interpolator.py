@@ -149,37 +149,64 @@ class Interpolator:
         if factor < 1 or factor != int(factor):
             raise OptionError(f"factor is {factor}; expected a whole number, 1 or more")
         times = (np.arange(1, int(factor)) / factor).astype(np.float32)
-        return self._stream(iter(frames), times)
+        return self._stream((frame, times) for frame in frames)
 
-    def _stream(self, frames: Iterator[Frame], times: NDArray[np.float32]) -> Iterator[Frame]:
+    def _stream(self, frames: Iterable[tuple[Frame, NDArray[np.float32]]]) -> Iterator[Frame]:
+        for frame, made in self.fill(frames):
+            yield from made
+            yield frame
+
+    def fill(
+        self, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
+    ) -> Iterator[tuple[Frame, NDArray[Any]]]:
+        """Yield every frame with those made between the frame before and itself.
+
+        Args:
+            frames: each with the times wanted before it, inside (0, 1), possibly none; those of the
+                first have no frame to lie behind and are ignored. As many frames are read ahead
+                as by `stream`.
+
+        Yields:
+            The frame that came in, and (T, H, W, 3) of its dtype.
+
+        Raises:
+            FrameError: as for a call.
+        """
         waiting: deque[tuple[Frame, list[_Finish]]] = deque()
         try:
-            for begun in self._begun(frames, times):
+            for begun in self._begun(frames):
                 waiting.append(begun)
                 if len(waiting) > self._session.runs_ahead:
-                    yield from _finished(*waiting.popleft())
+                    yield _finished(*waiting.popleft())
             while waiting:
-                yield from _finished(*waiting.popleft())
+                yield _finished(*waiting.popleft())
         except BaseException:  # the loop that takes our frames may be left at any of them
             self._session.settle()
             raise
 
     def _begun(
-        self, frames: Iterator[Frame], times: NDArray[np.float32]
+        self, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
     ) -> Iterator[tuple[Frame, list[_Finish]]]:
         """Yield every frame with the runs, just begun, that make the frames before it."""
         before: tuple[Frame, Any] | None = None
-        for frame in frames:
+        for frame, wanted in frames:
             check_frame(frame, "frame")
-            if before is not None:
-                check_same_kind(before[0], frame)
+            times = times_of(wanted)
+            if before is None:
+                yield frame, []
+                before = frame, None
+                continue
+            check_same_kind(before[0], frame)
             if not len(times):
                 yield frame, []
                 before = frame, None
                 continue
-            after = frame, self._session.prepare(self._to_input(frame))
-            yield frame, [] if before is None else self._start(before[1], after[1], times)
-            before = after
+            first, second = (
+                self._session.prepare(self._to_input(given)) if prepared is None else prepared
+                for given, prepared in (before, (frame, None))
+            )
+            yield frame, self._start(first, second, times)
+            before = frame, second
 
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
         """Run once on black frames, so that the first real call pays for no one-time work.
@@ -227,8 +254,7 @@ class Interpolator:
         ]
 
 
-def _finished(frame: Frame, runs: list[_Finish]) -> Iterator[Frame]:
-    """Yield the frames that the runs made, cropped, then the frame itself."""
-    for finish in runs:
-        yield from from_output(finish()["frames"], frame)
-    yield frame
+def _finished(frame: Frame, runs: list[_Finish]) -> tuple[Frame, NDArray[Any]]:
+    """Return the frame, and those that the runs made, cropped."""
+    made = [from_output(finish()["frames"], frame) for finish in runs]
+    return frame, np.concatenate(made) if made else np.empty((0, *frame.shape), frame.dtype)

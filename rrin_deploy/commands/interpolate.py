@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rrin_deploy.console import frame_progress, say
+from rrin_deploy.console import frame_progress, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
+from runtime.cuts import THRESHOLD
 from runtime.files import IMAGE_SUFFIXES
 from runtime.interpolator import Interpolator
+
+if TYPE_CHECKING:
+    from runtime.video import VideoOptions
 
 
 def command(
@@ -27,7 +32,34 @@ def command(
         float | None, typer.Option("--t", help="When between two images, 0 to 1; default 0.5.")
     ] = None,
     factor: Annotated[
-        int | None, typer.Option(help="Times the frame rate, 2 or more; default 2.", min=2)
+        str | None, typer.Option(help="Times the frame rate, such as 4 or 2.5; default 2.")
+    ] = None,
+    fps: Annotated[
+        str | None, typer.Option(help="Video: frames a second, such as 60 or 60000/1001.")
+    ] = None,
+    slow: Annotated[
+        str | None,
+        typer.Option(help="Video: as many times as long, at its own frame rate, without audio."),
+    ] = None,
+    stream: Annotated[
+        int | None, typer.Option(help="Which of several video streams, from 0.", min=0)
+    ] = None,
+    cut_threshold: Annotated[
+        float | None,
+        typer.Option(help=f"Scene cuts: lower finds more; default {THRESHOLD:g}.", min=0, max=1),
+    ] = None,
+    no_cuts: Annotated[bool, typer.Option("--no-cuts", help="Look for no scene cuts.")] = False,
+    codec: Annotated[
+        str | None, typer.Option(help="FFmpeg's encoder, such as libx265; default H.264, or VP9.")
+    ] = None,
+    crf: Annotated[
+        int | None, typer.Option(help="Constant rate factor; lower is better; default 17.", min=0)
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="The encoder's preset, such as veryfast.")
+    ] = None,
+    pix_fmt: Annotated[
+        str | None, typer.Option(help="Pixel format, such as yuv420p; default the source's.")
     ] = None,
     overwrite: Overwrite = False,
     device: Device = 0,
@@ -36,8 +68,12 @@ def command(
 ) -> None:
     """Make the frames between two images, or between all frames of a video or folder.
 
+    A video keeps its length, audio, subtitles, chapters and colours. Nothing is made across a
+    scene cut or between identical frames; there the nearer frame is shown again.
+
     Examples: `rrin-deploy interpolate a.png b.png -o mid.png`;
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
+    `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`
     """
     if len(inputs) > 2:
@@ -45,18 +81,47 @@ def command(
     pair = len(inputs) == 2
     if pair and not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
         raise typer.BadParameter(f"two inputs have to be images ({', '.join(IMAGE_SUFFIXES)})")
-    if pair and factor is not None:
-        raise typer.BadParameter("--factor is for videos and folders; a pair takes --t")
+    folder = not pair and inputs[0].is_dir()
+    rates = {"--factor": factor, "--fps": fps, "--slow": slow}
+    given = [name for name, value in rates.items() if value is not None]
+    if len(given) > 1:
+        raise typer.BadParameter(f"{' and '.join(given)} exclude each other")
+    if pair and given:
+        raise typer.BadParameter(f"{given[0]} is for videos and folders; a pair takes --t")
     if not pair and t is not None:
         raise typer.BadParameter("--t is for two images; videos and folders take --factor")
+    of_video = (stream, cut_threshold, codec, crf, preset, pix_fmt)
+    if (pair or folder) and (
+        fps or slow or no_cuts or any(option is not None for option in of_video)
+    ):
+        raise typer.BadParameter("only videos take more options than --factor")
+    from runtime.encoding import Encoding
+    from runtime.video import VideoOptions
+
+    times = {name: parse_rational(value) for name, value in rates.items() if value is not None}
+    for name, value in times.items():
+        if value <= (0 if name == "--fps" else 1):
+            raise typer.BadParameter(f"{name} is {rates[name]}; expected more")
+    options = VideoOptions(
+        factor=times.get("--factor", None if given else Fraction(2)),
+        fps=times.get("--fps"),
+        slow=times.get("--slow"),
+        stream=stream,
+        cut_threshold=None if no_cuts else THRESHOLD if cut_threshold is None else cut_threshold,
+        encoding=Encoding(codec, crf, preset, pix_fmt),
+        overwrite=overwrite,
+    )
     started = time.perf_counter()
     with Interpolator(model, device=device, threads=threads, providers=providers) as interpolate:
         if pair:
             done = _pair(interpolate, inputs, output, 0.5 if t is None else t, overwrite)
-        elif inputs[0].is_dir():
-            done = _folder(interpolate, inputs[0], output, factor or 2, overwrite)
+        elif folder:
+            factor_of = options.factor or Fraction(2)
+            if factor_of.denominator != 1:
+                raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
+            done = _folder(interpolate, inputs[0], output, int(factor_of), overwrite)
         else:
-            done = _video(interpolate, inputs[0], output, factor or 2, overwrite)
+            done = _video(interpolate, inputs[0], output, options)
         seconds = time.perf_counter() - started
         say(f": {done}; {seconds:.1f} s with {interpolate.backend}", subject=output)
 
@@ -87,18 +152,18 @@ def _folder(
     return f"{done.images_written} images from {done.images_read}"
 
 
-def _video(
-    interpolate: Interpolator, source: Path, output: Path, factor: int, overwrite: bool
-) -> str:
+def _video(interpolate: Interpolator, source: Path, output: Path, options: VideoOptions) -> str:
     from runtime.video import interpolate_video
 
     if source.suffix.lower() in IMAGE_SUFFIXES:
         raise typer.BadParameter(f"{source} is one image; give two, or a video, or a folder")
     with frame_progress(source.name) as progress:
-        done = interpolate_video(
-            interpolate, source, output, factor, overwrite=overwrite, progress=progress
-        )
+        done = interpolate_video(interpolate, source, output, options, progress=progress)
+    for stream in done.left_out:
+        say(f": not copied: {stream}", subject=source)
     return (
         f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
-        f"at {float(done.rate):.6g} fps"
+        f"at {float(done.rate):.6g} fps; {done.frames_made} made, {done.frames_repeated} shown "
+        f"again, {done.cuts} cuts; decoding {done.decode_seconds:.1f} s, inference "
+        f"{done.inference_seconds:.1f} s, encoding {done.encode_seconds:.1f} s, all at once"
     )

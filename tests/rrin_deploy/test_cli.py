@@ -165,9 +165,9 @@ def test_pair_at_another_time_and_of_grey_images(run: Run, tmp_path: Path) -> No
 def test_video(run: Run, clip: Path, tmp_path: Path) -> None:
     code, out, err = run("interpolate", clip, "-o", "out.mp4", "--factor", "4")
     assert code == 0, err
-    assert "out.mp4: 13 frames from 4, 80x48 at 100 fps" in out
+    assert "out.mp4: 16 frames from 4, 80x48 at 100 fps; 9 made, 3 shown again, 0 cuts" in out
     with av.open(str(tmp_path / "out.mp4")) as reader:
-        assert len(list(reader.decode(video=0))) == 13
+        assert len(list(reader.decode(video=0))) == 16
     code, _, err = run("interpolate", clip, "-o", "out.mp4")
     assert code == 1
     assert "--overwrite" in err
@@ -363,8 +363,15 @@ def test_bench_prints_and_draws(run: Run, tmp_path: Path) -> None:
             "names no triplets; expected folders with im1",
         ),
         (["eval", "none.onnx"], 2, "give one data set"),
-        (["calibrate", "--vimeo90k", "."], 1, "rrin.onnx: no such file"),
+        (["calibrate", "--vimeo90k", "."], 1, "holds no tri_trainlist.txt"),
         (["build", "--int8", "--fp16"], 2, "exclude each other"),
+        (["calibrate", "--vimeo90k", ".", "-o", "rrin.onnx"], 2, "name that ends in .json"),
+        (["calibrate", "--vimeo90k", ".", "-o", "none/r.json"], 1, "no such folder"),
+        (["bench", "--chart", "none/b.png"], 1, "no such folder"),
+        (["bench", "--chart", "b.jpg"], 2, "name that ends in .png"),
+        (["eval", "a.onnx", "a.onnx", "--triplets", "."], 2, "a file is given twice"),
+        (["eval", "a.onnx", "--both-align-corners", "--triplets", "."], 2, "is for checkpoints"),
+        (["build", "--int8", "--target", "onnxruntime", "--sm", "89"], 2, "takes no more than"),
         (["build", "--ranges", "r.json"], 2, "--ranges is for --int8"),
         (["build", "--fp32", "--target", "onnxruntime"], 1, "is fp32 already"),
         (["bench", "none.onnx"], 1, "none.onnx: no such file"),

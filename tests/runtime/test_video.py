@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,7 +16,7 @@ from runtime import (
 )
 from runtime.colour import ACCURATE, SourceFrame, video_frame
 from runtime.scene import render
-from runtime.video import interpolate_video, write_video
+from runtime.video import VideoOptions, interpolate_video, write_video
 
 
 def planes(frame: av.VideoFrame) -> list[np.ndarray]:
@@ -57,6 +58,10 @@ def scene_frames(count: int, pix_fmt: str = "yuv420p", size: tuple[int, int] = (
     return frames
 
 
+def multiplied(factor: int, **options: Any) -> VideoOptions:
+    return VideoOptions(factor=Fraction(factor), **options)
+
+
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(24000, 1001)])
 @pytest.mark.parametrize("factor", [2, 3])
 def test_frame_count_and_rate_are_exact(
@@ -65,29 +70,36 @@ def test_frame_count_and_rate_are_exact(
     source = write(tmp_path / "in.mp4", scene_frames(5), rate)
     seen: list[tuple[int, int]] = []
     summary = interpolate_video(
-        interpolate, source, tmp_path / "out.mp4", factor, progress=lambda *n: seen.append(n)
+        interpolate,
+        source,
+        tmp_path / "out.mp4",
+        multiplied(factor),
+        progress=lambda *n: seen.append(n),
     )
     with av.open(str(tmp_path / "out.mp4")) as reader:
         stream = reader.streams.video[0]
         assert stream.average_rate == rate * factor
         times = [frame.pts * frame.time_base for frame in reader.decode(video=0)]
-    assert len(times) == 4 * factor + 1
+        packets = list(reader.demux(stream)) if reader.seek(0) is None else []
+    assert len(times) == 5 * factor
+    assert sum(packet.duration * packet.time_base for packet in packets) == 5 / rate
     for index, time in enumerate(times):
         assert abs(time - index / (rate * factor)) <= stream.time_base
-    assert (summary.frames_read, summary.frames_written) == (5, 4 * factor + 1)
+    assert (summary.frames_read, summary.frames_written) == (5, 5 * factor)
+    assert (summary.frames_made, summary.frames_repeated) == (4 * factor - 4, factor - 1)
     assert summary.rate == rate * factor
-    assert seen == [(index, 4 * factor + 1) for index in range(1, 4 * factor + 2)]
+    assert seen == [(index, 5 * factor) for index in range(1, 5 * factor + 1)]
 
 
 def test_made_frames_show_the_middle_of_the_motion(
     interpolate: Interpolator, tmp_path: Path
 ) -> None:
     source = write(tmp_path / "in.mkv", scene_frames(3, "yuv444p", (160, 96)), Fraction(25))
-    interpolate_video(interpolate, source, tmp_path / "out.mkv", 2)
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2))
     for index, frame in enumerate(decode(tmp_path / "out.mkv")):
         shown = frame.to_ndarray(format="rgb24") / 255
         errors = [np.abs(shown - render(96, 160, time)).mean() for time in (0, 0.5, 1, 1.5, 2)]
-        assert int(np.argmin(errors)) == index
+        assert int(np.argmin(errors)) == min(index, 4)  # the last is shown until the end
 
 
 CLIPS = {
@@ -130,7 +142,7 @@ def test_pixel_format_and_colour_tags_are_kept(
 ) -> None:
     pix_fmt, tags = CLIPS[clip]
     source = write(tmp_path / "in.mkv", scene_frames(2, pix_fmt), Fraction(25), **tags)
-    interpolate_video(interpolate, source, tmp_path / "out.mkv", 2)
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2))
     ours, theirs = decode(tmp_path / "out.mkv")[1], decode(source)[0]
     assert ours.format.name == theirs.format.name
     for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
@@ -141,9 +153,9 @@ def test_real_clip_does_not_flicker(data: Path, interpolate: Interpolator, tmp_p
     with av.open(str(data / "clips" / "bikes.mp4")) as reader:
         frame = next(reader.decode(video=0))
     source = write(tmp_path / "still.mkv", [frame] * 10, Fraction(25))
-    interpolate_video(interpolate, source, tmp_path / "out.mkv", 2)
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2))
     frames = decode(tmp_path / "out.mkv")
-    assert len(frames) == 19
+    assert len(frames) == 20
     for original, made in zip(frames[0::2], frames[1::2], strict=False):
         for ours, theirs in zip(planes(made), planes(original), strict=True):
             assert abs((ours - theirs).mean()) <= 0.1
@@ -152,9 +164,9 @@ def test_real_clip_does_not_flicker(data: Path, interpolate: Interpolator, tmp_p
 @pytest.mark.parametrize("size", [(33, 27), (2, 2), (34, 27)])
 def test_odd_sizes(size: tuple[int, int], interpolate: Interpolator, tmp_path: Path) -> None:
     source = write(tmp_path / "in.mkv", scene_frames(2, "yuv444p", size), Fraction(10))
-    interpolate_video(interpolate, source, tmp_path / "out.mp4", 2)
+    interpolate_video(interpolate, source, tmp_path / "out.mp4", multiplied(2))
     frames = decode(tmp_path / "out.mp4")
-    assert [(frame.width, frame.height) for frame in frames] == [size] * 3
+    assert [(frame.width, frame.height) for frame in frames] == [size] * 4
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "libx264rgb"])
@@ -169,11 +181,11 @@ def test_rgb_sources_keep_their_colours(
         for frame in scene_frames(2, pix_fmt):
             writer.mux(encoder.encode(frame))
         writer.mux(encoder.encode(None))
-    interpolate_video(interpolate, path, tmp_path / "out.mp4", 2)
+    interpolate_video(interpolate, path, tmp_path / "out.mp4", multiplied(2))
     shown = decode(tmp_path / "out.mp4")
-    assert len(shown) == 3
+    assert len(shown) == 4
     assert (shown[0].colorspace, shown[0].color_range) == (1, 1)
-    for frame, time in zip(shown, (0, 0.5, 1), strict=True):
+    for frame, time in zip(shown, (0, 0.5, 1, 1), strict=True):
         rgb = frame.reformat(
             format="rgb24", src_colorspace="itu709", src_color_range=1, interpolation=ACCURATE
         ).to_ndarray()
@@ -192,7 +204,7 @@ def test_pixel_aspect_is_kept_and_key_frames_are_the_encoders(
         for frame in scene_frames(6):
             writer.mux(encoder.encode(frame))
         writer.mux(encoder.encode(None))
-    interpolate_video(interpolate, path, tmp_path / "out.mkv", 2)
+    interpolate_video(interpolate, path, tmp_path / "out.mkv", multiplied(2))
     with av.open(str(tmp_path / "out.mkv")) as reader:
         assert reader.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
         assert sum(frame.key_frame for frame in reader.decode(video=0)) == 1
@@ -200,15 +212,15 @@ def test_pixel_aspect_is_kept_and_key_frames_are_the_encoders(
 
 def test_webm(interpolate: Interpolator, tmp_path: Path) -> None:
     source = write(tmp_path / "in.mkv", scene_frames(3), Fraction(25))
-    interpolate_video(interpolate, source, tmp_path / "out.webm", 2)
+    interpolate_video(interpolate, source, tmp_path / "out.webm", multiplied(2))
     for index, frame in enumerate(decode(tmp_path / "out.webm")):
         shown = frame.to_ndarray(format="rgb24") / 255
-        assert np.abs(shown - render(64, 96, index / 2)).mean() < 0.04
+        assert np.abs(shown - render(64, 96, min(index / 2, 2))).mean() < 0.04
 
 
 def test_odd_ten_bits_stay_ten(interpolate: Interpolator, tmp_path: Path) -> None:
     source = write(tmp_path / "in.mkv", scene_frames(2, "yuv444p10le", (33, 27)), Fraction(10))
-    interpolate_video(interpolate, source, tmp_path / "out.mkv", 2)
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2))
     assert {frame.format.name for frame in decode(tmp_path / "out.mkv")} == {"yuv444p10le"}
 
 
@@ -222,17 +234,19 @@ def test_big_endian_planes_are_read_as_such(interpolate: Interpolator) -> None:
 
 def test_names_and_tags_that_trip_over(interpolate: Interpolator, tmp_path: Path) -> None:
     source = write(tmp_path / "12:30 {a} [b].mkv", scene_frames(2), Fraction(25))
-    interpolate_video(interpolate, source, tmp_path / "out:1.mkv", 2)
-    assert len(decode(tmp_path / "out:1.mkv")) == 3
+    interpolate_video(interpolate, source, tmp_path / "out:1.mkv", multiplied(2))
+    assert len(decode(tmp_path / "out:1.mkv")) == 4
 
 
 def test_errors_name_the_file_at_fault(interpolate: Interpolator, tmp_path: Path) -> None:
     source = write(tmp_path / "in.mkv", scene_frames(2, "yuv444p", (33, 27)), Fraction(25))
     with pytest.raises(MediaError, match=r"out\.mp3: no container .* use one of \.mp4"):
-        interpolate_video(interpolate, source, tmp_path / "out.mp3", 2)
+        interpolate_video(interpolate, source, tmp_path / "out.mp3", multiplied(2))
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(OutputExistsError, match="is a folder"):
-        interpolate_video(interpolate, source, tmp_path / "folder.mp4", 2, overwrite=True)
+        interpolate_video(
+            interpolate, source, tmp_path / "folder.mp4", multiplied(2, overwrite=True)
+        )
 
 
 def test_write_video_keeps_colours(tmp_path: Path) -> None:
@@ -271,7 +285,7 @@ def test_broken_sources_give_one_line_and_no_output(
 ) -> None:
     for source, message in broken_sources(tmp_path):
         with pytest.raises(MediaError, match=message) as caught:
-            interpolate_video(interpolate, source, tmp_path / "out.mp4", 2)
+            interpolate_video(interpolate, source, tmp_path / "out.mp4", multiplied(2))
         assert "\n" not in str(caught.value)
         assert not [path for path in tmp_path.iterdir() if "out" in path.name]
 
@@ -288,7 +302,7 @@ def test_an_exception_half_way_leaves_the_old_output(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        interpolate_video(interpolate, source, output, 2, overwrite=True, progress=stop)
+        interpolate_video(interpolate, source, output, multiplied(2, overwrite=True), progress=stop)
     assert output.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
 
@@ -299,12 +313,12 @@ def test_existing_output_missing_source_bad_factor_unknown_container(
     source = write(tmp_path / "in.mp4", scene_frames(2), Fraction(25))
     (tmp_path / "old.mp4").write_bytes(b"old")
     with pytest.raises(OutputExistsError, match="--overwrite"):
-        interpolate_video(interpolate, source, tmp_path / "old.mp4", 2)
+        interpolate_video(interpolate, source, tmp_path / "old.mp4", multiplied(2))
     with pytest.raises(InputNotFoundError, match="no such file"):
-        interpolate_video(interpolate, tmp_path / "none.mp4", tmp_path / "out.mp4", 2)
+        interpolate_video(interpolate, tmp_path / "none.mp4", tmp_path / "out.mp4", multiplied(2))
     with pytest.raises(InputNotFoundError, match="no such folder"):
-        interpolate_video(interpolate, source, tmp_path / "none" / "out.mp4", 2)
+        interpolate_video(interpolate, source, tmp_path / "none" / "out.mp4", multiplied(2))
     with pytest.raises(OptionError, match="factor is 1"):
-        interpolate_video(interpolate, source, tmp_path / "out.mp4", 1)
+        interpolate_video(interpolate, source, tmp_path / "out.mp4", multiplied(1))
     with pytest.raises(MediaError, match=r"no container is known by \.xyz"):
-        interpolate_video(interpolate, source, tmp_path / "out.xyz", 2)
+        interpolate_video(interpolate, source, tmp_path / "out.xyz", multiplied(2))

@@ -1,0 +1,210 @@
+"""Writing a video: frames at exact times, and the streams that are copied beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from av import Packet, VideoFrame
+from av.codec.codec import find_best_pix_fmt_of_list
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+
+from .colour import in_format
+from .errors import MediaError
+from .files import replacing
+
+_CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".avi": "libx264"}
+_CODECS[".webm"] = "libvpx-vp9"
+# Visually lossless, for a source frame should not suffer for its new neighbours.
+_CRF = 17
+_HAS_CRF = ("libx264", "libx264rgb", "libx265", "libvpx", "libvpx-vp9", "libaom-av1", "libsvtav1")
+# What a muxer or encoder writes anew; copied, they would tell of the source.
+_STALE = ("duration", "encoder", "bps", "number_of_", "_statistics", "handler_name", "vendor_id",
+          "major_brand", "minor_version", "compatible_brands")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How frames are encoded, by FFmpeg's names.
+
+    Attributes:
+        codec: an encoder, such as libx265 or ffv1; None takes H.264, or VP9 for .webm.
+        crf: constant rate factor, for encoders that have one; lower is better and larger.
+        preset: such as veryfast or slow; None leaves the encoder's own.
+        pix_fmt: None takes the source's, or what comes nearest of those the encoder has.
+    """
+
+    codec: str | None = None
+    crf: int | None = None
+    preset: str | None = None
+    pix_fmt: str | None = None
+
+
+class VideoWriter:
+    """A video being written; make one with `open_writer`.
+
+    Attributes:
+        left_out: streams of the source that the container cannot hold, for people.
+    """
+
+    def __init__(
+        self, writer: OutputContainer, output: Path, encoding: Encoding, time_base: Fraction
+    ) -> None:
+        self.left_out: list[str] = []
+        self._writer = writer
+        self._output = output
+        self._encoding = encoding
+        self._codec = encoding.codec or _CODECS[output.suffix.lower()]
+        self._time_base = time_base
+        self._encoder: VideoStream | None = None
+        self._pix_fmt = encoding.pix_fmt or ""
+        self._copied: dict[int, Stream] = {}
+        self._early: list[tuple[Packet[Any], Fraction]] = []
+        self._durations: dict[int, int] = {}
+        self.rate = Fraction(25)
+        self.pixel_aspect = Fraction(1)
+
+    def describe(self, reader: InputContainer, slowdown: Fraction) -> None:
+        """Copy the file's tags and chapters."""
+        self._writer.metadata.update(_fresh(reader.metadata))
+        chapters = reader.chapters()
+        for chapter in chapters:
+            for end in ("start", "end"):
+                chapter[end] = round(chapter[end] * slowdown)
+        if chapters:
+            self._writer.set_chapters(chapters)
+
+    def add_copy(self, stream: Stream) -> bool:
+        """Take a stream as it is; False, and an entry in `left_out`, where it does not fit."""
+        name = stream.codec_context.codec.canonical_name if stream.codec_context else stream.type
+        kind = f"{stream.type} ({name})"
+        if name not in self._writer.supported_codecs:
+            self.left_out.append(f"{kind}, which {self._output.suffix} cannot hold")
+            return False
+        copied = self._writer.add_stream_from_template(stream)
+        copied.metadata.update(_fresh(stream.metadata))
+        copied.disposition = stream.disposition
+        self._copied[stream.index] = copied
+        return True
+
+    def copy(self, packet: Packet[Any], start: Fraction) -> None:
+        """Write a packet of a copied stream, its times counted from `start`, seconds."""
+        if self._encoder is None:  # the header has to name the video stream too
+            self._early.append((packet, start))
+            return
+        shift = round(start / packet.time_base)
+        for field in ("pts", "dts"):
+            if getattr(packet, field) is not None:
+                setattr(packet, field, getattr(packet, field) - shift)
+        packet.stream = self._copied[packet.stream.index]
+        self._writer.mux(packet)
+
+    def write(self, given: VideoFrame, time: Fraction, duration: Fraction) -> None:
+        """Encode a frame to be shown at `time` for `duration`, seconds."""
+        self._pix_fmt = self._pix_fmt or _pixel_format(self._codec, given)
+        frame = in_format(given, self._pix_fmt)
+        if self._encoder is None:
+            self._encoder = self._add_encoder(frame, given)
+            early, self._early = self._early, []
+            for packet, start in early:
+                self.copy(packet, start)
+        frame.pts, frame.time_base = round(time / self._time_base), self._time_base
+        self._durations[frame.pts] = round(duration / self._time_base)
+        # The decoder's choice of key frames is not to be forced on the encoder.
+        frame.pict_type = PictureType.NONE
+        self._mux(self._encoder.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds.
+
+        Raises:
+            MediaError: no frame was written.
+        """
+        if self._encoder is None:
+            raise MediaError(f"{self._output}: not written: the video stream holds no frames")
+        self._mux(self._encoder.encode(None))
+
+    def _mux(self, packets: list[Packet[Any]]) -> None:
+        for packet in packets:
+            # Encoders guess it from a constant rate, and players the length from the last one.
+            shown = packet.pts * packet.time_base / self._time_base if packet.pts is not None else 0
+            duration = self._durations.pop(round(shown), None)
+            if duration is not None:
+                packet.duration = round(duration * self._time_base / packet.time_base)
+            self._writer.mux(packet)
+
+    def _add_encoder(self, frame: VideoFrame, given: VideoFrame) -> VideoStream:
+        options = {} if self._encoding.preset is None else {"preset": self._encoding.preset}
+        if self._codec in _HAS_CRF:
+            options["crf"] = str(_CRF if self._encoding.crf is None else self._encoding.crf)
+        if self._codec.startswith("libvpx"):
+            options["b"] = "0"  # or the rate would be bounded
+        try:
+            stream = self._writer.add_stream(self._codec, rate=self.rate, options=options)
+        except ValueError as error:
+            raise MediaError(
+                f"{self._output}: no encoder {self._codec} here, or not for this container: {error}"
+            ) from error
+        encoder = cast(VideoStream, stream)
+        encoder.width, encoder.height = frame.width, frame.height
+        encoder.pix_fmt = frame.format.name
+        encoder.time_base = self._time_base
+        context = encoder.codec_context
+        context.time_base = self._time_base
+        context.sample_aspect_ratio = self.pixel_aspect
+        for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
+            setattr(context, tag, getattr(frame, tag))
+        matrix = given.side_data.get("DISPLAYMATRIX")
+        if matrix is not None:
+            encoder.set_display_matrix(np.frombuffer(bytes(cast(Any, matrix)), np.int32).tolist())
+        return encoder
+
+
+@contextmanager
+def open_writer(output: Path, encoding: Encoding, time_base: Fraction) -> Iterator[VideoWriter]:
+    """Yield a writer beside `output`; move its file into place when the block succeeds.
+
+    Raises:
+        MediaError: no container by that suffix, or FFmpeg cannot encode.
+    """
+    if output.suffix.lower() not in _CODECS:
+        raise MediaError(
+            f"{output}: no container is known by {output.suffix or 'no suffix'}; "
+            f"use one of {', '.join(_CODECS)}"
+        )
+    try:
+        with replacing(output) as partial, av.open(str(partial), "w") as container:
+            writer = VideoWriter(container, output, encoding, time_base)
+            yield writer
+            writer.finish()
+    except av.FFmpegError as error:
+        raise MediaError(f"{output}: could not be written: {error.strerror}") from error
+
+
+def _pixel_format(codec: str, frame: VideoFrame) -> str:
+    """Return the frame's own pixel format, or what comes nearest of those the encoder takes."""
+    formats = [pix_fmt.name for pix_fmt in av.Codec(codec, "w").video_formats or ()]
+    deep = max(component.bits for component in frame.format.components) > 8
+    if frame.format.name in formats and not frame.format.is_rgb:
+        odd = frame.width % 2 or frame.height % 2
+        if not odd or frame.format.name.startswith(("yuv444", "yuvj444", "gray")):
+            return frame.format.name
+    if frame.width % 2 or frame.height % 2:
+        return "yuv444p10le" if deep else "yuv444p"  # subsampled chroma wants even sizes
+    if frame.format.is_rgb:
+        return "yuv420p10le" if deep else "yuv420p"  # what players take
+    best, _ = find_best_pix_fmt_of_list(formats, frame.format.name)
+    return best.name if best else "yuv420p"
+
+
+def _fresh(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}

@@ -1,0 +1,61 @@
+"""Stages of a pipeline that work at the same time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, Literal, TypeVar
+
+Item = TypeVar("Item")
+_Kind = Literal["item", "end", "error"]
+_PATIENCE = 0.05  # seconds between two looks at whether anybody still waits
+
+
+def overlapped(items: Iterable[Item], depth: int) -> Iterator[Item]:
+    """Run an iterator in a thread of its own, at most `depth` items ahead of who takes them.
+
+    Its exception is raised here, in its place among the items. When the loop that takes them is
+    left, for whatever reason, the iterator is closed and its thread has ended.
+    """
+    waiting: queue.Queue[tuple[_Kind, Any]] = queue.Queue(depth)
+    left = threading.Event()
+
+    def put(kind: _Kind, value: Any) -> bool:
+        while not left.is_set():
+            try:
+                waiting.put((kind, value), timeout=_PATIENCE)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put("item", item):
+                    break
+            _close(items)
+        except BaseException as error:
+            put("error", error)
+        else:
+            put("end", None)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = waiting.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    finally:
+        left.set()
+        thread.join()
+
+
+def _close(items: Iterable[Any]) -> None:
+    if isinstance(items, Generator):
+        items.close()
