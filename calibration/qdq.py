@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,41 @@ from calibration.ranges import Range
 from calibration.unets import content_of, place_of, taken, unet_of
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How a runtime wants to find what it fuses.
+
+    Attributes:
+        symmetric: activations are int8 around zero, with scales that half can hold; else uint8
+            with a zero point, which wastes no steps.
+        carried: LeakyReLU, pooling, upsampling and concatenation stay in INT8 between convolutions;
+            else only what a convolution takes is quantized.
+    """
+
+    symmetric: bool
+    carried: bool
+
+
+# It knows no zero points; what is not INT8 will be half; it fuses what lies between by itself.
+TENSORRT = Layout(symmetric=True, carried=False)
+# Its CPU kernels fuse nothing: float tensors would be written and read between convolutions.
+ONNXRUNTIME = Layout(symmetric=False, carried=True)
+# It fuses by itself, and has kernels for AMX, which ONNX Runtime's own convolutions do not use.
+OPENVINO = Layout(symmetric=False, carried=False)
+
+
 class Wrapped:
     """Values of the graph behind Q/DQ, each made once."""
 
-    def __init__(self, graph: ir.Graph, ranges: Mapping[ir.Value, Range], carried: bool) -> None:
+    def __init__(self, graph: ir.Graph, ranges: Mapping[ir.Value, Range], layout: Layout) -> None:
         self._graph = graph
         self._ranges = ranges
-        self._carried = carried
+        self._layout = layout
         self._made: dict[ir.Value, ir.Value] = {}
         self._scales: dict[ir.Value, np.float32] = {}
 
     def convolution(self, node: ir.Node) -> None:
-        """Quantize what a convolution takes: data, weight and, for ONNX Runtime, bias."""
+        """Quantize what a convolution takes: data, weight and, where carried, bias."""
         data, weight, bias = (taken(node, index) for index in range(3))
         node.replace_input_with(0, self.data(data, before=node))
         if weight not in self._made:
@@ -35,7 +59,7 @@ class Wrapped:
             self._made[weight] = self._dequantized(
                 node, weight, np.clip(np.rint(steps), -127, 127).astype(np.int8), scale
             )
-            if self._carried:  # the accumulator's own type and scale
+            if self._layout.carried:  # the accumulator's own type and scale
                 scale = (scale * self._scales[data]).astype(np.float32)
                 limits = np.iinfo(np.int32)
                 steps = np.rint(content_of(bias) / scale.astype(np.float64))
@@ -75,14 +99,14 @@ class Wrapped:
     def _parameters(self, bounds: Range) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return scale and zero point of a tensor; zero itself is always exact."""
         low, high = min(float(bounds.low.min()), 0), max(float(bounds.high.max()), 1e-6)
-        if not self._carried:
+        if self._layout.symmetric:
             return self._representable(np.array(max(-low, high) / 127)), np.array(0, np.int8)
         scale = np.array((high - low) / 255, np.float32)
         return scale, np.array(np.rint(-low / scale), np.uint8)
 
     def _representable(self, scale: NDArray[Any]) -> NDArray[np.float32]:
         """Round scales up to half where the graph will be cast to half: its integers must fit."""
-        if self._carried:
+        if not self._layout.symmetric:
             return scale.astype(np.float32)
         half = scale.astype(np.float16)
         return np.where(half < scale, np.nextafter(half, np.float16(np.inf)), half).astype(

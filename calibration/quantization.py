@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.balance import LEAKY_SLOPE, balance
-from calibration.qdq import Wrapped, constant_of
+from calibration.qdq import Layout, Wrapped, constant_of
 from calibration.ranges import Range, Ranges
 from calibration.unets import (
     CONVOLUTIONS,
@@ -39,28 +39,26 @@ _TAKES_FRAMES = [f"{unet}.down_path.0.block.0/Conv" for unet in ("Flow_L", "fina
 _FRAMES = Range(np.array([0.0]), np.array([1.0]))
 
 
-def quantize(graph: ir.Graph, ranges: Ranges, *, carried: bool) -> None:
+def quantize(graph: ir.Graph, ranges: Ranges, layout: Layout) -> None:
     """Put Q/DQ into a float32 graph, in place.
 
     Args:
         graph: a float32 graph, of the model that `ranges` were measured on.
-        carried: False quantizes the input of each convolution, symmetric int8, as TensorRT fuses
-            it. True is for ONNX Runtime's CPU: asymmetric uint8, and LeakyReLU, pooling, upsampling
-            and concatenation stay in it, so that float tensors are not written in between.
+        layout: of the runtime that the graph is for.
 
     Raises:
         ArtifactError: the ranges do not fit the graph's tensors.
     """
-    tensors = balance(_matched(graph, ranges), before_activation=carried)
-    if carried:
+    tensors = balance(_matched(graph, ranges), before_activation=not layout.symmetric)
+    if layout.carried:
         _pool_by_convolution(graph)
     nodes = [node for node in graph if unet_of(node)]
-    wrapped = Wrapped(graph, _spread(nodes, tensors), carried)
+    wrapped = Wrapped(graph, _spread(nodes, tensors), layout)
     for node in nodes:
         if node.op_type == "Conv":
             if place_of(node) not in LEFT_OUT:
                 wrapped.convolution(node)
-        elif carried and _stays(node):
+        elif layout.carried and _stays(node):
             for index, value in enumerate(node.inputs):
                 if value is not None and value.const_value is None:
                     node.replace_input_with(index, wrapped.data(value, before=node))

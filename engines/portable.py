@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import onnx_ir as ir
 
+from calibration.qdq import ONNXRUNTIME, OPENVINO, Layout
 from calibration.unets import is_pooling, unet_of
 from engines.precision import load_with_precision
 from runtime.errors import ArtifactError, OptionError
 from runtime.files import replacing
 from runtime.metadata import Precision
+
+Provider = Literal["cpu", "openvino"]
+_LAYOUTS: dict[Provider, Layout] = {"cpu": ONNXRUNTIME, "openvino": OPENVINO}
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ def build_onnx(
     output: str | Path | None = None,
     *,
     precision: Precision = "int8",
+    provider: Provider = "cpu",
     ranges: str | Path | None = None,
 ) -> OnnxReport:
     """Write a float32 ONNX file in another precision.
@@ -36,7 +42,8 @@ def build_onnx(
     Args:
         model: a float32 file that `rrin-deploy export` wrote.
         output: None puts it beside the model, as rrin.int8.onnx.
-        precision: int8 is laid out for the CPU, what it leaves out is float32; fp16 is for CUDA.
+        precision: fp16 is for CUDA; what int8 leaves out is float32.
+        provider: of ONNX Runtime, that int8 is laid out for; others run it too, but slower.
         ranges: for int8, the ranges file; None takes the one beside the model.
 
     Raises:
@@ -50,7 +57,9 @@ def build_onnx(
     output = Path(output or model.with_name(f"{model.stem}.{precision}.onnx"))
     if output.suffix != ".onnx" or output.resolve() == model.resolve():
         raise ArtifactError(f"{output}: give the new file another name, ending in .onnx")
-    graph, _ = load_with_precision(model, precision, Path(ranges) if ranges else None, for_cpu=True)
+    graph, _ = load_with_precision(
+        model, precision, Path(ranges) if ranges else None, _LAYOUTS[provider]
+    )
     content = ir.to_proto(graph).SerializeToString()
     with replacing(output) as partial:
         partial.write_bytes(content)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
+from calibration.qdq import TENSORRT, Layout
 from calibration.quantization import quantize
 from calibration.ranges import Ranges, ranges_beside
 from calibration.unets import check_float32, load_graph, taken, unet_of
@@ -22,7 +23,7 @@ from runtime.metadata import Metadata, Precision
 
 
 def load_with_precision(
-    path: Path, precision: Precision, ranges: Path | None, *, for_cpu: bool = False
+    path: Path, precision: Precision, ranges: Path | None, layout: Layout = TENSORRT
 ) -> tuple[ir.Model, Metadata]:
     """Read a float32 file and return it in another precision; see `with_precision`.
 
@@ -39,7 +40,7 @@ def load_with_precision(
     ranges = ranges or ranges_beside(path)
     measured = Ranges.load(ranges)
     measured.check_model(metadata, str(ranges))
-    return with_precision(model, metadata, precision, measured, for_cpu=for_cpu)
+    return with_precision(model, metadata, precision, measured, layout)
 
 
 def with_precision(
@@ -47,16 +48,15 @@ def with_precision(
     metadata: Metadata,
     precision: Precision,
     ranges: Ranges | None = None,
-    *,
-    for_cpu: bool = False,
+    layout: Layout = TENSORRT,
 ) -> tuple[ir.Model, Metadata]:
     """Return the graph with its U-Nets in the type asked for; a float32 graph is changed in place.
 
     Args:
         model, metadata: as `load_graph` returns them.
-        precision: of the U-Nets. What int8 leaves out is half, or float32 for the CPU.
+        precision: of the U-Nets. What int8 leaves out is half for TensorRT, else float32.
         ranges: measured on this model; int8 needs them.
-        for_cpu: quantize as ONNX Runtime's CPU runs it fastest, not as TensorRT does.
+        layout: of int8's Q/DQ.
 
     Raises:
         ArtifactError: the graph is not float32, so that there is nothing to start from; or the
@@ -67,8 +67,8 @@ def with_precision(
     if precision == "int8":
         if ranges is None:
             raise OptionError("int8 needs the model's activation ranges; calibrate it first")
-        quantize(model.graph, ranges, carried=for_cpu)
-    if precision == "fp16" or (precision == "int8" and not for_cpu):
+        quantize(model.graph, ranges, layout)
+    if precision == "fp16" or (precision == "int8" and layout == TENSORRT):
         _halve(model.graph)
     metadata = dataclasses.replace(metadata, precision=precision)
     model.metadata_props.update(metadata.to_properties())

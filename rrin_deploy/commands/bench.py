@@ -48,7 +48,7 @@ def command(
     """Time whole calls, uint8 frames in and out, in interleaved rounds of one run.
 
     Each contender has a process of its own. Ratios are medians over the rounds; the ceiling is what
-    this machine reaches on one large convolution.
+    this machine reaches on one large convolution; the start is from nothing to the first frame.
 
     Example: `rrin-deploy bench rrin.onnx rrin.int8.onnx --peers --chart bench.png`
     """
@@ -113,7 +113,7 @@ def command(
 
 
 def _print(timings: Sequence[Timing], shares: Sequence[float | None]) -> None:
-    rows = table("file", "median", "quartiles", "as fast", "ceiling", "memory", "first frame")
+    rows = table("file", "median", "quartiles", "as fast", "ceiling", "memory", "start")
     for column in rows.columns:
         column.no_wrap = True
     for timing, share in zip(timings, shares, strict=True):

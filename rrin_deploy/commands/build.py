@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from rrin_deploy.console import errors, parse_size, say, step_progress
 from runtime.metadata import Precision
 
+if TYPE_CHECKING:
+    from engines.flavours import Target
+    from engines.portable import Provider
+
 _MAX_TIMES = 7
+
+
+_ONNX = ("onnxruntime", "openvino")
 
 
 class TargetChoice(str, Enum):
@@ -21,6 +28,7 @@ class TargetChoice(str, Enum):
     tensorrt = "tensorrt"
     rtx = "rtx"
     onnxruntime = "onnxruntime"
+    openvino = "openvino"
 
 
 def command(
@@ -48,8 +56,9 @@ def command(
     target: Annotated[
         TargetChoice | None,
         typer.Option(
-            help="TensorRT builds for the GPU here; TensorRT-RTX for any, without one; onnxruntime "
-            "writes an ONNX file. By default TensorRT where it is installed, else RTX."
+            help="TensorRT builds for the GPU here, TensorRT-RTX for any, without one; onnxruntime "
+            "and openvino write an ONNX file for ONNX Runtime's CPU or OpenVINO provider. By "
+            "default TensorRT where it is installed, else RTX."
         ),
     ] = None,
     sm: Annotated[
@@ -94,7 +103,7 @@ def command(
     """Compile an ONNX file into a TensorRT engine, with its manifest beside it.
 
     Sizes are those of frames; they are rounded up to multiples of 32. With `--target onnxruntime`
-    an ONNX file in the precision asked for is written instead, for any size.
+    or `openvino` an ONNX file in the precision asked for is written instead, for any size.
 
     Example: `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
     """
@@ -103,12 +112,13 @@ def command(
     if ranges and not int8:
         raise typer.BadParameter("--ranges is for --int8")
     precision: Precision = "fp32" if fp32 else "int8" if int8 else "fp16"
-    if target is TargetChoice.onnxruntime:
+    if target and target.value in _ONNX:
         of_engines = (sm, shape, min_shape, opt_shape, max_shape, workspace, optimization_level,
                       timing_cache, version_compatible, hardware_compatible, keep_onnx)  # fmt: skip
         if any(of_engines) or max_times != _MAX_TIMES:
-            raise typer.BadParameter("--target onnxruntime takes no more than precision and ranges")
-        _build_onnx(model, output, precision, ranges)
+            raise typer.BadParameter("an ONNX file takes no more options than precision and ranges")
+        provider: Provider = "openvino" if target is TargetChoice.openvino else "cpu"
+        _build_onnx(model, output, precision, provider, ranges)
         return
     if shape and (min_shape or opt_shape or max_shape):
         raise typer.BadParameter("--shape is the one size; leave out --min-, --opt-, --max-shape")
@@ -125,7 +135,7 @@ def command(
             precision=precision,
             ranges=ranges,
             options=BuildOptions(
-                target=target.value if target else None,
+                target=cast("Target | None", target.value if target else None),
                 compute_capabilities=tuple(sm or ()),
                 min_size=smallest,
                 opt_size=best,
@@ -157,12 +167,12 @@ def command(
 
 
 def _build_onnx(
-    model: Path, output: Path | None, precision: Precision, ranges: Path | None
+    model: Path, output: Path | None, precision: Precision, provider: Provider, ranges: Path | None
 ) -> None:
     from engines import build_onnx
 
     with errors.status("writing the graph"):
-        report = build_onnx(model, output, precision=precision, ranges=ranges)
+        report = build_onnx(model, output, precision=precision, provider=provider, ranges=ranges)
     say(
         f": {report.size_bytes / 1e6:.1f} MB for ONNX Runtime; U-Net convolutions "
         f"{_listed(report.census)}",

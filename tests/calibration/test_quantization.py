@@ -11,6 +11,7 @@ import pytest
 
 from calibration import Ranges
 from calibration.balance import balance
+from calibration.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
 from calibration.quantization import LEFT_OUT, QUANTIZED, _matched
 from calibration.ranges import Range
 from calibration.unets import load_graph, place_of, unet_of
@@ -22,11 +23,15 @@ from runtime.parity import psnr_db
 from runtime.scene import render
 from tests.conftest import Exporter
 
-FOR_CPU = [pytest.param(True, id="onnxruntime"), pytest.param(False, id="tensorrt")]
+LAYOUTS = [
+    pytest.param(ONNXRUNTIME, id="onnxruntime"),
+    pytest.param(OPENVINO, id="openvino"),
+    pytest.param(TENSORRT, id="tensorrt"),
+]
 
 
-def quantized(ranges: Ranges, *, for_cpu: bool) -> ir.Model:
-    return with_precision(*load_graph(BUNDLED_MODEL), "int8", ranges, for_cpu=for_cpu)[0]
+def quantized(ranges: Ranges, *, layout: Layout) -> ir.Model:
+    return with_precision(*load_graph(BUNDLED_MODEL), "int8", ranges, layout=layout)[0]
 
 
 def opened(model: ir.Model, path: Path) -> Interpolator:
@@ -48,11 +53,11 @@ def test_balancing_changes_no_frame_and_evens_the_channels(
         np.testing.assert_allclose(ours(*frames), interpolate(*frames), atol=2e-5)
 
 
-@pytest.mark.parametrize("for_cpu", FOR_CPU)
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_frames_stay_close(
-    for_cpu: bool, ranges: Ranges, interpolate: Interpolator, tmp_path: Path
+    layout: Layout, ranges: Ranges, interpolate: Interpolator, tmp_path: Path
 ) -> None:
-    model = quantized(ranges, for_cpu=for_cpu)
+    model = quantized(ranges, layout=layout)
     onnx.checker.check_model(ir.to_proto(model), full_check=True)
     with opened(model, tmp_path / "rrin.int8.onnx") as ours:
         assert ours.metadata.precision == "int8"
@@ -62,9 +67,9 @@ def test_frames_stay_close(
             assert 45 < psnr < 80  # near, and really quantized
 
 
-@pytest.mark.parametrize("for_cpu", FOR_CPU)
-def test_what_is_quantized(for_cpu: bool, ranges: Ranges) -> None:
-    graph = quantized(ranges, for_cpu=for_cpu).graph
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_quantized(layout: Layout, ranges: Ranges) -> None:
+    graph = quantized(ranges, layout=layout).graph
     int8, others = set(), set()
     for node in graph:
         if node.op_type == "Conv" and "/Pool_" not in str(node.name):
@@ -82,7 +87,7 @@ def test_what_is_quantized(for_cpu: bool, ranges: Ranges) -> None:
 
 
 def test_tensorrt_gets_symmetric_int8(ranges: Ranges) -> None:
-    graph = quantized(ranges, for_cpu=False).graph
+    graph = quantized(ranges, layout=TENSORRT).graph
     for node in graph:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             scale, zero = (value.const_value.numpy() for value in node.inputs[1:])  # type: ignore[union-attr]
@@ -93,7 +98,7 @@ def test_tensorrt_gets_symmetric_int8(ranges: Ranges) -> None:
 
 
 def test_onnxruntime_runs_it_in_integers(ranges: Ranges, tmp_path: Path) -> None:
-    onnx.save(ir.to_proto(quantized(ranges, for_cpu=True)), tmp_path / "rrin.int8.onnx")
+    onnx.save(ir.to_proto(quantized(ranges, layout=ONNXRUNTIME)), tmp_path / "rrin.int8.onnx")
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
     options.log_severity_level = 4
@@ -117,7 +122,7 @@ def test_full_width_is_quantized_as_well(
     }
     source = exported(width=32)
     model, _ = with_precision(
-        *load_graph(source), "int8", dataclasses.replace(ranges, tensors=wide), for_cpu=True
+        *load_graph(source), "int8", dataclasses.replace(ranges, tensors=wide), layout=ONNXRUNTIME
     )
     frames = render(96, 128, 4), render(96, 128, 5)
     with opened(model, tmp_path / "rrin.int8.onnx") as ours, Interpolator(source) as theirs:
