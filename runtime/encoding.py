@@ -54,6 +54,8 @@ class VideoWriter:
 
     Attributes:
         left_out: streams of the source that the container cannot hold, for people.
+        rate: frames a second, on average; pixel_aspect: width by height of a pixel; start: seconds
+            that copied packets are moved back by. To be set before the first frame is written.
     """
 
     def __init__(
@@ -63,15 +65,16 @@ class VideoWriter:
         self._writer = writer
         self._output = output
         self._encoding = encoding
-        self._codec = encoding.codec or _CODECS[output.suffix.lower()]
+        self._codec = _codec(encoding, output)
         self._time_base = time_base
         self._encoder: VideoStream | None = None
         self._pix_fmt = encoding.pix_fmt or ""
         self._copied: dict[int, Stream] = {}
-        self._early: list[tuple[Packet[Any], Fraction]] = []
+        self._early: list[Packet[Any]] = []
         self._durations: dict[int, int] = {}
         self.rate = Fraction(25)
         self.pixel_aspect = Fraction(1)
+        self.start = Fraction(0)
 
     def describe(self, reader: InputContainer, slowdown: Fraction) -> None:
         """Copy the file's tags and chapters."""
@@ -96,12 +99,12 @@ class VideoWriter:
         self._copied[stream.index] = copied
         return True
 
-    def copy(self, packet: Packet[Any], start: Fraction) -> None:
-        """Write a packet of a copied stream, its times counted from `start`, seconds."""
+    def copy(self, packet: Packet[Any]) -> None:
+        """Write a packet of a copied stream, its times counted from `start`."""
         if self._encoder is None:  # the header has to name the video stream too
-            self._early.append((packet, start))
+            self._early.append(packet)
             return
-        shift = round(start / packet.time_base)
+        shift = round(self.start / packet.time_base)
         for field in ("pts", "dts"):
             if getattr(packet, field) is not None:
                 setattr(packet, field, getattr(packet, field) - shift)
@@ -115,8 +118,8 @@ class VideoWriter:
         if self._encoder is None:
             self._encoder = self._add_encoder(frame, given)
             early, self._early = self._early, []
-            for packet, start in early:
-                self.copy(packet, start)
+            for packet in early:
+                self.copy(packet)
         frame.pts, frame.time_base = round(time / self._time_base), self._time_base
         self._durations[frame.pts] = round(duration / self._time_base)
         # The decoder's choice of key frames is not to be forced on the encoder.
@@ -167,6 +170,20 @@ class VideoWriter:
         if matrix is not None:
             encoder.set_display_matrix(np.frombuffer(bytes(cast(Any, matrix)), np.int32).tolist())
         return encoder
+
+
+def _codec(encoding: Encoding, output: Path) -> str:
+    """Return the encoder's name, once it and the pixel format are known to be there."""
+    name = encoding.codec or _CODECS[output.suffix.lower()]
+    try:
+        formats = [pix_fmt.name for pix_fmt in av.Codec(name, "w").video_formats or ()]
+    except av.codec.codec.UnknownCodecError as error:
+        raise MediaError(f"{output}: no encoder {name} here; see ffmpeg -encoders") from error
+    if encoding.pix_fmt and encoding.pix_fmt not in formats:
+        raise MediaError(
+            f"{output}: {name} has no pixel format {encoding.pix_fmt}; it has {', '.join(formats)}"
+        )
+    return name
 
 
 @contextmanager

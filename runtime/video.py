@@ -160,8 +160,9 @@ def interpolate_video(
             for item in overlapped(made, _DEPTH):
                 started = time.perf_counter()
                 if isinstance(item, Packet):
-                    writer.copy(item, decoding.start)
+                    writer.copy(item)
                 else:
+                    writer.start = decoding.start
                     frame = item.frame if isinstance(item.frame, VideoFrame) else item.frame()
                     writer.write(frame, item.time, item.duration)
                     done.frames_written += 1

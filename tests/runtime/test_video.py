@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from runtime import (
     OutputExistsError,
 )
 from runtime.colour import ACCURATE, SourceFrame, video_frame
+from runtime.encoding import Encoding
 from runtime.scene import render
 from runtime.video import VideoOptions, interpolate_video, write_video
 
@@ -322,3 +324,218 @@ def test_existing_output_missing_source_bad_factor_unknown_container(
         interpolate_video(interpolate, source, tmp_path / "out.mp4", multiplied(1))
     with pytest.raises(MediaError, match=r"no container is known by \.xyz"):
         interpolate_video(interpolate, source, tmp_path / "out.xyz", multiplied(2))
+
+
+SUBTITLES = """1
+00:00:00,000 --> 00:00:00,500
+first
+
+2
+00:00:00,500 --> 00:00:01,000
+second
+"""
+
+
+def rich_source(folder: Path, name: str = "rich.mkv") -> Path:
+    """A video with sound, subtitles, chapters, tags and a rotation; its first frame is not at 0."""
+    text = folder / "text.srt"
+    text.write_text(SUBTITLES)
+    path = folder / name
+    with av.open(str(path), "w") as writer, av.open(str(text)) as reader:
+        video = writer.add_stream("libx264", rate=Fraction(25), options={"qp": "0"})
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        video.set_display_rotation(90)
+        sound = writer.add_stream("aac", rate=8000)
+        sound.metadata["language"] = "deu"
+        words = writer.add_stream_from_template(reader.streams.subtitles[0])
+        writer.metadata["title"] = "rich"
+        chapter = {"time_base": Fraction(1, 1000), "metadata": {"title": "one"}}
+        writer.set_chapters([{"id": 1, "start": 0, "end": 500, **chapter}])  # type: ignore[typeddict-item]
+        for index, frame in enumerate(scene_frames(25)):
+            frame.pts, frame.time_base = index + 2, Fraction(1, 25)
+            writer.mux(video.encode(frame))
+        for index in range(8):
+            samples = np.sin(np.arange(1024) / 5, dtype=np.float32)[np.newaxis]
+            audio = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+            audio.rate, audio.pts = 8000, 1024 * index
+            writer.mux(sound.encode(audio))
+        for stream in (video, sound):
+            writer.mux(stream.encode(None))
+        for packet in reader.demux():
+            if packet.dts is not None:
+                packet.stream = words
+                writer.mux(packet)
+    return path
+
+
+def packets_of(path: Path, kind: str) -> list[tuple[float, bytes]]:
+    with av.open(str(path)) as reader:
+        stream = reader.streams.best(kind)  # type: ignore[arg-type]
+        packets = [packet for packet in reader.demux(stream) if packet.size]
+        return [(float(p.pts * p.time_base), bytes(p)) for p in packets if p.pts is not None]
+
+
+def test_all_else_in_the_file_is_copied(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = rich_source(tmp_path)
+    summary = interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2))
+    assert summary.left_out == []
+    start = min(packets_of(source, "video"))[0]
+    assert start > 0
+    for kind in ("audio", "subtitle"):
+        ours, theirs = packets_of(tmp_path / "out.mkv", kind), packets_of(source, kind)
+        assert [content for _, content in ours] == [content for _, content in theirs]
+        shifts = {round(b - a, 2) for (a, _), (b, _) in zip(ours, theirs, strict=True)}
+        moved = min(packets_of(tmp_path / "out.mkv", "video"))[0]
+        assert shifts == {round(start - moved, 2)}  # still in step with the picture
+    with av.open(str(tmp_path / "out.mkv")) as reader:
+        assert reader.metadata["title"] == "rich"
+        assert [chapter["metadata"]["title"] for chapter in reader.chapters()] == ["one"]
+        assert reader.streams.audio[0].metadata["language"] == "deu"
+        assert next(reader.decode(video=0)).rotation in (90, -270)
+
+
+def test_slow_motion_is_silent_and_says_so(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = rich_source(tmp_path)
+    options = VideoOptions(slow=Fraction(4))
+    summary = interpolate_video(interpolate, source, tmp_path / "out.mp4", options)
+    with av.open(str(tmp_path / "out.mp4")) as reader:
+        assert {stream.type for stream in reader.streams} == {"video", "data"}  # the chapters
+        assert reader.streams.video[0].average_rate == 25
+        assert reader.streams.video[0].frames == 100
+        assert reader.chapters()[0]["end"] * reader.chapters()[0]["time_base"] == 2
+    assert summary.left_out == [
+        f"{kind}, for it does not run slower" for kind in ("audio", "subtitle")
+    ]
+
+
+def test_what_a_container_cannot_hold_is_named(interpolate: Interpolator, tmp_path: Path) -> None:
+    summary = interpolate_video(
+        interpolate, rich_source(tmp_path), tmp_path / "out.mp4", multiplied(2)
+    )
+    assert summary.left_out == ["subtitle (subrip), which .mp4 cannot hold"]
+    assert packets_of(tmp_path / "out.mp4", "audio")
+
+
+@pytest.mark.parametrize("fps", [Fraction(60), Fraction(60000, 1001)])
+def test_a_constant_rate(fps: Fraction, interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mp4", scene_frames(10), Fraction(25))
+    interpolate_video(interpolate, source, tmp_path / "out.mp4", VideoOptions(fps=fps))
+    with av.open(str(tmp_path / "out.mp4")) as reader:
+        assert reader.streams.video[0].average_rate == fps
+        times = [frame.pts * frame.time_base for frame in reader.decode(video=0)]
+    assert times == [index / fps for index in range(len(times))]
+    assert Fraction(10, 25) - 1 / fps <= times[-1] < Fraction(10, 25)
+    for index, frame in enumerate(decode(tmp_path / "out.mp4")):
+        shown = frame.to_ndarray(format="rgb24") / 255
+        truth = render(64, 96, min(float(index * 25 / fps), 9))
+        assert np.abs(shown - truth).mean() < 0.04
+
+
+def test_variable_rates_keep_their_times(interpolate: Interpolator, tmp_path: Path) -> None:
+    ticks = [0, 1, 2, 6, 7, 12]
+    with av.open(str(tmp_path / "in.mkv"), "w") as writer:
+        encoder = writer.add_stream("libx264", rate=Fraction(50), options={"qp": "0"})
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
+        for tick, frame in zip(ticks, scene_frames(6), strict=True):
+            frame.pts, frame.time_base = tick, Fraction(1, 50)
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    interpolate_video(interpolate, tmp_path / "in.mkv", tmp_path / "out.mp4", multiplied(2))
+    with av.open(str(tmp_path / "out.mp4")) as reader:
+        times = [frame.pts * frame.time_base for frame in reader.decode(video=0)]
+    halves = [Fraction(a + b, 2) for a, b in pairwise(ticks)]
+    expected = sorted([*ticks, *halves])
+    assert [round(float(time), 3) for time in times[:11]] == [
+        round(float(tick) / 50, 3) for tick in expected
+    ]
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "yuv420p10le", "yuv422p"])
+def test_source_frames_pass_bit_for_bit(
+    pix_fmt: str, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(4, pix_fmt), Fraction(25))
+    lossless = Encoding(codec="ffv1")
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2, encoding=lossless))
+    ours, theirs = decode(tmp_path / "out.mkv"), decode(source)
+    assert ours[0].color_range == theirs[0].color_range
+    for made, original in zip(ours[0::2], theirs, strict=True):
+        for a, b in zip(planes(made), planes(original), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_twelve_bits_stay_ten_at_least(interpolate: Interpolator, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "in.mkv"), "w") as writer:
+        encoder = writer.add_stream("ffv1", rate=Fraction(10))
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p12le"
+        for frame in scene_frames(2, "yuv420p12le"):
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    interpolate_video(interpolate, tmp_path / "in.mkv", tmp_path / "out.mkv", multiplied(2))
+    assert {frame.format.name for frame in decode(tmp_path / "out.mkv")} == {"yuv420p10le"}
+
+
+def test_nothing_is_made_across_a_cut_or_of_a_still(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    first, second = scene_frames(2), scene_frames(2)
+    for frame in second:
+        for plane in frame.planes:
+            plane.update(bytes(255 - np.frombuffer(bytes(plane), np.uint8)))
+    frames = [first[0], first[1], first[1], second[0], second[1]]
+    source = write(tmp_path / "in.mkv", frames, Fraction(25))
+    options = multiplied(4, encoding=Encoding(codec="ffv1"))
+    summary = interpolate_video(interpolate, source, tmp_path / "out.mkv", options)
+    shown = decode(tmp_path / "out.mkv")
+    originals = decode(source)
+    assert (summary.cuts, summary.frames_made, summary.frames_repeated) == (1, 6, 9)
+    # Of the interval across the cut, the first half shows what was, the second what comes.
+    for index, original in ((5, 1), (9, 2), (10, 3), (11, 3), (13, None)):
+        same = [
+            all(
+                np.array_equal(a, b)
+                for a, b in zip(planes(shown[index]), planes(theirs), strict=True)
+            )
+            for theirs in originals
+        ]
+        assert any(same) == (original is not None), index
+        assert original is None or same[original], index
+    morphed = interpolate_video(
+        interpolate, source, tmp_path / "morphed.mkv", multiplied(4, cut_threshold=None)
+    )
+    assert (morphed.cuts, morphed.frames_made) == (0, 9)
+
+
+def test_interlaced_video_is_refused_with_the_remedy(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    with av.open(str(tmp_path / "in.mkv"), "w") as writer:
+        options = {"flags": "+ildct+ilme", "x264opts": "tff=1"}
+        encoder = writer.add_stream("libx264", rate=Fraction(25), options=options)
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
+        for frame in scene_frames(3):
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    with pytest.raises(MediaError, match=r"is interlaced.*ffmpeg -i in\.mkv -vf bwdif"):
+        interpolate_video(interpolate, tmp_path / "in.mkv", tmp_path / "out.mkv", multiplied(2))
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_streams_and_encoders_that_are_not_there(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(2), Fraction(25))
+    for options, error, message in (
+        ({"stream": 1}, OptionError, "no video stream 1; it has 1, counted from 0"),
+        (
+            {"encoding": Encoding(codec="nothing")},
+            MediaError,
+            "no encoder nothing here; see ffmpeg",
+        ),
+        (
+            {"encoding": Encoding(pix_fmt="nothing")},
+            MediaError,
+            "libx264 has no pixel format nothing; it has yuv420p",
+        ),
+    ):
+        with pytest.raises(error, match=message):
+            interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2, **options))
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv"]
