@@ -56,6 +56,25 @@ class SourceFrame:
         return cls(video, rgb, residue)
 
 
+def within_bits(video: VideoFrame) -> VideoFrame:
+    """Return a frame whose samples are all within its bits, which damaged files' are not.
+
+    Encoders look samples up in tables, and one that is beyond its bits can end the process.
+    """
+    depths = {component.bits for component in video.format.components}
+    if len(video.planes) != len(video.format.components) or depths & {8, 16, 32}:
+        return video
+    peaks = [2**component.bits - 1 for component in video.format.components]
+    if all((plane <= peak).all() for plane, peak in zip(_planes(video), peaks, strict=True)):
+        return video
+    legal = VideoFrame(video.width, video.height, video.format.name)
+    for ours, theirs, peak in zip(_planes(legal), _planes(video), peaks, strict=True):
+        np.minimum(theirs, peak, out=ours)
+    _copy_tags(video, legal)
+    legal.pts, legal.time_base, legal.duration = video.pts, video.time_base, video.duration
+    return legal
+
+
 def video_frame(rgb: NDArray[Any], t: float, before: SourceFrame, after: SourceFrame) -> VideoFrame:
     """Convert an interpolated frame to its sources' pixel format, matrix and range.
 

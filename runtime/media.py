@@ -18,7 +18,8 @@ def open_media(path: Path) -> InputContainer:
         MediaError: FFmpeg cannot open it.
     """
     if not path.is_file():
-        raise InputNotFoundError(f"{path}: no such file; expected an image or a video")
+        found = "is no file" if path.exists() else "no such file"
+        raise InputNotFoundError(f"{path}: {found}; expected an image or a video")
     try:
         # Absolute, for a name with a colon would be taken for a protocol; and files alone, for a
         # playlist may name anything.

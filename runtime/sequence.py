@@ -1,4 +1,4 @@
-"""Image sequences: a folder of images filled up with the frames between."""
+"""Image sequences: a folder or a numbered pattern of images, filled up with the frames between."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from .files import IMAGE_SUFFIXES, check_writable, replacing_folder
 from .images import Still, interpolate_stills, read_still, write_still
 from .interpolator import Interpolator
 from .video import Progress
+
+_NAME = "frame_%05d.png"
+_NUMBER = re.compile(r"%(0\d+)?d")
+
+
+def is_pattern(path: Path) -> bool:
+    """True for a numbered pattern such as frame_%05d.png, as FFmpeg writes it."""
+    return _NUMBER.search(path.name) is not None
 
 
 @dataclass(frozen=True)
@@ -32,14 +40,16 @@ def interpolate_folder(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> SequenceSummary:
-    """Fill up a folder of images, in natural order of their names, into a new folder of PNGs.
+    """Fill up a sequence of images into a new folder.
 
-    n images become (n - 1) * factor + 1, named frame_00000.png and so on. The new folder appears
-    when all are written.
+    n images become (n - 1) * factor + 1; what has 16 bits keeps them. The new folder appears when
+    all are written.
 
     Args:
-        source: a folder of two or more images of one size.
-        output: the folder; `overwrite` replaces one that holds nothing but images.
+        source: a folder of two or more images of one size, taken in natural order of their names;
+            or a pattern such as in/frame_%05d.png, taken by number, whatever the first is.
+        output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
+            .jpg. `overwrite` replaces a folder that holds nothing but images.
         factor: 2 or more.
         progress: called after each image with the images written and the total.
 
@@ -47,31 +57,34 @@ def interpolate_folder(
         InputNotFoundError, OutputExistsError: the folders are not as expected.
         MediaError: an image cannot be decoded, or the output holds more than images.
         FrameError: the images are of several sizes.
-        OptionError: factor is less than 2, or the output is the source.
+        OptionError: factor is less than 2, the output is the source, or a pattern has not one
+            number in its name.
     """
     source, output = Path(source), Path(output)
     if factor < 2:
         raise OptionError(f"factor is {factor}; expected a whole number, 2 or more")
-    images = _images_in(source)
+    images = _matching(source) if is_pattern(source) else _images_in(source)
+    folder, name = (output.parent, output.name) if is_pattern(output) else (output, _NAME)
+    _check_pattern(name)
     if len(images) < 2:
         raise InputNotFoundError(
             f"{source}: holds {len(images)} images ({', '.join(IMAGE_SUFFIXES)}); "
             "expected two or more"
         )
-    if output.resolve() == source.resolve():
-        raise OptionError(f"{output}: is the source as well; choose another -o")
-    check_writable(output, overwrite=overwrite)
-    if output.exists() and not (
-        output.is_dir() and len(_images_in(output)) == len(list(output.iterdir()))
+    if folder.resolve() in (source.resolve(), images[0].parent.resolve()):
+        raise OptionError(f"{folder}: is the source as well; choose another -o")
+    check_writable(folder, overwrite=overwrite)
+    if folder.exists() and not (
+        folder.is_dir() and len(_images_in(folder)) == len(list(folder.iterdir()))
     ):
-        raise MediaError(f"{output}: holds more than images, so it is not replaced; choose another")
+        raise MediaError(f"{folder}: holds more than images, so it is not replaced; choose another")
     total = (len(images) - 1) * factor + 1
-    with replacing_folder(output) as partial:
+    with replacing_folder(folder) as partial:
         for index, still in enumerate(_filled_up(interpolate, images, factor)):
-            write_still(partial / f"frame_{index:05d}.png", still)
+            write_still(partial / (name % index), still)
             if progress:
                 progress(index + 1, total)
-    return SequenceSummary(output, len(images), total)
+    return SequenceSummary(folder, len(images), total)
 
 
 def _filled_up(interpolate: Interpolator, images: Sequence[Path], factor: int) -> Iterator[Still]:
@@ -83,6 +96,25 @@ def _filled_up(interpolate: Interpolator, images: Sequence[Path], factor: int) -
         yield from interpolate_stills(interpolate, before, after, times)
         yield after
         before = after
+
+
+def _check_pattern(name: str) -> None:
+    if len(_NUMBER.findall(name)) != 1 or name.count("%") != 1:
+        raise OptionError(f"{name}: expected one number in the pattern, as in {_NAME}")
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """Return the files of a numbered pattern, by number."""
+    _check_pattern(pattern.name)
+    if not pattern.parent.is_dir():
+        raise InputNotFoundError(f"{pattern.parent}: no such folder")
+    before, after = (re.escape(part) for part in _NUMBER.sub("%", pattern.name).split("%"))
+    found = {}
+    for path in pattern.parent.iterdir():
+        match = re.fullmatch(f"{before}(\\d+){after}", path.name)
+        if match and path.is_file():
+            found[int(match[1])] = path
+    return [found[number] for number in sorted(found)]
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -18,7 +18,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from .colour import SourceFrame, video_frame
+from .colour import SourceFrame, video_frame, within_bits
 from .cuts import THRESHOLD, CutDetector
 from .encoding import Encoding, VideoWriter, open_writer
 from .errors import MediaError, OptionError
@@ -284,7 +284,7 @@ class _Decoding:
                 self._done.decode_seconds += time.perf_counter() - started
                 for frame in frames:
                     self._check(frame)  # type: ignore[arg-type]
-                    yield frame  # type: ignore[misc]
+                    yield within_bits(frame)  # type: ignore[arg-type]
         except av.FFmpegError as error:
             raise MediaError(f"{self._source}: {error.strerror}; is it a whole video?") from error
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def command(
     inputs: Annotated[
-        list[Path], typer.Argument(help="Two images, or one video, or one folder of images.")
+        list[Path],
+        typer.Argument(help="Two images, a video, a folder or a pattern of images."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The image, video or folder.")],
     model: Annotated[
@@ -74,14 +75,17 @@ def command(
     Examples: `rrin-deploy interpolate a.png b.png -o mid.png`;
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
-    `rrin-deploy interpolate frames/ -o more/ --factor 2`
+    `rrin-deploy interpolate frames/ -o more/ --factor 2`;
+    `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
     """
     if len(inputs) > 2:
         raise typer.BadParameter(f"{len(inputs)} inputs; expected two images, a video or a folder")
+    from runtime.sequence import is_pattern
+
     pair = len(inputs) == 2
     if pair and not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
         raise typer.BadParameter(f"two inputs have to be images ({', '.join(IMAGE_SUFFIXES)})")
-    folder = not pair and inputs[0].is_dir()
+    folder = not pair and (inputs[0].is_dir() or is_pattern(inputs[0]))
     rates = {"--factor": factor, "--fps": fps, "--slow": slow}
     given = [name for name, value in rates.items() if value is not None]
     if len(given) > 1:

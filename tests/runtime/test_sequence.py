@@ -12,6 +12,7 @@ from runtime import (
     OptionError,
     OutputExistsError,
 )
+from runtime.images import Still, read_still, write_still
 from runtime.scene import render
 from runtime.sequence import interpolate_folder
 
@@ -109,3 +110,39 @@ def test_old_folder_survives_a_failed_move(
     with pytest.raises(MediaError):
         interpolate_folder(interpolate, folder, output, 2, overwrite=True)
     assert [path.name for path in output.iterdir()] == ["old.png"]
+
+
+def test_numbered_patterns_in_and_out(interpolate: Interpolator, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, time in ((9, 0), (10, 1), (11, 2)):
+        write_still(
+            tmp_path / f"in/shot_{number}.png", Still(render(40, 56, time), None, grey=False)
+        )
+    (tmp_path / "in/shot_x.png").write_bytes(b"not one of them")
+    done = interpolate_folder(
+        interpolate, tmp_path / "in/shot_%d.png", tmp_path / "out/made-%03d.png", 2
+    )
+    assert (done.images_read, done.images_written) == (3, 5)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"made-{index:03}.png" for index in range(5)]
+    for index in range(5):
+        still = read_still(tmp_path / f"out/made-{index:03}.png")
+        assert still.rgb.dtype == np.float32  # 16 bits stay 16
+        assert np.abs(still.rgb - render(40, 56, index / 2)).mean() < 0.03
+    first, source = (read_still(tmp_path / name) for name in ("out/made-000.png", "in/shot_9.png"))
+    np.testing.assert_array_equal(first.rgb, source.rgb)
+
+
+def test_patterns_that_cannot_be(interpolate: Interpolator, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for pattern, error, message in (
+        ("in/%d_%d.png", OptionError, "expected one number in the pattern"),
+        ("in/%d.png", InputNotFoundError, "holds 0 images"),
+        ("none/%d.png", InputNotFoundError, "none: no such folder"),
+    ):
+        with pytest.raises(error, match=message):
+            interpolate_folder(interpolate, tmp_path / pattern, tmp_path / "out", 2)
+    for index in (1, 2):
+        write_still(tmp_path / f"in/{index}.png", Still(render(40, 56, index), None, grey=False))
+    with pytest.raises(OptionError, match="is the source as well"):
+        interpolate_folder(interpolate, tmp_path / "in/%d.png", tmp_path / "in/x%d.png", 2)

@@ -506,6 +506,27 @@ def test_nothing_is_made_across_a_cut_or_of_a_still(
     assert (morphed.cuts, morphed.frames_made) == (0, 9)
 
 
+def test_samples_beyond_their_bits_are_clipped(interpolate: Interpolator, tmp_path: Path) -> None:
+    frames = scene_frames(3, "yuv420p10le")
+    levels = np.frombuffer(bytes(frames[1].planes[0]), np.uint16).copy()
+    levels[::7] = 60000  # as damaged files decode to
+    frames[1].planes[0].update(levels.tobytes())
+    with av.open(str(tmp_path / "in.nut"), "w") as writer:
+        encoder = writer.add_stream("rawvideo", rate=Fraction(25))
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p10le"
+        for frame in frames:
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    assert max(int(plane.max()) for plane in planes(decode(tmp_path / "in.nut")[1])) > 1023 / 4
+    lossless = Encoding(codec="ffv1")
+    interpolate_video(
+        interpolate, tmp_path / "in.nut", tmp_path / "out.mkv", multiplied(2, encoding=lossless)
+    )
+    shown = decode(tmp_path / "out.mkv")
+    assert len(shown) == 6
+    assert planes(shown[2])[0].max() == 1023 / 4
+
+
 def test_interlaced_video_is_refused_with_the_remedy(
     interpolate: Interpolator, tmp_path: Path
 ) -> None:
