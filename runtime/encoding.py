@@ -15,6 +15,7 @@ from av import Packet, VideoFrame
 from av.codec.codec import find_best_pix_fmt_of_list
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
+from av.video.format import VideoFormat
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
@@ -22,7 +23,7 @@ from .colour import in_format
 from .errors import MediaError
 from .files import replacing
 
-_CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".avi": "libx264"}
+_CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264"}
 _CODECS[".webm"] = "libvpx-vp9"
 # Visually lossless, for a source frame should not suffer for its new neighbours.
 _CRF = 17
@@ -71,6 +72,8 @@ class VideoWriter:
         self._pix_fmt = encoding.pix_fmt or ""
         self._copied: dict[int, Stream] = {}
         self._early: list[Packet[Any]] = []
+        self._chapters: list[Any] = []
+        self._slowdown = Fraction(1)
         self._durations: dict[int, int] = {}
         self.rate = Fraction(25)
         self.pixel_aspect = Fraction(1)
@@ -79,12 +82,8 @@ class VideoWriter:
     def describe(self, reader: InputContainer, slowdown: Fraction) -> None:
         """Copy the file's tags and chapters."""
         self._writer.metadata.update(_fresh(reader.metadata))
-        chapters = reader.chapters()
-        for chapter in chapters:
-            for end in ("start", "end"):
-                chapter[end] = round(chapter[end] * slowdown)
-        if chapters:
-            self._writer.set_chapters(chapters)
+        self._chapters = reader.chapters()
+        self._slowdown = slowdown
 
     def add_copy(self, stream: Stream) -> bool:
         """Take a stream as it is; False, and an entry in `left_out`, where it does not fit."""
@@ -113,10 +112,11 @@ class VideoWriter:
 
     def write(self, given: VideoFrame, time: Fraction, duration: Fraction) -> None:
         """Encode a frame to be shown at `time` for `duration`, seconds."""
-        self._pix_fmt = self._pix_fmt or _pixel_format(self._codec, given)
+        self._pix_fmt = self._pix_fmt or self._pixel_format(given)
         frame = in_format(given, self._pix_fmt)
         if self._encoder is None:
             self._encoder = self._add_encoder(frame, given)
+            self._set_chapters()
             early, self._early = self._early, []
             for packet in early:
                 self.copy(packet)
@@ -145,6 +145,38 @@ class VideoWriter:
                 packet.duration = round(duration * self._time_base / packet.time_base)
             self._writer.mux(packet)
 
+    def _set_chapters(self) -> None:
+        for chapter in self._chapters:
+            for end in ("start", "end"):
+                after = max(Fraction(0), chapter[end] * chapter["time_base"] - self.start)
+                chapter[end] = round(after * self._slowdown / chapter["time_base"])
+        if self._chapters:
+            self._writer.set_chapters(self._chapters)
+
+    def _pixel_format(self, frame: VideoFrame) -> str:
+        """Return the frame's own pixel format, or what comes nearest of those the encoder takes."""
+        formats = [pix_fmt.name for pix_fmt in av.Codec(self._codec, "w").video_formats or ()]
+        deep = max(component.bits for component in frame.format.components) > 8
+        own = frame.format.name
+        odd = frame.width % 2 or frame.height % 2
+        whole = own.startswith(("yuv444", "yuvj444", "gray")) or frame.format.is_rgb
+        # Players want YUV; who names an encoder that has RGB gets it.
+        if own in formats and (whole or not odd) and (self._encoding.codec or not _is_rgb(frame)):
+            return own
+        sampling = "yuv444p" if odd else "yuv420p"  # subsampled chroma wants even sizes
+        wanted = [sampling + "10le"] if deep else [sampling]
+        if not odd and not _is_rgb(frame):
+            best, _ = find_best_pix_fmt_of_list(formats, own)
+            wanted = [best.name] if best else wanted
+        chosen = next((name for name in wanted if name in formats), None)
+        if chosen is None or (deep and max(c.bits for c in VideoFormat(chosen).components) <= 8):
+            raise MediaError(
+                f"{self._output}: {self._codec} cannot hold {own} of {frame.width}x{frame.height} "
+                f"without loss; choose another --codec, or one of its --pix-fmt: "
+                f"{', '.join(formats)}"
+            )
+        return chosen
+
     def _add_encoder(self, frame: VideoFrame, given: VideoFrame) -> VideoStream:
         options = {} if self._encoding.preset is None else {"preset": self._encoding.preset}
         if self._codec in _HAS_CRF:
@@ -152,7 +184,9 @@ class VideoWriter:
         if self._codec.startswith("libvpx"):
             options["b"] = "0"  # or the rate would be bounded
         try:
-            stream = self._writer.add_stream(self._codec, rate=self.rate, options=options)
+            stream = self._writer.add_stream(
+                self._codec, rate=self.rate.limit_denominator(100_000), options=options
+            )
         except ValueError as error:
             raise MediaError(
                 f"{self._output}: no encoder {self._codec} here, or not for this container: {error}"
@@ -176,9 +210,14 @@ def _codec(encoding: Encoding, output: Path) -> str:
     """Return the encoder's name, once it and the pixel format are known to be there."""
     name = encoding.codec or _CODECS[output.suffix.lower()]
     try:
-        formats = [pix_fmt.name for pix_fmt in av.Codec(name, "w").video_formats or ()]
+        codec = av.Codec(name, "w")
     except av.codec.codec.UnknownCodecError as error:
         raise MediaError(f"{output}: no encoder {name} here; see ffmpeg -encoders") from error
+    if codec.type != "video":
+        raise MediaError(f"{output}: {name} encodes {codec.type}; expected an encoder of video")
+    if encoding.crf is not None and name not in _HAS_CRF:
+        raise MediaError(f"{output}: {name} has no constant rate factor; leave --crf out")
+    formats = [pix_fmt.name for pix_fmt in codec.video_formats or ()]
     if encoding.pix_fmt and encoding.pix_fmt not in formats:
         raise MediaError(
             f"{output}: {name} has no pixel format {encoding.pix_fmt}; it has {', '.join(formats)}"
@@ -207,20 +246,8 @@ def open_writer(output: Path, encoding: Encoding, time_base: Fraction) -> Iterat
         raise MediaError(f"{output}: could not be written: {error.strerror}") from error
 
 
-def _pixel_format(codec: str, frame: VideoFrame) -> str:
-    """Return the frame's own pixel format, or what comes nearest of those the encoder takes."""
-    formats = [pix_fmt.name for pix_fmt in av.Codec(codec, "w").video_formats or ()]
-    deep = max(component.bits for component in frame.format.components) > 8
-    if frame.format.name in formats and not frame.format.is_rgb:
-        odd = frame.width % 2 or frame.height % 2
-        if not odd or frame.format.name.startswith(("yuv444", "yuvj444", "gray")):
-            return frame.format.name
-    if frame.width % 2 or frame.height % 2:
-        return "yuv444p10le" if deep else "yuv444p"  # subsampled chroma wants even sizes
-    if frame.format.is_rgb:
-        return "yuv420p10le" if deep else "yuv420p"  # what players take
-    best, _ = find_best_pix_fmt_of_list(formats, frame.format.name)
-    return best.name if best else "yuv420p"
+def _is_rgb(frame: VideoFrame) -> bool:
+    return bool(frame.format.is_rgb)
 
 
 def _fresh(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from .interpolator import Interpolator
 from .video import Progress
 
 _NAME = "frame_%05d.png"
-_NUMBER = re.compile(r"%(0\d+)?d")
+_NUMBER = re.compile(r"%(?:0?\d+)?d")
 
 
 def is_pattern(path: Path) -> bool:
@@ -49,7 +49,7 @@ def interpolate_folder(
         source: a folder of two or more images of one size, taken in natural order of their names;
             or a pattern such as in/frame_%05d.png, taken by number, whatever the first is.
         output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
-            .jpg. `overwrite` replaces a folder that holds nothing but images.
+            .jpg. `overwrite` replaces a folder that holds nothing else than such images.
         factor: 2 or more.
         progress: called after each image with the images written and the total.
 
@@ -73,11 +73,14 @@ def interpolate_folder(
         )
     if folder.resolve() in (source.resolve(), images[0].parent.resolve()):
         raise OptionError(f"{folder}: is the source as well; choose another -o")
-    check_writable(folder, overwrite=overwrite)
-    if folder.exists() and not (
-        folder.is_dir() and len(_images_in(folder)) == len(list(folder.iterdir()))
-    ):
-        raise MediaError(f"{folder}: holds more than images, so it is not replaced; choose another")
+    if not folder.is_dir() or any(folder.iterdir()):
+        check_writable(folder, overwrite=overwrite)
+    if folder.exists():
+        ours = _matching(output) if is_pattern(output) else _images_in(folder)
+        if not folder.is_dir() or len(ours) < len(list(folder.iterdir())):
+            raise MediaError(
+                f"{folder}: holds more than what would be replaced; choose another folder"
+            )
     total = (len(images) - 1) * factor + 1
     with replacing_folder(folder) as partial:
         for index, still in enumerate(_filled_up(interpolate, images, factor)):

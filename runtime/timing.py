@@ -11,6 +11,7 @@ from .errors import OptionError
 
 # What a container's clock can hold, and so what a time base's terms may be.
 _LARGEST_TERM = 2**31 - 1
+_LARGEST_DENOMINATOR = 100_000  # of a rate: 60000/1001 and all its kin are well below
 
 
 class Wanted(NamedTuple):
@@ -72,6 +73,7 @@ class Timing:
         if fps is not None:
             if fps <= 0:
                 raise OptionError(f"fps is {fps}; expected a rate above 0")
+            fps = fps.limit_denominator(_LARGEST_DENOMINATOR)
             return cls(None, fps, Fraction(1), 1 / fps)
         times = given[0]
         if times <= 1:
@@ -80,6 +82,7 @@ class Timing:
         slowdown = times if slow is not None else Fraction(1)
         if times.denominator != 1:
             rate = source_rate if slow is not None else source_rate * times
+            rate = rate.limit_denominator(_LARGEST_DENOMINATOR)
             return cls(None, rate, slowdown, 1 / rate)
         base = _common_divisor(1 / source_rate, source_base) * slowdown / times
         if max(base.numerator, base.denominator) > _LARGEST_TERM:

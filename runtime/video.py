@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -148,12 +149,13 @@ def interpolate_video(
             source_base=stream.time_base,
         )
         shown_rate = timing.rate or rate * (timing.factor or 1) / timing.slowdown
-        total = int(stream.frames * shown_rate * timing.slowdown / rate)
+        frames = stream.frames or int(_seconds(reader, stream) * rate)
+        total = int(frames * shown_rate * timing.slowdown / rate)
         done = VideoSummary(stream.width, stream.height, shown_rate)
         with open_writer(output, options.encoding, timing.time_base) as writer:
             writer.rate = shown_rate
             writer.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
-            copied = _copies(reader, writer, options.slow)
+            copied = _copies(reader, writer, stream, options.slow)
             done.left_out = writer.left_out
             decoding = _Decoding(reader, stream, copied, source, rate, timing, options, done)
             made = _made(interpolate, overlapped(decoding.run(), _DEPTH), done)
@@ -204,8 +206,22 @@ def _chosen(reader: InputContainer, index: int | None, source: Path) -> VideoStr
     return streams[index]
 
 
-def _copies(reader: InputContainer, writer: VideoWriter, slow: Fraction | None) -> list[Stream]:
+def _seconds(reader: InputContainer, stream: VideoStream) -> Fraction:
+    """Return how long the file says it is; 0 if it does not."""
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    return Fraction(reader.duration or 0, av.time_base)
+
+
+def _copies(
+    reader: InputContainer, writer: VideoWriter, chosen: VideoStream, slow: Fraction | None
+) -> list[Stream]:
     others = [stream for stream in reader.streams if stream.type != "video"]
+    writer.left_out += [
+        f"video stream {stream.index}, for one alone is interpolated"
+        for stream in reader.streams.video
+        if stream.index != chosen.index
+    ]
     if slow is None:
         writer.describe(reader, Fraction(1))
         return [stream for stream in others if writer.add_copy(stream)]
@@ -292,7 +308,8 @@ class _Decoding:
         if frame.interlaced_frame:
             raise MediaError(
                 f"{self._source}: is interlaced, and its half frames would be morphed; deinterlace "
-                f"it first: ffmpeg -i {self._source.name} -vf bwdif -crf 12 -c:a copy whole.mkv"
+                f"it first: ffmpeg -i {shlex.quote(str(self._source))} -map 0 -vf bwdif -crf 12 "
+                "-c:a copy -c:s copy whole.mkv"
             )
 
 

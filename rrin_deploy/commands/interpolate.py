@@ -161,6 +161,7 @@ def _video(interpolate: Interpolator, source: Path, output: Path, options: Video
 
     if source.suffix.lower() in IMAGE_SUFFIXES:
         raise typer.BadParameter(f"{source} is one image; give two, or a video, or a folder")
+    started = time.perf_counter()
     with frame_progress(source.name) as progress:
         done = interpolate_video(interpolate, source, output, options, progress=progress)
     for stream in done.left_out:
@@ -169,5 +170,6 @@ def _video(interpolate: Interpolator, source: Path, output: Path, options: Video
         f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
         f"at {float(done.rate):.6g} fps; {done.frames_made} made, {done.frames_repeated} shown "
         f"again, {done.cuts} cuts; decoding {done.decode_seconds:.1f} s, inference "
-        f"{done.inference_seconds:.1f} s, encoding {done.encode_seconds:.1f} s, all at once"
+        f"{done.inference_seconds:.1f} s, encoding {done.encode_seconds:.1f} s, all at once; "
+        f"{done.frames_written / done.rate / (time.perf_counter() - started):.2f}x real time"
     )

@@ -15,6 +15,7 @@ from runtime import (
 from runtime.images import Still, read_still, write_still
 from runtime.scene import render
 from runtime.sequence import interpolate_folder
+from tests.conftest import write_png
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_existing_folder_is_replaced_only_when_told_and_only_if_of_images(
     interpolate_folder(interpolate, folder, output, 2, overwrite=True)
     assert len(list(output.iterdir())) == 5
     (output / "thesis.doc").write_text("precious")
-    with pytest.raises(MediaError, match="holds more than images"):
+    with pytest.raises(MediaError, match="holds more than what would be replaced"):
         interpolate_folder(interpolate, folder, output, 2, overwrite=True)
     assert (output / "thesis.doc").exists()
 
@@ -146,3 +147,19 @@ def test_patterns_that_cannot_be(interpolate: Interpolator, tmp_path: Path) -> N
         write_still(tmp_path / f"in/{index}.png", Still(render(40, 56, index), None, grey=False))
     with pytest.raises(OptionError, match="is the source as well"):
         interpolate_folder(interpolate, tmp_path / "in/%d.png", tmp_path / "in/x%d.png", 2)
+
+
+def test_a_pattern_replaces_its_own_and_nothing_else(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    for index in (1, 2):
+        write_png(tmp_path / f"in/{index}.png", np.zeros((32, 32, 3), np.uint8))
+    pattern = tmp_path / "out/o_%03d.png"
+    pattern.parent.mkdir()
+    interpolate_folder(interpolate, tmp_path / "in", pattern, 2)  # empty, so there for the taking
+    interpolate_folder(interpolate, tmp_path / "in", pattern, 3, overwrite=True)
+    assert len(list(pattern.parent.iterdir())) == 4
+    write_png(tmp_path / "out/holiday.png", np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(MediaError, match="holds more than what would be replaced"):
+        interpolate_folder(interpolate, tmp_path / "in", pattern, 2, overwrite=True)
+    assert (tmp_path / "out/holiday.png").exists()

@@ -77,6 +77,12 @@ def test_rounded_timestamps_are_put_back() -> None:
     assert on_the_beat(F(50, 1000), rate, base) == F(50, 1000)  # really off the beat
 
 
+def test_rates_that_no_clock_holds_are_rounded() -> None:
+    assert timing(fps=F("59.94005994")).rate == F(60000, 1001)
+    odd = timing(rate=F(216018000, 7205399), factor=F(5, 2))
+    assert max(odd.time_base.numerator, odd.time_base.denominator) < 2**31
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

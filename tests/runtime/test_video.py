@@ -402,7 +402,8 @@ def test_slow_motion_is_silent_and_says_so(interpolate: Interpolator, tmp_path: 
         assert {stream.type for stream in reader.streams} == {"video", "data"}  # the chapters
         assert reader.streams.video[0].average_rate == 25
         assert reader.streams.video[0].frames == 100
-        assert reader.chapters()[0]["end"] * reader.chapters()[0]["time_base"] == 2
+        end = reader.chapters()[0]["end"] * reader.chapters()[0]["time_base"]
+        assert float(end) == pytest.approx(4 * (0.5 - 0.08))  # the video began at 0.08
     assert summary.left_out == [
         f"{kind}, for it does not run slower" for kind in ("audio", "subtitle")
     ]
@@ -537,7 +538,7 @@ def test_interlaced_video_is_refused_with_the_remedy(
         for frame in scene_frames(3):
             writer.mux(encoder.encode(frame))
         writer.mux(encoder.encode(None))
-    with pytest.raises(MediaError, match=r"is interlaced.*ffmpeg -i in\.mkv -vf bwdif"):
+    with pytest.raises(MediaError, match=r"is interlaced.*ffmpeg -i .*in\.mkv -map 0 -vf bwdif"):
         interpolate_video(interpolate, tmp_path / "in.mkv", tmp_path / "out.mkv", multiplied(2))
     assert not (tmp_path / "out.mkv").exists()
 
@@ -560,3 +561,20 @@ def test_streams_and_encoders_that_are_not_there(interpolate: Interpolator, tmp_
         with pytest.raises(error, match=message):
             interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2, **options))
         assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv"]
+
+
+def test_ten_bits_are_not_lost_silently(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(2, "yuv420p10le"), Fraction(25))
+    options = multiplied(2, encoding=Encoding(codec="mpeg4"))
+    with pytest.raises(MediaError, match="mpeg4 cannot hold yuv420p10le of 96x64 without loss"):
+        interpolate_video(interpolate, source, tmp_path / "out.mkv", options)
+    asked = multiplied(2, encoding=Encoding(codec="mpeg4", pix_fmt="yuv420p"))
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", asked)
+    assert decode(tmp_path / "out.mkv")[0].format.name == "yuv420p"
+
+
+def test_one_frame_is_shown_as_long_as_before(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mp4", scene_frames(1), Fraction(25))
+    summary = interpolate_video(interpolate, source, tmp_path / "out.mp4", multiplied(3))
+    assert (summary.frames_made, summary.frames_repeated) == (0, 2)
+    assert len(decode(tmp_path / "out.mp4")) == 3
