@@ -265,7 +265,12 @@ class _Decoding:
                 continue
             started = time.perf_counter()
             time_of = self._time_of(item, at, first=before is None)
-            if before is not None and time_of <= at:
+            if before is not None and time_of < at:
+                raise MediaError(
+                    f"{self._source}: its times run backwards after {float(at):.3f} s, as in files "
+                    "joined end to end; remux it, or take it apart"
+                )
+            if before is not None and time_of == at:
                 continue  # shown for no time at all
             length = item.duration * item.time_base if item.duration and item.time_base else length
             after = SourceFrame.of(item)

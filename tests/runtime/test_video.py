@@ -578,3 +578,15 @@ def test_one_frame_is_shown_as_long_as_before(interpolate: Interpolator, tmp_pat
     summary = interpolate_video(interpolate, source, tmp_path / "out.mp4", multiplied(3))
     assert (summary.frames_made, summary.frames_repeated) == (0, 2)
     assert len(decode(tmp_path / "out.mp4")) == 3
+
+
+def test_files_joined_end_to_end_are_refused(interpolate: Interpolator, tmp_path: Path) -> None:
+    parts = [
+        write(tmp_path / f"{size[0]}.ts", scene_frames(5, size=size), Fraction(25)).read_bytes()
+        for size in ((96, 64), (64, 64))
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(parts))
+    with pytest.raises(MediaError, match="its times run backwards after"):
+        interpolate_video(interpolate, joined, tmp_path / "out.mkv", multiplied(2))
+    assert not (tmp_path / "out.mkv").exists()
