@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -38,6 +39,16 @@ def table(*columns: str) -> Table:
     return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
 
 
+class FrameProgress(Protocol):
+    """Told how many are done, of how many or 0, and how many seconds of video they are.
+
+    Of a video the speed is shown too: seconds of it in a second.
+    """
+
+    def __call__(self, done: int, total: int, seconds: float = 0) -> None:
+        """Show it."""
+
+
 class _Rate(ProgressColumn):
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -45,15 +56,20 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         rate = task.finished_speed or task.speed
-        return Text(f"{rate:.1f} {self._unit}" if rate else f"- {self._unit}")
+        if not rate:
+            return Text(f"- {self._unit}")
+        shown = f"{rate:.1f} {self._unit}"
+        if task.completed and task.fields["seconds"]:
+            shown += f" speed {rate * task.fields['seconds'] / task.completed:.2f}x"
+        return Text(shown)
 
 
 @contextmanager
-def frame_progress(what: str, *, unit: str = "fps") -> Iterator[Callable[[int, int], None]]:
-    """Show how many are done, rate and ETA; yield a function of (done, total or 0)."""
+def frame_progress(what: str, *, unit: str = "fps") -> Iterator[FrameProgress]:
+    """Show how many are done, rate and ETA; yield a function of what is done."""
     with Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         _Rate(unit),
         TextColumn("ETA"),
@@ -62,8 +78,12 @@ def frame_progress(what: str, *, unit: str = "fps") -> Iterator[Callable[[int, i
         transient=True,
         disable=not errors.is_terminal,
     ) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total or None)
+        task = progress.add_task(what, total=None, seconds=0.0)
+
+        def update(done: int, total: int, seconds: float = 0) -> None:
+            progress.update(task, completed=done, total=total or None, seconds=seconds)
+
+        yield update
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 This folder is self-contained: copied alone to a device it needs numpy and one backend.
 """
 
+from .cuts import CutDetector
 from .errors import (
     ArtifactError,
     BackendError,
@@ -19,6 +20,7 @@ from .parity import ParityReport, check_parity
 __all__ = [
     "ArtifactError",
     "BackendError",
+    "CutDetector",
     "FrameError",
     "InputNotFoundError",
     "Interpolator",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from .errors import InputNotFoundError, MediaError, OptionError
 from .files import IMAGE_SUFFIXES, check_writable, replacing_folder
 from .images import Still, interpolate_stills, read_still, write_still
 from .interpolator import Interpolator
-from .video import Progress
+
+Progress = Callable[[int, int], None]
 
 _NAME = "frame_%05d.png"
 _NUMBER = re.compile(r"%(?:0?\d+)?d")

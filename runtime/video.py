@@ -30,7 +30,7 @@ from .media import open_media
 from .overlap import overlapped
 from .timing import Timing, Wanted, on_the_beat
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, float], None]
 # Frames that may wait between two stages: enough to even them out, few enough for large frames.
 _DEPTH = 3
 
@@ -124,8 +124,8 @@ def interpolate_video(
     Args:
         source: any progressive video that FFmpeg decodes, with one frame size throughout.
         output: the file; its suffix chooses the container.
-        progress: called after each frame with the frames written and the total expected (0 if
-            the file does not say).
+        progress: called after each frame with the frames written, the total expected (0 if the
+            file does not say), and the seconds of video that are written.
 
     Raises:
         InputNotFoundError, OutputExistsError: the files are not as expected.
@@ -170,7 +170,7 @@ def interpolate_video(
                     done.frames_written += 1
                 done.encode_seconds += time.perf_counter() - started
                 if progress and not isinstance(item, Packet):
-                    progress(done.frames_written, total)
+                    progress(done.frames_written, total, float(item.time))
     return done
 
 
