@@ -251,7 +251,7 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runtime.video.SourceFrame.of", interrupt)
+    monkeypatch.setattr("runtime.stages.SourceFrame.of", interrupt)
     code, _, err = run("interpolate", clip, "-o", "x.mp4")
     assert (code, err) == (130, "")
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
