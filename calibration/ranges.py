@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from runtime.errors import ArtifactError, InputNotFoundError
 from runtime.files import replacing
 from runtime.metadata import Metadata
+from runtime.records import Between, Format, Sha256, typed
 
 FORMAT_VERSION = 1
 RANGES_SUFFIX = ".ranges.json"
-_MAX_BYTES = 64 * 2**20
 _LARGEST = 1e30  # of a value; float32 holds a hundred million times as much
 
 Method = Literal["max", "percentile"]
@@ -30,6 +31,23 @@ class Range:
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+
+    @classmethod
+    def from_json(cls, value: object) -> Range:
+        """Read lists of numbers; ValueError where they are no ranges."""
+        stored = typed(_Lists, value)
+        low, high = _channels(stored.low), _channels(stored.high)
+        if low.shape != high.shape or not (np.abs([low, high]) < _LARGEST).all():
+            raise ValueError("holds no finite ranges")
+        if (low > high).any():
+            raise ValueError("has a low above its high")
+        return cls(low, high)
+
+
+@dataclass(frozen=True)
+class _Lists:
+    low: Any
+    high: Any
 
 
 @dataclass(frozen=True)
@@ -45,12 +63,12 @@ class Ranges:
         tensors: by the module and operator that make them, such as Mask.midconv/LeakyRelu.
     """
 
-    checkpoint_sha256: str
+    checkpoint_sha256: Sha256
     align_corners: bool
     method: Method
-    samples: int
-    seed: int
-    data_sha256: str
+    samples: Annotated[int, Between(1, 10**9)]
+    seed: Annotated[int, Between(0, math.inf)]
+    data_sha256: Sha256
     tensors: Mapping[str, Range]
 
     def save(self, path: str | Path) -> None:
@@ -80,25 +98,7 @@ class Ranges:
                 f"{path}: no such file; measure the ranges that INT8 needs with: "
                 "rrin-deploy calibrate MODEL --vimeo90k ROOT"
             )
-        if path.stat().st_size > _MAX_BYTES:
-            raise ArtifactError(f"{path}: has {path.stat().st_size} bytes; not a ranges file")
-        try:
-            content = json.loads(path.read_text())
-            version = content.pop("format_version")
-            if version != FORMAT_VERSION:
-                raise ArtifactError(
-                    f"{path}: has ranges format {version}; this version reads {FORMAT_VERSION}: "
-                    "calibrate again"
-                )
-            return cls(**content | _typed(content))
-        except ArtifactError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
-                RecursionError) as error:  # fmt: skip
-            raise ArtifactError(
-                f"{path}: not a ranges file, or a damaged one ({type(error).__name__}: {error}); "
-                "calibrate again"
-            ) from error
+        return _FORMAT.read(path)
 
     def check_model(self, metadata: Metadata, source: str) -> None:
         """Raise ArtifactError unless the ranges were measured on that model."""
@@ -114,6 +114,9 @@ class Ranges:
             )
 
 
+_FORMAT = Format(Ranges, "ranges file", FORMAT_VERSION, "calibrate again", max_bytes=8 * 2**20)
+
+
 def ranges_beside(model: str | Path) -> Path:
     """Return where a model's ranges file lies: rrin.onnx has rrin.ranges.json."""
     return Path(model).with_suffix(RANGES_SUFFIX)
@@ -123,23 +126,7 @@ def _rounded(values: NDArray[np.float64]) -> list[float]:
     return [float(f"{value:.6g}") for value in values]
 
 
-def _typed(content: Mapping[str, Any]) -> dict[str, Any]:
-    if content["method"] not in METHODS:
-        raise ValueError(f"method is {content['method']!r}, expected one of {METHODS}")
-    for name in ("checkpoint_sha256", "data_sha256"):
-        if not isinstance(content[name], str):
-            raise TypeError(f"{name} is {content[name]!r}, expected text")
-    if not isinstance(content["align_corners"], bool):
-        raise ValueError(f"align_corners is {content['align_corners']!r}")
-    tensors = {
-        str(name): Range(np.array(value["low"], float), np.array(value["high"], float))
-        for name, value in content["tensors"].items()
-    }
-    for name, value in tensors.items():
-        low, high = value.low, value.high
-        sound = low.ndim == 1 and low.shape == high.shape and low.size > 0
-        if not sound or not (np.abs([low, high]) < _LARGEST).all():
-            raise ValueError(f"{name} holds no finite ranges")
-        if (low > high).any():
-            raise ValueError(f"{name} has a low above its high")
-    return {"tensors": tensors, "samples": int(content["samples"]), "seed": int(content["seed"])}
+def _channels(values: object) -> NDArray[np.float64]:
+    if not isinstance(values, list) or not values or not set(map(type, values)) <= {int, float}:
+        raise ValueError("holds no finite ranges")
+    return np.array(values, np.float64)

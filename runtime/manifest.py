@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from .errors import ArtifactError, InputNotFoundError
 from .files import replacing
 from .metadata import Metadata
+from .records import Between, Format, Matching, Sha256
 
 FORMAT_VERSION = 1
 ENGINE_SUFFIX = ".engine"
-TARGETS = ("tensorrt", "rtx")
+
+Size = tuple[Annotated[int, Between(1, 65536)], Annotated[int, Between(1, 65536)]]
+_Capability = Annotated[int, Between(50, 999)]
 
 
 @dataclass(frozen=True)
 class Profile:
     """What an engine takes: frame sizes (width, height), padded pixels, and the most times."""
 
-    min_size: tuple[int, int]
-    opt_size: tuple[int, int]
-    max_size: tuple[int, int]
-    max_times: int
+    min_size: Size
+    opt_size: Size
+    max_size: Size
+    max_times: Annotated[int, Between(1, 10_000)]
+
+    def __post_init__(self) -> None:
+        sizes = self.min_size, self.opt_size, self.max_size
+        if not all(low <= best <= high for low, best, high in zip(*sizes, strict=True)):
+            raise ValueError(f"has the sizes {sizes}, expected them in growing order")
 
 
 @dataclass(frozen=True)
@@ -50,23 +57,26 @@ class Manifest:
         seconds: that the build took.
     """
 
-    target: str
-    version: str
-    compute_capabilities: tuple[int, ...]
+    target: Literal["tensorrt", "rtx"]
+    version: Annotated[str, Matching(r"\d{1,9}(\.\d{1,9})+[\w.+-]{0,50}", "a version as in 10.3.0")]
+    compute_capabilities: Annotated[tuple[_Capability, ...], Between(1, 32)]
     version_compatible: bool
     hardware_compatible: bool
     profile: Profile
-    census: Mapping[str, int]
+    census: Mapping[str, Annotated[int, Between(0, 10_000)]]
     metadata: Metadata
-    plan_sha256: str
-    onnx_sha256: str
+    plan_sha256: Sha256
+    onnx_sha256: Sha256
     options: Mapping[str, Any]
-    seconds: float
-    format_version: int = FORMAT_VERSION
+    seconds: Annotated[float, Between(0, 1e7)]
 
     def save(self, engine: str | Path) -> None:
         """Write the sidecar of `engine`."""
-        content = asdict(self) | {"metadata": self.metadata.to_properties()}
+        content = {
+            "format_version": FORMAT_VERSION,
+            **asdict(self),
+            "metadata": self.metadata.to_properties(),
+        }
         with replacing(manifest_path(engine)) as partial:
             partial.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -84,22 +94,10 @@ class Manifest:
                 f"{path}: no such file, and without its manifest the engine is not loaded; copy it "
                 "along with the engine, or build again: rrin-deploy build"
             )
-        try:
-            content = json.loads(path.read_text())
-            version = content["format_version"]
-            if version != FORMAT_VERSION:
-                raise ArtifactError(
-                    f"{path}: has manifest format {version}; this runtime reads {FORMAT_VERSION}: "
-                    "build the engine again"
-                )
-            return cls(**content | _typed(content, str(path)))
-        except ArtifactError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ArtifactError(
-                f"{path}: not a manifest, or a damaged one ({type(error).__name__}: {error}); "
-                "build the engine again"
-            ) from error
+        return _FORMAT.read(path)
+
+
+_FORMAT = Format(Manifest, "manifest", FORMAT_VERSION, "build the engine again")
 
 
 def manifest_path(engine: str | Path) -> Path:
@@ -121,29 +119,3 @@ def read_plan(engine: str | Path, manifest: Manifest) -> bytes:
             "changed or cut short: copy it again, or build again: rrin-deploy build"
         )
     return plan
-
-
-def _typed(content: Mapping[str, Any], source: str) -> dict[str, Any]:
-    profile = content["profile"]
-    if content["target"] not in TARGETS:
-        raise ValueError(f"target is {content['target']!r}, expected one of {TARGETS}")
-    if not re.fullmatch(r"\d+(\.\d+)+\S*", content["version"]):
-        raise ValueError(f"version is {content['version']!r}")
-    for name in ("version_compatible", "hardware_compatible"):
-        if not isinstance(content[name], bool):
-            raise ValueError(f"{name} is {content[name]!r}, expected true or false")
-    return {
-        "compute_capabilities": tuple(map(int, content["compute_capabilities"])),
-        "profile": Profile(
-            min_size=_size(profile["min_size"]),
-            opt_size=_size(profile["opt_size"]),
-            max_size=_size(profile["max_size"]),
-            max_times=int(profile["max_times"]),
-        ),
-        "metadata": Metadata.from_properties(content["metadata"], source),
-    }
-
-
-def _size(value: Any) -> tuple[int, int]:
-    width, height = value
-    return int(width), int(height)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Literal
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal, get_type_hints
 
 from .errors import ArtifactError
+from .records import Between, Matching, Sha256, dataclass_of, typed
 
 FORMAT_VERSION = 1
 _PREFIX = "rrin."
@@ -31,15 +33,15 @@ class Metadata:
         format_version: of this contract.
     """
 
-    checkpoint_sha256: str
-    base_width: int
+    checkpoint_sha256: Sha256
+    base_width: Annotated[int, Between(1, 4096)]
     align_corners: bool
-    padding_multiple: int
+    padding_multiple: Annotated[int, Between(32, 32)]
     io: Io
     precision: Precision
-    opset: int
-    producer: str
-    format_version: int = FORMAT_VERSION
+    opset: Annotated[int, Between(1, 100)]
+    producer: Annotated[str, Matching("[ -~]{0,300}", "a line of ASCII")]
+    format_version: Annotated[int, Between(FORMAT_VERSION, FORMAT_VERSION)] = FORMAT_VERSION
 
     def to_properties(self) -> dict[str, str]:
         """Return the fields as strings, each key prefixed 'rrin.'."""
@@ -58,35 +60,37 @@ class Metadata:
                 f"{source}: an ONNX file, but not an RRIN artifact (it has no rrin.* metadata); "
                 "make one with: rrin-deploy export CHECKPOINT"
             )
-        if version != str(FORMAT_VERSION):
+        found = _whole(version)
+        if found != FORMAT_VERSION and isinstance(found, int):
             raise ArtifactError(
-                f"{source}: has artifact format {version}; this runtime reads {FORMAT_VERSION}: "
+                f"{source}: has artifact format {found}; this runtime reads {FORMAT_VERSION}: "
                 "export it again with this version of rrin-deploy"
             )
-        values = {f.name: properties.get(_PREFIX + f.name, "") for f in fields(cls)}
         try:
-            return cls(
-                checkpoint_sha256=values["checkpoint_sha256"],
-                base_width=_positive(values["base_width"]),
-                align_corners={"True": True, "False": False}[values["align_corners"]],
-                padding_multiple={"32": 32}[values["padding_multiple"]],
-                io=_IOS[values["io"]],
-                precision=_PRECISIONS[values["precision"]],
-                opset=_positive(values["opset"]),
-                producer=values["producer"],
-            )
-        except (KeyError, ValueError) as error:
+            return cls.from_json(properties)
+        except ValueError as error:
             raise ArtifactError(
-                f"{source}: its RRIN metadata is damaged ({values}); export it again"
+                f"{source}: its RRIN metadata is damaged ({error}); export it again"
             ) from error
 
+    @classmethod
+    def from_json(cls, properties: object) -> Metadata:
+        """Read the properties where a manifest holds them; ValueError where they are damaged."""
+        texts = typed(Mapping[str, str], properties)
+        values = {
+            name: _READERS.get(kind, str)(texts[_PREFIX + name])
+            for name, kind in get_type_hints(cls).items()
+            if _PREFIX + name in texts
+        }
+        return dataclass_of(cls, values)
 
-_IOS: dict[str, Io] = {"uint8": "uint8", "float32": "float32"}
-_PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
+
+def _whole(text: str) -> int | str:
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else text
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise ValueError(text)
-    return value
+def _truth(text: str) -> bool | str:
+    return {"True": True, "False": False}.get(text, text)
+
+
+_READERS: dict[type, Callable[[str], object]] = {int: _whole, bool: _truth}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as shortened
@@ -136,14 +136,19 @@ def typed(kind: Any, value: Any) -> Any:
     if hasattr(kind, "from_json"):
         return kind.from_json(value)
     if hasattr(kind, "__dataclass_fields__") and isinstance(value, dict):
-        return _dataclass(kind, value)
+        return dataclass_of(kind, value)
     return _refuse(value, _NAMES.get(kind, "an object or a list"))
 
 
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
-def _dataclass(kind: Any, values: dict[str, Any]) -> Any:
+def dataclass_of(kind: Callable[..., Record], values: Mapping[str, Any]) -> Record:
+    """Return an instance of a dataclass, each value of a field by its annotation, as `typed` does.
+
+    Raises:
+        ValueError: a field is missing, unknown, or not what its annotation allows.
+    """
     kinds = get_type_hints(kind, include_extras=True)
     if missing := kinds.keys() - values.keys():
         raise ValueError(f"lacks {', '.join(sorted(missing))}")

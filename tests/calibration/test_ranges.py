@@ -33,17 +33,28 @@ def test_kept_and_readable(ranges: Ranges, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 9}, "has ranges format 9; this version reads 1: calibrate again"),
+        ({"format_version": 9}, "has ranges file format 9; this version reads 1: calibrate"),
         ({"method": "entropy"}, "method is 'entropy'"),
         ({"align_corners": "no"}, "align_corners is 'no'"),
         ({"tensors": {"a": {"low": [1, 2], "high": [3]}}}, "a holds no finite ranges"),
-        ({"tensors": {"a": {"low": [0], "high": [float("nan")]}}}, "a holds no finite ranges"),
+        ({"tensors": {"a": {"low": [0], "high": [float("nan")]}}}, "NaN, expected finite"),
         ({"tensors": {"a": {"low": [2], "high": [1]}}}, "a has a low above its high"),
         ({"tensors": [1]}, "not a ranges file"),
         ({"tensors": {"a": {"low": [0], "high": [1e200]}}}, "a holds no finite ranges"),
         ({"samples": float("inf")}, "not a ranges file"),
         ({"checkpoint_sha256": 5}, "checkpoint_sha256 is 5, expected text"),
-        ({"surprise": 1}, "not a ranges file"),
+        ({"surprise": 1}, "not a ranges file.* unknown field 'surprise'"),
+        ({"checkpoint_sha256": "ab"}, "checkpoint_sha256 is 'ab', expected 64 hexadecimal digits"),
+        ({"data_sha256": "x" * 64}, "data_sha256 is 'x.*, expected 64 hexadecimal digits"),
+        ({"samples": 0}, "samples is 0, expected 1 to"),
+        ({"samples": 2.5}, "samples is 2.5, expected a whole number"),
+        ({"seed": -1}, "seed is -1, expected 0 to inf"),
+        ({"seed": True}, "seed is True, expected a whole number"),
+        ({"tensors": {"a": {"low": ["0"], "high": [1]}}}, "a holds no finite ranges"),
+        ({"tensors": {"a": {"low": [True], "high": [1]}}}, "a holds no finite ranges"),
+        ({"tensors": {"a": {"low": [], "high": []}}}, "a holds no finite ranges"),
+        ({"tensors": {"a": {"low": [10**400], "high": [1]}}}, "not a ranges file"),
+        ({"tensors": {"a": {"low": [1]}}}, "tensors a lacks high"),
     ],
 )
 def test_damaged_files_are_refused(
@@ -62,6 +73,12 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "cut.ranges.json").write_text('{"format_version": 1, "tens')
     with pytest.raises(ArtifactError, match="not a ranges file, or a damaged one"):
         Ranges.load(tmp_path / "cut.ranges.json")
+    (tmp_path / "deep.ranges.json").write_text("[" * 100_000)
+    with pytest.raises(ArtifactError, match="not a ranges file, or a damaged one"):
+        Ranges.load(tmp_path / "deep.ranges.json")
+    (tmp_path / "vast.ranges.json").write_text(" " * (8 * 2**20 + 1))
+    with pytest.raises(ArtifactError, match="more than 8388608 bytes"):
+        Ranges.load(tmp_path / "vast.ranges.json")
 
 
 def test_another_models_ranges_are_refused(ranges: Ranges) -> None:

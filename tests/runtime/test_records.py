@@ -104,7 +104,5 @@ DAMAGED = {
 def test_damaged_documents_are_refused(case: str, tmp_path: Path) -> None:
     path = tmp_path / "parcel.json"
     path.write_bytes(DAMAGED[case])
-    with pytest.raises(
-        ArtifactError, match=r"parcel\.json: not a parcel, or a damaged one \(.+\);"
-    ):
+    with pytest.raises(ArtifactError, match=r"parcel\.json: not a parcel, .* \(.+\); send"):
         PARCELS.read(path)

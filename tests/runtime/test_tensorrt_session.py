@@ -425,7 +425,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "newer manifest": (
         lambda path: edit(path, format_version=9),
         ArtifactError,
-        "manifest format 9; this runtime reads 1",
+        "manifest format 9; this version reads 1",
     ),
     "unknown target": (
         lambda path: edit(path, target="npu"),

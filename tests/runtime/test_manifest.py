@@ -1,0 +1,114 @@
+"""What an artifact says of itself: refused where a field is absurd, whoever wrote it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime import ArtifactError
+from runtime.manifest import Manifest, Profile, manifest_path
+from runtime.metadata import Metadata
+
+METADATA = Metadata("ab" * 32, 8, False, 32, "uint8", "fp16", 19, "rrin-deploy export")
+MANIFEST = Manifest(
+    target="rtx",
+    version="1.4.0.76",
+    compute_capabilities=(86, 89),
+    version_compatible=False,
+    hardware_compatible=False,
+    profile=Profile((32, 32), (1280, 736), (1920, 1088), 7),
+    census={"HALF": 81},
+    metadata=METADATA,
+    plan_sha256="cd" * 32,
+    onnx_sha256="ef" * 32,
+    options={"workspace_mib": None, "optimization_level": 3},
+    seconds=12.5,
+)
+
+
+def test_a_manifest_is_kept(tmp_path: Path) -> None:
+    MANIFEST.save(tmp_path / "rrin.engine")
+    assert Manifest.load(tmp_path / "rrin.engine") == MANIFEST
+
+
+def size(name: str, *value: Any) -> dict[str, Any]:
+    sizes = {"min_size": [32, 32], "opt_size": [64, 64], "max_size": [96, 96], "max_times": 1}
+    return {"profile": sizes | {name: list(value)}}
+
+
+def metadata(**changes: Any) -> dict[str, Any]:
+    changed = {f"rrin.{name}": value for name, value in changes.items()}
+    return {"metadata": METADATA.to_properties() | changed}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (size("min_size", -32, 32), r"profile min_size \[0\] is -32, expected 1 to"),
+        (size("min_size", 0, 32), "is 0, expected 1 to"),
+        (size("min_size", 64, 96), "expected them in growing order"),
+        (size("max_size", 96, 32), "expected them in growing order"),
+        (size("max_size", 10**9, 96), "max_size .* is 1000000000"),
+        (size("opt_size", 64.5, 64), "is 64.5, expected a whole number"),
+        (size("opt_size", 64), r"opt_size is \[64\], expected 2 items"),
+        ({"profile": size("min_size", 1, 1)["profile"] | {"max_times": -7}}, "max_times is -7"),
+        ({"profile": [1, 2, 3, 4]}, r"profile is \[1, 2, 3, 4\]"),
+        ({"compute_capabilities": []}, r"compute_capabilities is \(\), expected 1 to"),
+        ({"compute_capabilities": [-86]}, r"compute_capabilities \[0\] is -86"),
+        ({"compute_capabilities": "86"}, "compute_capabilities is '86'"),
+        ({"census": {"HALF": -81}}, "census HALF is -81"),
+        ({"census": 81}, "census is 81"),
+        ({"seconds": -1}, "seconds is -1"),
+        ({"seconds": float("nan")}, "NaN, expected finite numbers"),
+        ({"plan_sha256": "../../etc/passwd"}, "plan_sha256 is '../../etc/passwd'"),
+        ({"onnx_sha256": None}, "onnx_sha256 is None"),
+        ({"options": [1]}, "options is"),
+        ({"metadata": None}, "metadata is None"),
+        (metadata(base_width=8), "metadata rrin.base_width is 8, expected text"),
+        (metadata(base_width="-8"), "metadata base_width is '-8', expected a whole number"),
+        (metadata(base_width="1099511627776"), "base_width is '1099511627776'"),
+        (metadata(base_width="0"), "base_width is 0, expected 1 to"),
+        (metadata(padding_multiple="1"), "padding_multiple is 1, expected 32"),
+        (metadata(opset="99999"), "opset is 99999"),
+        (metadata(precision="fp4"), "precision is 'fp4'"),
+        (metadata(align_corners="1"), "align_corners is '1', expected true or false"),
+        (metadata(checkpoint_sha256="ab"), "checkpoint_sha256 is 'ab'"),
+        (metadata(producer="\x1b[31mred"), r"producer is '\\x1b\[31mred', expected a line of"),
+        (metadata(format_version="2"), "format_version is 2, expected 1"),
+    ],
+)
+def test_absurd_fields_are_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    engine = tmp_path / "rrin.engine"
+    MANIFEST.save(engine)
+    content = json.loads(manifest_path(engine).read_text())
+    manifest_path(engine).write_text(json.dumps(content | change))
+    with pytest.raises(ArtifactError, match=f"not a manifest, or a damaged one .*{message}"):
+        Manifest.load(engine)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("base_width", "8 000"),
+        ("base_width", "-8"),
+        ("base_width", "٨"),
+        ("base_width", "9" * 5000),
+        ("opset", ""),
+        ("checkpoint_sha256", "z" * 64),
+        ("producer", "a\nb"),
+        ("io", "uint16"),
+        ("format_version", "one"),
+    ],
+)
+def test_absurd_metadata_is_refused(name: str, value: str) -> None:
+    properties = METADATA.to_properties() | {f"rrin.{name}": value}
+    with pytest.raises(ArtifactError, match=f"x: its RRIN metadata is damaged .*{name} is"):
+        Metadata.from_properties(properties, "x")
+
+
+def test_metadata_without_a_field() -> None:
+    properties = METADATA.to_properties()
+    del properties["rrin.opset"]
+    with pytest.raises(ArtifactError, match="metadata is damaged .*lacks opset"):
+        Metadata.from_properties(properties, "x")
