@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from reprlib import repr as shortened
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from export.network import RRIN
-from runtime.errors import CheckpointError, InputNotFoundError, first_line
+from runtime.errors import CheckpointError, InputNotFoundError, first_line, shown
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "net.")
+# BasicSR's trainers keep both of the last two; the averaged weights are the ones to use.
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net")
+_PREFIXES = ("module.", "net.", "model.")
 _FIRST_WEIGHT = "Flow_L.down_path.0.block.0.weight"
+_LARGEST_WIDTH = 4096
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def load_checkpoint(path: str | Path, *, align_corners: bool | None = None) -> RRIN:
     """Load an RRIN in evaluation mode from a checkpoint file; nothing in the file is executed.
 
-    Taken: a flat state dict; one wrapped under 'state_dict', 'model_state_dict' or 'model'; keys
-    prefixed 'module.' or 'net.'; the older name 'Flow.' for 'Flow_L.'. The base width is read from
-    the shapes. The authors allow their weights for non-commercial research and education only.
+    Taken: a flat state dict; one wrapped under 'state_dict', 'model_state_dict', 'model',
+    'params_ema', 'params' or 'net', the first of these that there is; keys prefixed 'module.',
+    'net.' or 'model.', up to two of each; the older name 'Flow.' for 'Flow_L.'. The base width is
+    read from the shapes. The authors allow their weights for non-commercial research and education
+    only.
 
     Args:
         path: the checkpoint, as `torch.save` wrote it, whatever its suffix.
@@ -38,25 +45,29 @@ def load_checkpoint(path: str | Path, *, align_corners: bool | None = None) -> R
     path = Path(path)
     content = _read(path)
     state = _strip_prefixes(_unwrap(content, path))
-    state = {re.sub(r"^Flow\.", "Flow_L.", key): tensor for key, tensor in state.items()}
+    state = _renamed(state, lambda key: re.sub(r"^Flow\.", "Flow_L.", key), path)
     if align_corners is None:
         align_corners = content.get("align_corners", True)
         if not isinstance(align_corners, bool):
             raise CheckpointError(
-                f"{path}: field 'align_corners' is {align_corners!r}; expected True or False"
+                f"{path}: field 'align_corners' is a {type(align_corners).__name__}, "
+                f"{shown(align_corners)}; expected True or False"
             )
     network = _network_of_shape(state, path, align_corners)
-    _check_values(state, path)
+    _check_kinds(state, path)
     # The network was made without storage: it takes over the checked tensors themselves.
-    network.load_state_dict({key: tensor.float() for key, tensor in state.items()}, assign=True)
+    network.load_state_dict(_checked_values(state, path), assign=True)
     return network.eval().requires_grad_(False)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> Mapping[Any, Any]:
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such file; expected a PyTorch checkpoint")
     try:
+        _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except UnpicklingError as error:
         unsafe = re.search(r"GLOBAL ([\w.]+)", str(error))
         if unsafe:
@@ -80,17 +91,51 @@ def _read(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _unwrap(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+def _check_archive(path: Path) -> None:
+    """Raise unless the entries of a zip are as large as they say and match their checksums.
+
+    PyTorch's own reader takes damaged entries, and unpacks any size. The format of before 1.6 is
+    no zip and has no checksums.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":  # as PyTorch tells them apart
+            return
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise CheckpointError(
+                f"{path}: is a compressed zip, which torch.save does not write; "
+                "unpack what is in it, or save it again with torch.save"
+            )
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise CheckpointError(f"{path}: its entries claim more bytes than the file holds")
+        # torch.serialization.set_crc32_options(False) leaves all of them 0.
+        checked = any(entry.CRC for entry in entries)
+        damaged = archive.testzip() if checked else None
+        if damaged is not None:
+            raise CheckpointError(
+                f"{path}: {shown(damaged)} does not match its checksum: the file was damaged "
+                "after it was saved; copy it again"
+            )
+
+
+def _unwrap(content: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
     state = next(
         (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content
     )
-    strangers = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    strangers = [
+        key
+        for key, value in state.items()
+        if not isinstance(key, str)
+        or type(value) not in (Tensor, torch.nn.Parameter)
+        or value.is_nested
+    ]
     if strangers or not state:
         raise CheckpointError(
             f"{path}: no state dict of tensors alone, neither flat nor under "
-            f"{', '.join(_WRAPPERS)}; what is no tensor: {_listing(map(str, strangers))}"
+            f"{', '.join(_WRAPPERS)}; what is no tensor: {_listing(strangers)}"
         )
-    return {str(key): value for key, value in state.items()}
+    return dict(state)
 
 
 def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -100,10 +145,38 @@ def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
+def _renamed(
+    state: dict[str, Tensor], rename: Callable[[str], str], path: Path
+) -> dict[str, Tensor]:
+    renamed: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        name = rename(key)
+        if name in renamed:
+            raise CheckpointError(
+                f"{path}: holds {shown(name)} twice, once under its older name; "
+                "which of the two is meant cannot be told"
+            )
+        renamed[name] = tensor
+    return renamed
+
+
+def _check_kinds(state: dict[str, Tensor], path: Path) -> None:
+    for key, tensor in state.items():
+        strided = tensor.layout == torch.strided
+        if not strided or tensor.dtype not in _FLOATS or tensor.device.type != "cpu":
+            raise CheckpointError(
+                f"{path}: {key} is {tensor.dtype}, {tensor.layout}, on {tensor.device.type}; "
+                "expected a float tensor of 16, 32 or 64 bits, dense and with its values"
+            )
+    # A crafted file can view one stored number as a tensor of any size.
+    if sum(tensor.nbytes for tensor in state.values()) > path.stat().st_size:
+        raise CheckpointError(f"{path}: its tensors claim more bytes than the file holds")
+
+
 def _network_of_shape(state: dict[str, Tensor], path: Path, align_corners: bool) -> RRIN:
     first = state.get(_FIRST_WEIGHT)
-    if first is None or first.ndim != 4 or first.shape[0] == 0:
-        found = "is missing" if first is None else f"has shape {list(first.shape)}"
+    if first is None or first.ndim != 4 or not 1 <= first.shape[0] <= _LARGEST_WIDTH:
+        found = "is missing" if first is None else f"has shape {shortened(list(first.shape))}"
         raise CheckpointError(
             f"{path}: not an RRIN: {_FIRST_WEIGHT} {found}; the file holds {_listing(state)}"
         )
@@ -119,24 +192,24 @@ def _network_of_shape(state: dict[str, Tensor], path: Path, align_corners: bool)
     for key, tensor in expected.items():
         if state[key].shape != tensor.shape:
             raise CheckpointError(
-                f"{path}: {key} has shape {list(state[key].shape)}; "
+                f"{path}: {key} has shape {shortened(list(state[key].shape))}; "
                 f"expected {list(tensor.shape)} at base width {network.base_width}"
             )
     return network
 
 
-def _check_values(state: dict[str, Tensor], path: Path) -> None:
-    # A crafted file can view one stored number as a tensor of any size.
-    if sum(tensor.nbytes for tensor in state.values()) > path.stat().st_size:
-        raise CheckpointError(f"{path}: its tensors claim more bytes than the file holds")
-    for key, tensor in state.items():
-        if not tensor.is_floating_point():
-            raise CheckpointError(f"{path}: {key} is {tensor.dtype}; expected a float tensor")
+def _checked_values(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the tensors in float32, all finite."""
+    values = {key: tensor.float() for key, tensor in state.items()}
+    for key, tensor in values.items():
         if not tensor.isfinite().all():
-            raise CheckpointError(f"{path}: {key} holds NaN or infinity; the training diverged")
+            beyond = state[key].isfinite().all()
+            cause = "values beyond float32" if beyond else "NaN or infinity"
+            raise CheckpointError(f"{path}: {key} holds {cause}; the training diverged")
+    return values
 
 
-def _listing(names: Any) -> str:
+def _listing(names: Iterable[object]) -> str:
     names = list(names)
-    shown = ", ".join(names[:3]) or "nothing"
-    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+    listed = ", ".join(map(shown, names[:3])) or "nothing"
+    return f"{listed} and {len(names) - 3} more" if len(names) > 3 else listed

@@ -5,6 +5,8 @@ A message says what was found, what was expected and what to do, in one line.
 
 from __future__ import annotations
 
+from reprlib import repr as shortened
+
 
 class RrinError(Exception):
     """Base of all errors that rrin-deploy raises on purpose."""
@@ -45,3 +47,9 @@ class BackendError(RrinError, RuntimeError):
 def first_line(error: BaseException) -> str:
     """Return what an error of someone else's says, cut to one line of a message."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def shown(value: object) -> str:
+    """Return what stands in someone else's file, cut and escaped for one line of a message."""
+    text = value if isinstance(value, str) else shortened(value)
+    return text if text.isprintable() and len(text) <= 80 else shortened(text)

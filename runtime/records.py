@@ -20,7 +20,7 @@ from typing import (
     get_type_hints,
 )
 
-from .errors import ArtifactError, first_line
+from .errors import ArtifactError, first_line, shown
 
 Record = TypeVar("Record")
 
@@ -161,8 +161,7 @@ def _part(name: str, kind: Any, value: Any) -> Any:
     try:
         return typed(kind, value)
     except ValueError as error:
-        shown = name if name.isprintable() and len(name) < 80 else shortened(name)
-        raise ValueError(f"{shown} {error}") from None
+        raise ValueError(f"{shown(name)} {error}") from None
 
 
 def _refuse(value: Any, expected: object) -> NoReturn:
