@@ -109,5 +109,6 @@ def _explanation(error: Exception) -> tuple[str, int]:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    errors.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    line = " ".join(message.splitlines())
+    errors.print(Text("error:", "bold red"), line, soft_wrap=True)
     sys.exit(code)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -25,13 +25,40 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-out = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+
+class _PlainConsole(Console):
+    """Prints text as text: file names and what stands in files may come from strangers.
+
+    Their markup is shown as it stands; characters that would steer the terminal or turn the reading
+    direction are escaped.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Return what every string, cells of tables too, becomes before it is laid out."""
+        return super().render_str(_escaped(text), **how)
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable() or character == "\n"
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+out = _PlainConsole()
+errors = _PlainConsole(stderr=True)
 
 
 def say(text: str, *, subject: object = "") -> None:
     """Print a line of results, unwrapped; `subject`, what was written or judged, stands first."""
-    out.print(Text.assemble((str(subject), "bold"), text), soft_wrap=True)
+    out.print(out.render_str(str(subject), style="bold"), text, sep="", soft_wrap=True)
 
 
 def table(*columns: str) -> Table:
@@ -78,7 +105,7 @@ def frame_progress(what: str, *, unit: str = "fps") -> Iterator[FrameProgress]:
         transient=True,
         disable=not errors.is_terminal,
     ) as progress:
-        task = progress.add_task(what, total=None, seconds=0.0)
+        task = progress.add_task(_escaped(what), total=None, seconds=0.0)
 
         def update(done: int, total: int, seconds: float = 0) -> None:
             progress.update(task, completed=done, total=total or None, seconds=seconds)
@@ -98,9 +125,9 @@ def step_progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
         transient=True,
         disable=not errors.is_terminal,
     ) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(_escaped(what), total=None)
         yield lambda phase, step, steps: progress.update(
-            task, description=phase, completed=step, total=steps or None
+            task, description=_escaped(phase), completed=step, total=steps or None
         )
 
 

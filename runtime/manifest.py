@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from .errors import ArtifactError, InputNotFoundError
 from .files import replacing
 from .metadata import Metadata
-from .records import Between, Format, Matching, Sha256
+from .records import Between, Flat, Format, Matching, Sha256
 
 FORMAT_VERSION = 1
 ENGINE_SUFFIX = ".engine"
@@ -67,7 +67,7 @@ class Manifest:
     metadata: Metadata
     plan_sha256: Sha256
     onnx_sha256: Sha256
-    options: Mapping[str, Any]
+    options: Mapping[str, Annotated[Any, Flat()]]
     seconds: Annotated[float, Between(0, 1e7)]
 
     def save(self, engine: str | Path) -> None:

@@ -53,6 +53,18 @@ class Matching:
         return self.meaning
 
 
+@dataclass(frozen=True)
+class Flat:
+    """The check that a value of any kind is no object, nor a list with more than values in it."""
+
+    def __call__(self, value: Any) -> bool:  # noqa: D102 - the class says it
+        parts = value if isinstance(value, list) else [value]
+        return not any(isinstance(part, (dict, list)) for part in parts)
+
+    def __str__(self) -> str:
+        return "a value, or a list of values"
+
+
 Sha256 = Annotated[str, Matching(r"[0-9a-f]{64}", "64 hexadecimal digits")]
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from rrin_deploy.console import errors, frame_progress, out, parse_size, say, short_names, table
 from rrin_deploy.options import Providers
@@ -118,11 +117,11 @@ def _print(timings: Sequence[Timing], shares: Sequence[float | None]) -> None:
         column.no_wrap = True
     for timing, share in zip(timings, shares, strict=True):
         if timing.failure:
-            rows.add_row(escape(timing.name), "not run")
+            rows.add_row(timing.name, "not run")
             continue
         low, high = timing.quartiles
         rows.add_row(
-            escape(timing.name),
+            timing.name,
             f"{timing.median * 1e3:.0f} ms",
             f"{low * 1e3:.0f}-{high * 1e3:.0f}",
             f"{timing.ratio_to(timings[0]):.2f}x",

@@ -6,7 +6,6 @@ import importlib.metadata
 import platform
 
 import typer
-from rich.markup import escape
 
 from rrin_deploy import __version__
 from rrin_deploy.console import out, say, table
@@ -39,7 +38,7 @@ def command() -> None:
     rows = table("package", "version", "for", "if missing")
     for package, purpose, remedy in _PACKAGES:
         version = _version(package)
-        rows.add_row(package, version or "-", purpose, "" if version else escape(remedy))
+        rows.add_row(package, version or "-", purpose, "" if version else remedy)
     out.print(rows)
     if _version("onnxruntime") and _version("onnxruntime-gpu"):
         say(

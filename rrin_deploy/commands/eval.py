@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from rrin_deploy.console import frame_progress, out, say, short_names, table
 from rrin_deploy.options import Device, Providers, Threads
@@ -154,19 +153,17 @@ def _print(cases: Sequence[Case], contenders: Sequence[str]) -> None:
         mean = summarise(cases, name, contenders[0])
         base = name == contenders[0]
         rows.add_row(
-            escape(name),
+            name,
             f"{mean.psnr_db:.2f} dB" + (f" ({mean.exact} exact)" if mean.exact else ""),
             "" if base else _signed(mean.psnr_to_first_db),
             f"{mean.ssim:.4f}",
             "" if base else f"{mean.ssim_to_first:+.4f}",
-            escape(
-                ", ".join(
-                    f"{case.name} {case.scores[name].psnr_db:.1f}" for case in worst(cases, name)
-                )
+            ", ".join(
+                f"{case.name} {case.scores[name].psnr_db:.1f}" for case in worst(cases, name)
             ),
         )
     out.print(rows)
-    rows = table("motion", "triplets", *(escape(name) for name in (*contenders, AVERAGE)))
+    rows = table("motion", "triplets", *contenders, AVERAGE)
     for bucket, inside in by_motion(cases):
         means = [summarise(inside, name, contenders[0]) for name in (*contenders, AVERAGE)]
         shown = [f"{mean.psnr_db:.2f} ({_signed(mean.psnr_to_first_db)})" for mean in means[1:]]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from rrin_deploy.console import errors, out, parse_size, say, table
 from rrin_deploy.options import Device, Providers, Threads
@@ -96,7 +97,7 @@ def _print(report: ParityReport, stages: list[dict[str, Any]]) -> None:
             f"{case.mean_abs_error:.2e}",
             "equal" if case.psnr_db is None else f"{case.psnr_db:.1f} dB",
             f"{case.equal_share:.3%}",
-            "pass" if case.passed else "[bold red]FAIL[/]",
+            "pass" if case.passed else Text("FAIL", "bold red"),
         )
     out.print(rows)
     if stages:

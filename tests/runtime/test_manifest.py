@@ -64,6 +64,8 @@ def metadata(**changes: Any) -> dict[str, Any]:
         ({"plan_sha256": "../../etc/passwd"}, "plan_sha256 is '../../etc/passwd'"),
         ({"onnx_sha256": None}, "onnx_sha256 is None"),
         ({"options": [1]}, "options is"),
+        ({"options": {"a": {"b": 1}}}, r"options a is \{'b': 1\}, expected a value"),
+        ({"options": {"a": [[1]]}}, "options a is .*, expected a value"),
         ({"metadata": None}, "metadata is None"),
         (metadata(base_width=8), "metadata rrin.base_width is 8, expected text"),
         (metadata(base_width="-8"), "metadata base_width is '-8', expected a whole number"),
