@@ -13,10 +13,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import InputNotFoundError, MediaError
+from runtime.errors import InputNotFoundError, MediaError, shown
 from runtime.files import IMAGE_SUFFIXES
 
 Split = Literal["train", "test"]
+
+_MAX_LIST_BYTES = 16 * 2**20  # of the official lists the longest has less than one MiB
+_MAX_NAME = 200
 
 _VIMEO = (
     "expected the folder of the official archive: tri_trainlist.txt, tri_testlist.txt and "
@@ -44,9 +47,11 @@ class Triplet:
 
     Attributes:
         name: for people, such as 00001/0001.
+        root: of the data set, out of which its images may not lead.
     """
 
     name: str
+    root: Path
     frame0: Path
     truth: Path
     frame1: Path
@@ -56,9 +61,11 @@ class Triplet:
 
         Raises:
             InputNotFoundError: one is missing.
-            MediaError: one is damaged, of more than 8 bits, or of another size.
+            MediaError: one is damaged, of more than 8 bits, of another size, or a link out of the
+                data set.
         """
-        frames = Frames(*(_read(path) for path in (self.frame0, self.truth, self.frame1)))
+        paths = self.frame0, self.truth, self.frame1
+        frames = Frames(*(_read(path, self.root) for path in paths))
         sizes = sorted({f"{frame.shape[1]}x{frame.shape[0]}" for frame in frames})
         if len(sizes) > 1:
             raise MediaError(
@@ -75,7 +82,7 @@ def vimeo90k(root: str | Path, split: Split) -> list[Triplet]:
 
     Raises:
         InputNotFoundError: the root or its list is missing, or the list is empty.
-        MediaError: the list is not text, or leads out of the root.
+        MediaError: the list is not text, too long, or leads out of the root.
     """
     root = _folder(root, _VIMEO)
     numbers = {root / f"tri_{split}list.txt": (1, 2, 3), root / f"sep_{split}list.txt": (3, 4, 5)}
@@ -85,7 +92,9 @@ def vimeo90k(root: str | Path, split: Split) -> list[Triplet]:
     names = _names_in(listing)
     triplets = [
         Triplet(
-            name, *(root / "sequences" / name / f"im{number}.png" for number in numbers[listing])
+            name,
+            root,
+            *(root / "sequences" / name / f"im{number}.png" for number in numbers[listing]),
         )
         for name in names
     ]
@@ -97,12 +106,13 @@ def ucf101(root: str | Path) -> list[Triplet]:
 
     Raises:
         InputNotFoundError: no such folder, or no triplets in it.
+        MediaError: a folder's name is too long or cannot be printed.
     """
     root = _folder(root, _UCF101)
     names = ("frame_00.png", "frame_01_gt.png", "frame_02.png")
     folders = {path.parent for name in names for path in root.glob(f"*/{name}")}
     triplets = [
-        Triplet(folder.name, *(folder / name for name in names))
+        Triplet(folder.name, root, *(folder / name for name in names))
         for folder in sorted(folders, key=lambda folder: (len(folder.name), folder.name))
     ]
     return _some(triplets, root, _UCF101)
@@ -113,6 +123,7 @@ def middlebury(root: str | Path) -> list[Triplet]:
 
     Raises:
         InputNotFoundError: no such folder, or no triplets in it.
+        MediaError: a folder's name is too long or cannot be printed.
     """
     root = _folder(root, _MIDDLEBURY)
     truths = sorted((root / "other-gt-interp").glob("*/frame10i11.png"))
@@ -120,7 +131,7 @@ def middlebury(root: str | Path) -> list[Triplet]:
     for truth in truths:
         data = root / "other-data" / truth.parent.name
         triplets.append(
-            Triplet(truth.parent.name, data / "frame10.png", truth, data / "frame11.png")
+            Triplet(truth.parent.name, root, data / "frame10.png", truth, data / "frame11.png")
         )
     return _some(triplets, root, _MIDDLEBURY)
 
@@ -130,21 +141,24 @@ def triplet_folders(root: str | Path) -> list[Triplet]:
 
     Raises:
         InputNotFoundError: no such folder, no triplets in it, or one that is not whole.
+        MediaError: a folder's name is too long or cannot be printed.
     """
     root = _folder(root, _TRIPLETS)
     folders = sorted({path.parent for path in root.rglob("im1.*") if _is_image(path)})
     triplets = [
-        Triplet(str(folder.relative_to(root)), *(_image(folder, f"im{n}") for n in (1, 2, 3)))
+        Triplet(str(folder.relative_to(root)), root, *(_image(folder, f"im{n}") for n in (1, 2, 3)))
         for folder in folders
     ]
     return _some(triplets, root, _TRIPLETS)
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+def _read(path: Path, root: Path) -> NDArray[np.uint8]:
     from runtime.images import read_still  # needs PyAV, which a machine that only builds lacks
 
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such image, though its triplet is listed")
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise MediaError(f"{path}: is a link that leads out of {root}; copy the images into it")
     still = read_still(path)
     if still.rgb.dtype != np.uint8:
         raise MediaError(f"{path}: has more than 8 bits; these data sets have 8")
@@ -153,8 +167,12 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 def _names_in(listing: Path) -> list[str]:
     """Return the names of a list, without blank lines."""
+    with listing.open("rb") as file:
+        content = file.read(_MAX_LIST_BYTES + 1)
+    if len(content) > _MAX_LIST_BYTES:
+        raise MediaError(f"{listing}: has more than {_MAX_LIST_BYTES} bytes; {_VIMEO}")
     try:
-        lines = listing.read_text(encoding="utf-8-sig").splitlines()
+        lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise MediaError(f"{listing}: is not text ({error.reason}); {_VIMEO}") from error
     names = [line.strip() for line in lines if line.strip()]
@@ -162,7 +180,7 @@ def _names_in(listing: Path) -> list[str]:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
             raise MediaError(
-                f"{listing}: names {name!r}, which leads out of the data set; {_VIMEO}"
+                f"{listing}: names {shown(name)}, which leads out of the data set; {_VIMEO}"
             )
     return names
 
@@ -177,6 +195,12 @@ def _folder(root: str | Path, layout: str) -> Path:
 def _some(triplets: list[Triplet], source: Path, layout: str) -> list[Triplet]:
     if not triplets:
         raise InputNotFoundError(f"{source}: names no triplets; {layout}")
+    for triplet in triplets:
+        if not triplet.name.isprintable() or len(triplet.name) > _MAX_NAME:
+            raise MediaError(
+                f"{source}: names {shown(triplet.name)}; expected at most {_MAX_NAME} characters "
+                "that can be printed"
+            )
     return triplets
 
 

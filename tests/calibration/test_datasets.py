@@ -114,3 +114,55 @@ def test_lists_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "tri_testlist.txt").write_bytes(b"\xff\xfe0\x00")
     with pytest.raises(MediaError, match=r"tri_testlist\.txt: is not text"):
         vimeo90k(tmp_path, "test")
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2Jb", "a\x00b", "a\u202eb", "n" * 201, "n/" * 3000])
+def test_lists_of_absurd_names_are_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "tri_testlist.txt").write_text(f"00001/0001\n{name}\n")
+    with pytest.raises(
+        MediaError, match=r"tri_testlist\.txt: names .*; expected at most"
+    ) as caught:
+        vimeo90k(tmp_path, "test")
+    assert str(caught.value).isprintable()
+
+
+def test_a_list_without_end_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "tri_testlist.txt").open("wb") as file:
+        file.truncate(2**36)
+    with pytest.raises(MediaError, match="has more than 16777216 bytes"):
+        vimeo90k(tmp_path, "test")
+
+
+@pytest.mark.parametrize("read", [ucf101, triplet_folders])
+def test_folders_whose_names_steer_terminals_are_refused(read, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for name in ("frame_00", "frame_01_gt", "frame_02", "im1", "im2", "im3"):
+        write_png(tmp_path / "a\x1b[2J" / f"{name}.png", grey(1))
+    with pytest.raises(MediaError, match=r"names 'a\\x1b\[2J'; expected"):
+        read(tmp_path)
+
+
+def test_links_lead_nowhere_but_inside(tmp_path: Path) -> None:
+    for index in (1, 2, 3):
+        write_png(tmp_path / f"elsewhere/im{index}.png", grey(index))
+    inside = tmp_path / "root/a"
+    inside.mkdir(parents=True)
+    for index in (1, 2):
+        write_png(inside / f"im{index}.png", grey(index))
+    (inside / "im3.png").symlink_to(inside / "im1.png")
+    (tmp_path / "link").symlink_to(tmp_path / "root")
+    (triplet,) = triplet_folders(tmp_path / "link")  # the root itself may be one
+    assert triplet.read().frame1.mean() == 1
+    (inside / "im3.png").unlink()
+    (inside / "im3.png").symlink_to(tmp_path / "elsewhere/im3.png")
+    with pytest.raises(MediaError, match=r"a/im3\.png: is a link that leads out of .*root"):
+        triplet_folders(tmp_path / "root")[0].read()
+
+
+def test_links_in_circles_end(tmp_path: Path) -> None:
+    for index in (1, 2):
+        write_png(tmp_path / f"a/im{index}.png", grey(index))
+    (tmp_path / "a/again").symlink_to(tmp_path)
+    (tmp_path / "a/im3.png").symlink_to(tmp_path / "a/im3.png")
+    (triplet,) = triplet_folders(tmp_path)
+    with pytest.raises(InputNotFoundError, match=r"a/im3\.png: no such image"):
+        triplet.read()
