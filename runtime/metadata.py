@@ -8,11 +8,12 @@ from typing import Literal
 
 from .errors import ArtifactError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _PREFIX = "rrin."
 
 Io = Literal["uint8", "float32"]
 Precision = Literal["fp32", "fp16", "int8"]
+Runtime = Literal["any", "tensorrt", "onnxruntime", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Metadata:
         padding_multiple: the frames' height and width have to be multiples of this, in pixels.
         io: dtype of the graph's frames; float32 values lie in [0, 1].
         precision: the type that the U-Nets run in; int8 only where it was found harmless.
+        runtime: what the graph was laid out for; others may run it, but slower.
         opset: version of the ONNX operators.
         producer: names and versions of what wrote the file.
         format_version: of this contract.
@@ -39,6 +41,7 @@ class Metadata:
     precision: Precision
     opset: int
     producer: str
+    runtime: Runtime = "any"
     format_version: int = FORMAT_VERSION
 
     def to_properties(self) -> dict[str, str]:
@@ -74,6 +77,7 @@ class Metadata:
                 precision=_PRECISIONS[values["precision"]],
                 opset=_positive(values["opset"]),
                 producer=values["producer"],
+                runtime=_RUNTIMES[values["runtime"]],
             )
         except (KeyError, ValueError) as error:
             raise ArtifactError(
@@ -83,6 +87,12 @@ class Metadata:
 
 _IOS: dict[str, Io] = {"uint8": "uint8", "float32": "float32"}
 _PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
+_RUNTIMES: dict[str, Runtime] = {
+    "any": "any",
+    "tensorrt": "tensorrt",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+}
 
 
 def _positive(text: str) -> int:
