@@ -233,4 +233,4 @@ def _read(archive: zipfile.ZipFile, member: str, name: str, shape: tuple[int, ..
         found = _NPY.read_array_header_1_0(file)
         if found != (shape, False, dtype):
             raise ValueError(f"{member} holds {found}, expected {(shape, False, dtype)}")
-        return np.frombuffer(file.read(), dtype).reshape(shape)
+        return np.frombuffer(file.read(), dtype).reshape(shape).copy()  # to be written to
