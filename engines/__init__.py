@@ -4,6 +4,7 @@ from engines.builder import BuildError, BuildReport, build
 from engines.census import CensusError
 from engines.configuration import BuildOptions
 from engines.portable import OnnxReport, build_onnx
+from engines.proof import Proof
 
 __all__ = [
     "BuildError",
@@ -11,6 +12,7 @@ __all__ = [
     "BuildReport",
     "CensusError",
     "OnnxReport",
+    "Proof",
     "build",
     "build_onnx",
 ]

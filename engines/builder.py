@@ -21,6 +21,7 @@ from engines.configuration import (
 )
 from engines.flavours import Flavour, load_flavour
 from engines.precision import load_with_precision
+from engines.proof import Proof, find_golden, measure
 from runtime.errors import (
     ArtifactError,
     BackendError,
@@ -38,12 +39,13 @@ class BuildError(RrinError, RuntimeError):
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What `build` wrote."""
+    """What `build` wrote, and how far it is from PyTorch."""
 
     engine: Path
     size_bytes: int
     manifest: Manifest
     kept_onnx: Path | None
+    proof: Proof
 
 
 def build(
@@ -52,23 +54,25 @@ def build(
     *,
     precision: Precision = "fp16",
     ranges: str | Path | None = None,
+    golden: str | Path | None = None,
     options: BuildOptions | None = None,
     keep_onnx: bool = False,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Compile an ONNX file into an engine with its manifest beside it.
+    """Compile an ONNX file into an engine with its manifest and its golden file beside it.
 
     Args:
         model: a float32 file that `rrin-deploy export` wrote.
         output: the engine; None puts it beside the model, as rrin.fp16.engine.
         precision: of the U-Nets; all else stays float32. With int8, their convolutions.
         ranges: for int8, the ranges file; None takes the one beside the model.
+        golden: the model's golden file; None takes the one beside it, where there is one.
         keep_onnx: also write the graph as it was compiled, as rrin.fp16.engine.onnx.
         progress: called with the builder's phase, its step and number of steps.
 
     Raises:
-        InputNotFoundError, ArtifactError: the model or its ranges file is missing, damaged, not
-            one of ours, or one of them is of another model.
+        InputNotFoundError, ArtifactError: the model, its ranges file or golden file is missing,
+            damaged, not one of ours, or one of them is of another model.
         BackendError: no such TensorRT here, or it cannot build for that target.
         BuildError, CensusError: TensorRT refused the graph or read it otherwise.
     """
@@ -82,6 +86,7 @@ def build(
     if not output.resolve().parent.is_dir():
         raise InputNotFoundError(f"{output.parent}: no such folder; make it first")
     graph, metadata = load_with_precision(model, precision, Path(ranges) if ranges else None)
+    reference = find_golden(model, Path(golden) if golden else None, output, metadata)
     profile = profile_of(options, metadata.padding_multiple)
     flavour = load_flavour(options.target)
     capabilities = flavour.capabilities(options.compute_capabilities) or _here()
@@ -92,6 +97,7 @@ def build(
     builder, network = _parse(flavour, log, proto)
     census = take_census(flavour.trt, network, metadata)
     config = configure(flavour, builder, options, capabilities, profile, progress)
+    measurement = measure(proto, metadata, reference)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BuildError(f"{model}: {flavour.target} {flavour.version} built nothing: {log.last}")
@@ -116,8 +122,9 @@ def build(
     with replacing(output) as partial:
         partial.write_bytes(content)
         manifest.save(output)
+        measurement.save(output)
     save_timings(config, options)
-    return BuildReport(output, len(content), manifest, kept)
+    return BuildReport(output, len(content), manifest, kept, measurement.prove(output))
 
 
 def _logger(trt: Any) -> Any:

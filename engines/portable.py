@@ -9,24 +9,33 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from calibration.qdq import ONNXRUNTIME, OPENVINO, Layout
 from calibration.unets import is_pooling, unet_of
 from engines.precision import load_with_precision
+from engines.proof import Proof, find_golden, measure
 from runtime.errors import ArtifactError, OptionError
 from runtime.files import replacing
 from runtime.metadata import Precision
 
-Provider = Literal["cpu", "openvino"]
-_LAYOUTS: dict[Provider, Layout] = {"cpu": ONNXRUNTIME, "openvino": OPENVINO}
+OnnxTarget = Literal["onnxruntime", "openvino"]
+_SHORT: dict[OnnxTarget, str] = {"onnxruntime": "ort", "openvino": "ov"}
 
 
 @dataclass(frozen=True)
 class OnnxReport:
-    """What `build_onnx` wrote; the census counts the U-Nets' convolutions by type."""
+    """What `build_onnx` wrote.
+
+    Attributes:
+        path, size_bytes: the ONNX file.
+        target: the runtime that it is for.
+        census: the U-Nets' convolutions by type.
+        proof: how far it is from PyTorch.
+    """
 
     path: Path
     size_bytes: int
+    target: OnnxTarget
     census: dict[str, int]
+    proof: Proof
 
 
 def build_onnx(
@@ -34,36 +43,43 @@ def build_onnx(
     output: str | Path | None = None,
     *,
     precision: Precision = "int8",
-    provider: Provider = "cpu",
+    target: OnnxTarget = "onnxruntime",
     ranges: str | Path | None = None,
+    golden: str | Path | None = None,
 ) -> OnnxReport:
-    """Write a float32 ONNX file in another precision.
+    """Write a float32 ONNX file in another precision, with a golden file of its own beside it.
 
     Args:
         model: a float32 file that `rrin-deploy export` wrote.
-        output: None puts it beside the model, as rrin.int8.onnx.
+        output: None puts it beside the model, as rrin.ort.int8.onnx or rrin.ov.int8.onnx.
         precision: fp16 is for CUDA; what int8 leaves out is float32.
-        provider: of ONNX Runtime, that int8 is laid out for; others run it too, but slower.
+        target: what int8 is laid out for: ONNX Runtime's own CPU kernels or OpenVINO; each runs
+            the other's file too, but slower.
         ranges: for int8, the ranges file; None takes the one beside the model.
+        golden: the model's golden file; None takes the one beside it, where there is one.
 
     Raises:
-        InputNotFoundError, ArtifactError: the model or its ranges file is missing, damaged, not
-            one of ours, or one of them is of another model.
+        InputNotFoundError, ArtifactError: the model, its ranges file or golden file is missing,
+            damaged, not one of ours, or one of them is of another model.
         OptionError: fp32, which the model is already.
     """
     model = Path(model)
     if precision == "fp32":
         raise OptionError(f"{model}: is fp32 already, and ONNX Runtime runs it as it is")
-    output = Path(output or model.with_name(f"{model.stem}.{precision}.onnx"))
+    output = Path(output or model.with_name(f"{model.stem}.{_SHORT[target]}.{precision}.onnx"))
     if output.suffix != ".onnx" or output.resolve() == model.resolve():
         raise ArtifactError(f"{output}: give the new file another name, ending in .onnx")
-    graph, _ = load_with_precision(
-        model, precision, Path(ranges) if ranges else None, _LAYOUTS[provider]
+    graph, metadata = load_with_precision(
+        model, precision, Path(ranges) if ranges else None, target
     )
+    reference = find_golden(model, Path(golden) if golden else None, output, metadata)
     content = ir.to_proto(graph).SerializeToString()
+    measurement = measure(content, metadata, reference)
     with replacing(output) as partial:
         partial.write_bytes(content)
-    return OnnxReport(output, len(content), _census(graph.graph))
+        measurement.save(output)
+    proof = measurement.prove(output)
+    return OnnxReport(output, len(content), target, _census(graph.graph), proof)
 
 
 def _census(graph: ir.Graph) -> dict[str, int]:

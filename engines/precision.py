@@ -14,33 +14,41 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from calibration.qdq import TENSORRT, Layout
+from calibration.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
 from calibration.quantization import quantize
 from calibration.ranges import Ranges, ranges_beside
 from calibration.unets import check_float32, load_graph, taken, unet_of
 from runtime.errors import ArtifactError, OptionError
-from runtime.metadata import Metadata, Precision
+from runtime.metadata import Metadata, Precision, Runtime
+
+_LAYOUTS: dict[Runtime, Layout] = {
+    "tensorrt": TENSORRT,
+    "onnxruntime": ONNXRUNTIME,
+    "openvino": OPENVINO,
+}
 
 
 def load_with_precision(
-    path: Path, precision: Precision, ranges: Path | None, layout: Layout = TENSORRT
+    path: Path, precision: Precision, ranges: Path | None, runtime: Runtime = "tensorrt"
 ) -> tuple[ir.Model, Metadata]:
     """Read a float32 file and return it in another precision; see `with_precision`.
 
     Args:
         ranges: the ranges file, for int8; None takes the one beside the model.
+        runtime: what the graph is for; int8 is laid out for it.
 
     Raises:
         InputNotFoundError: the model or its ranges file is missing.
         ArtifactError: either is damaged, or the ranges are of another model.
     """
     model, metadata = load_graph(path)
+    metadata = dataclasses.replace(metadata, runtime=runtime)
     if precision != "int8":
         return with_precision(model, metadata, precision)
     ranges = ranges or ranges_beside(path)
     measured = Ranges.load(ranges)
     measured.check_model(metadata, str(ranges))
-    return with_precision(model, metadata, precision, measured, layout)
+    return with_precision(model, metadata, precision, measured, _LAYOUTS[runtime])
 
 
 def with_precision(

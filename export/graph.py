@@ -93,10 +93,11 @@ def export_onnx(
         onnx.save(_graph(network, metadata), partial)
         report = check_parity(partial, golden)
         if not report.passed:
-            worst = max(case.max_abs_error for case in report.cases)
+            worst = report.worst
             raise ParityError(
-                f"{output}: not written: the graph is up to {worst:.2g} away from PyTorch in "
-                f"{report.backend}, expected {report.limits.max_abs_error:.0e}; please report this"
+                f"{output}: not written: the graph is up to {worst.max_abs_error:.2g} away from "
+                f"PyTorch in {report.backend}, expected {worst.limits.max_abs_error:.0e}; "
+                "please report this"
             )
     golden.save(golden_path)
     return ExportReport(output, golden_path, metadata, replace(report, artifact=str(output)))

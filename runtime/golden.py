@@ -1,26 +1,48 @@
-"""The golden file: what the PyTorch reference makes of a few pairs, for machines without torch."""
+"""The golden file: what the PyTorch reference makes of a few pairs, for machines without torch.
+
+A .npz file whose `about.json` says what the arrays are, and of a built artifact also how far its
+graph was from the reference when it was built.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 import zipfile
-import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError, InputNotFoundError
+from .errors import ArtifactError, InputNotFoundError, first_line
 from .files import replacing
+from .records import Between, Format, Matching, Sha256
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SUFFIX = ".golden.npz"
-_MAX_BYTES = 64 * 2**20  # unpacked; a file of ours holds less than 2 MiB
-_ARTIFACT_SUFFIXES = r"(\.(fp32|fp16|int8))?(\.engine)?\.(onnx|engine)$"
-_DAMAGED = (zipfile.BadZipFile, zlib.error)
+MOST_DB = 200  # stands for equal frames
+_ABOUT = "about.json"
+_ARTIFACT_SUFFIXES = (".onnx", ".engine")
+_REMEDY = "export or build again"
+_MAX_BYTES = 16 * 2**20  # packed or not; a file of ours holds less than 2 MiB
+_MAX_VALUES = 2**21  # padded pixels of a pair, times its times: what a backend has to hold at once
+_PADDING = 32
+_NPY: Any = np.lib.format  # which older numpy has no types for
+_ARRAYS = {"frame0": np.uint8, "frame1": np.uint8, "t": np.float32, "frames": np.float32}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How far an artifact's graph was from the reference when it was built, at one time.
+
+    Attributes:
+        max_abs_error: in units of the full range.
+        psnr_db: `MOST_DB` where they were equal.
+    """
+
+    max_abs_error: Annotated[float, Between(0, 1)]
+    psnr_db: Annotated[float, Between(0, MOST_DB)]
 
 
 @dataclass(frozen=True)
@@ -31,35 +53,70 @@ class GoldenCase:
         frame0, frame1: (H, W, 3) uint8.
         t: [T] float32 in (0, 1).
         frames: (T, H, W, 3) float32 in [0, 1], the reference's output for the frames over 255.
+        reference_error: the largest difference of `frames` from what the reference gives in
+            float64; 0 where that was not looked at.
+        measured: for each time, of a built artifact; empty where nothing was measured.
     """
 
     frame0: NDArray[np.uint8]
     frame1: NDArray[np.uint8]
     t: NDArray[np.float32]
     frames: NDArray[np.float32]
+    reference_error: float = 0.0
+    measured: tuple[Measured, ...] = ()
+
+    def check(self) -> None:
+        """Raise ValueError unless a verdict can be built on this."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        for name, array in arrays.items():
+            if array.dtype != _ARRAYS[name]:
+                raise ValueError(f"{name} is {array.dtype}, expected {np.dtype(_ARRAYS[name])}")
+        shape = self.frame0.shape
+        if len(shape) != 3 or shape[2] != 3 or 0 in shape or self.frame1.shape != shape:
+            raise ValueError(f"frames of {shape} and {self.frame1.shape}, expected one (H, W, 3)")
+        if self.t.ndim != 1 or not len(self.t) or self.frames.shape != (len(self.t), *shape):
+            raise ValueError(f"{self.t.shape} times and frames of {self.frames.shape}")
+        if not ((self.t > 0) & (self.t < 1)).all():
+            raise ValueError(f"times {self.t} outside (0, 1)")
+        if not ((self.frames >= 0) & (self.frames <= 1)).all():
+            raise ValueError("reference frames with NaN or values outside [0, 1]")
+        if not 0 <= self.reference_error <= 1:
+            raise ValueError(f"reference_error is {self.reference_error}, expected 0 to 1")
+        if len(self.measured) not in (0, len(self.t)):
+            raise ValueError(f"{len(self.measured)} measurements for {len(self.t)} times")
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Cases of one checkpoint under one `align_corners`."""
+    """Cases of one checkpoint under one `align_corners`.
+
+    Attributes:
+        measured_on: precision and runtime of the graph that was measured, such as 'int8 openvino';
+            empty where none was.
+    """
 
     checkpoint_sha256: str
     align_corners: bool
     cases: tuple[GoldenCase, ...]
+    measured_on: str = ""
 
     def save(self, path: str | Path) -> None:
         """Write a compressed .npz file."""
-        about = {
-            "format_version": FORMAT_VERSION,
-            "checkpoint_sha256": self.checkpoint_sha256,
-            "align_corners": self.align_corners,
-            "cases": len(self.cases),
-        }
-        arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
-        for index, case in enumerate(self.cases):
-            arrays |= {f"{name}_{index}": array for name, array in vars(case).items()}
-        with replacing(path) as partial, partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+        about = _About(
+            checkpoint_sha256=self.checkpoint_sha256,
+            align_corners=self.align_corners,
+            measured_on=self.measured_on,
+            cases=tuple(map(_about_case, self.cases)),
+        )
+        header = json.dumps({"format_version": FORMAT_VERSION, **asdict(about)}, indent=1)
+        with replacing(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+            with _member(archive, _ABOUT) as file:
+                file.write(header.encode())
+            for index, case in enumerate(self.cases):
+                for name in _ARRAYS:
+                    array = np.ascontiguousarray(getattr(case, name))
+                    with _member(archive, _npy(name, index)) as file:
+                        _NPY.write_array(file, array, (1, 0), allow_pickle=False)
 
     @classmethod
     def load(cls, path: str | Path) -> Golden:
@@ -72,56 +129,108 @@ class Golden:
         path = Path(path)
         if not path.is_file():
             raise InputNotFoundError(
-                f"{path}: no such golden file; rrin-deploy export writes it beside the model"
+                f"{path}: no such golden file; rrin-deploy export and build write it beside what "
+                "they make"
             )
         try:
             return _load(path)
         except ArtifactError:
             raise
-        except (
-            OSError,
-            ValueError,
-            TypeError,
-            KeyError,
-            EOFError,
-            RuntimeError,
-            *_DAMAGED,
-        ) as error:
+        except Exception as error:  # what was made to break zip readers breaks them in many ways
             raise ArtifactError(
-                f"{path}: not a golden file, or a damaged one ({error}); export it again"
+                f"{path}: not a golden file, or a damaged one ({first_line(error)}); {_REMEDY}"
             ) from error
 
 
 def golden_beside(artifact: str | Path) -> Path:
-    """Return where an artifact's golden file lies: rrin.onnx and rrin.fp16.engine share one."""
+    """Return where an artifact's golden file lies: rrin.fp16.engine has rrin.fp16.golden.npz."""
     artifact = Path(artifact)
-    return artifact.with_name(re.sub(_ARTIFACT_SUFFIXES, "", artifact.name) + SUFFIX)
+    name = artifact.stem if artifact.suffix in _ARTIFACT_SUFFIXES else artifact.name
+    return artifact.with_name(name + SUFFIX)
+
+
+@dataclass(frozen=True)
+class _AboutCase:
+    width: Annotated[int, Between(1, 16384)]
+    height: Annotated[int, Between(1, 16384)]
+    times: Annotated[int, Between(1, 32)]
+    reference_error: Annotated[float, Between(0, 1)]
+    measured: Annotated[tuple[Measured, ...], Between(0, 32)]
+
+
+@dataclass(frozen=True)
+class _About:
+    checkpoint_sha256: Sha256
+    align_corners: bool
+    measured_on: Annotated[
+        str,
+        Matching(
+            "((fp32|fp16|int8) (tensorrt|onnxruntime|openvino))?", "a precision and a runtime"
+        ),
+    ]
+    cases: Annotated[tuple[_AboutCase, ...], Between(1, 32)]
+
+
+_FORMAT = Format(_About, "golden file", FORMAT_VERSION, _REMEDY, max_bytes=2**16)
+
+
+def _about_case(case: GoldenCase) -> _AboutCase:
+    height, width = case.frame0.shape[:2]
+    return _AboutCase(width, height, len(case.t), case.reference_error, case.measured)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    entry = zipfile.ZipInfo(name)  # of 1980: equal content makes equal files
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return archive.open(entry, "w")
+
+
+def _npy(name: str, index: int) -> str:
+    return f"{name}_{index}.npy"
 
 
 def _load(path: Path) -> Golden:
+    packed = path.stat().st_size
+    if packed > _MAX_BYTES:
+        raise ArtifactError(f"{path}: has {packed} bytes; expected {_MAX_BYTES} at most")
     with zipfile.ZipFile(path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > _MAX_BYTES:
-        raise ArtifactError(f"{path}: unpacks to {size} bytes; expected {_MAX_BYTES} at most")
-    with np.load(path, allow_pickle=False) as arrays:
-        about = json.loads(str(arrays["about"]))
-        if about["format_version"] != FORMAT_VERSION:
+        entries = archive.infolist()
+        unpacked = sum(entry.file_size for entry in entries)
+        if unpacked > _MAX_BYTES:
             raise ArtifactError(
-                f"{path}: has golden format {about['format_version']}; "
-                f"this runtime reads {FORMAT_VERSION}: export it again"
+                f"{path}: unpacks to {unpacked} bytes; expected {_MAX_BYTES} at most"
             )
-        cases = tuple(_case(arrays, index) for index in range(about["cases"]))
-    return Golden(str(about["checkpoint_sha256"]), bool(about["align_corners"]), cases)
+        kinds = {entry.compress_type for entry in entries}
+        if not kinds <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise ValueError(f"packed by methods {sorted(kinds)}, expected 0 and 8")
+        with archive.open(_ABOUT) as file:
+            about = _FORMAT.parse(file.read(), path)
+        cases = tuple(_read_case(archive, *case) for case in enumerate(about.cases))
+    return Golden(about.checkpoint_sha256, about.align_corners, cases, about.measured_on)
 
 
-def _case(arrays: Any, index: int) -> GoldenCase:
-    case = GoldenCase(*(arrays[f"{name}_{index}"] for name in ("frame0", "frame1", "t", "frames")))
-    expected = (*case.t.shape, *case.frame0.shape)
-    dtypes = [array.dtype for array in (case.frame0, case.frame1, case.t, case.frames)]
-    if dtypes != [np.uint8, np.uint8, np.float32, np.float32] or not len(case.t):
-        raise ValueError(f"case {index} holds {dtypes}")
-    if case.frames.shape != expected or case.frame1.shape != case.frame0.shape:
-        raise ValueError(f"case {index} is of unequal shapes")
-    if not ((case.t > 0) & (case.t < 1)).all():
-        raise ValueError(f"case {index} has times {case.t} outside (0, 1)")
+def _read_case(archive: zipfile.ZipFile, index: int, about: _AboutCase) -> GoldenCase:
+    width, height = (-(-side // _PADDING) * _PADDING for side in (about.width, about.height))
+    if width * height * about.times > _MAX_VALUES:
+        raise ValueError(
+            f"case {index} has {about.times} times of {about.width}x{about.height}, expected "
+            f"{_MAX_VALUES} padded pixels in all at most"
+        )
+    frame, times = (about.height, about.width, 3), (about.times,)
+    shapes = {"frame0": frame, "frame1": frame, "t": times, "frames": times + frame}
+    arrays = {
+        name: _read(archive, _npy(name, index), name, shape) for name, shape in shapes.items()
+    }
+    case = GoldenCase(**arrays, reference_error=about.reference_error, measured=about.measured)
+    case.check()
     return case
+
+
+def _read(archive: zipfile.ZipFile, member: str, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    dtype: np.dtype[Any] = np.dtype(_ARRAYS[name])
+    with archive.open(member) as file:
+        _NPY.read_magic(file)
+        found = _NPY.read_array_header_1_0(file)
+        if found != (shape, False, dtype):
+            raise ValueError(f"{member} holds {found}, expected {(shape, False, dtype)}")
+        return np.frombuffer(file.read(), dtype).reshape(shape).copy()  # to be written to

@@ -10,11 +10,12 @@ from typing import Annotated, Literal, get_type_hints
 from .errors import ArtifactError
 from .records import Between, Matching, Sha256, dataclass_of, typed
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _PREFIX = "rrin."
 
 Io = Literal["uint8", "float32"]
 Precision = Literal["fp32", "fp16", "int8"]
+Runtime = Literal["any", "tensorrt", "onnxruntime", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Metadata:
         padding_multiple: the frames' height and width have to be multiples of this, in pixels.
         io: dtype of the graph's frames; float32 values lie in [0, 1].
         precision: the type that the U-Nets run in; int8 only where it was found harmless.
+        runtime: what the graph was laid out for; others may run it, but slower.
         opset: version of the ONNX operators.
         producer: names and versions of what wrote the file.
         format_version: of this contract.
@@ -41,6 +43,7 @@ class Metadata:
     precision: Precision
     opset: Annotated[int, Between(1, 100)]
     producer: Annotated[str, Matching("[ -~]{0,300}", "a line of ASCII")]
+    runtime: Runtime = "any"
     format_version: Annotated[int, Between(FORMAT_VERSION, FORMAT_VERSION)] = FORMAT_VERSION
 
     def to_properties(self) -> dict[str, str]:

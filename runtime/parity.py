@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError
+from .errors import ArtifactError, OptionError
 from .golden import Golden, GoldenCase, golden_beside
 from .interpolator import BUNDLED_MODEL, Interpolator
-from .metadata import Precision
-
-_LEVEL = 1 / 255
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What passes; errors in units of the full range [0, 1].
-
-    A uint8 artifact is held against the rounded reference and may be one level further away.
-    """
-
-    max_abs_error: float
-    min_psnr_db: float
-
-
-# At 78.1 dB one 8-bit value in a thousand is off by a level.
-LIMITS: dict[Precision, Limits] = {
-    "fp32": Limits(max_abs_error=1e-4, min_psnr_db=78.1),
-    "fp16": Limits(max_abs_error=2e-2, min_psnr_db=60),
-    "int8": Limits(max_abs_error=1e-1, min_psnr_db=45),
-}
+from .limits import ILL_CONDITIONED, LEVEL, Limits, basis_of, limits_of
+from .metadata import Metadata, Precision
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One pair at one time; errors in units of the full range [0, 1], infinite PSNR as None."""
+    """One pair at one time; errors in units of the full range [0, 1].
+
+    Attributes:
+        width, height, t: of the pair, pixels, and when between its frames.
+        max_abs_error, mean_abs_error: from the reference; a value that is not finite counts as 1.
+        psnr_db: None where the frames are equal.
+        equal_share: of the values that are equal in 8 bits.
+        not_finite: how many values are NaN or infinite; with any of them the case fails.
+        limits: what the case was judged by.
+        passed: the verdict.
+    """
 
     width: int
     height: int
@@ -48,6 +38,8 @@ class CaseResult:
     mean_abs_error: float
     psnr_db: float | None
     equal_share: float
+    not_finite: int
+    limits: Limits
     passed: bool
 
 
@@ -58,7 +50,7 @@ class ParityReport:
     Attributes:
         reference: where the expected frames come from.
         backend: what ran the artifact.
-        limits: what each case is judged by.
+        limits_from: where the limits of the cases come from; see `runtime.limits`.
         cases: one for each pair and time.
     """
 
@@ -67,13 +59,18 @@ class ParityReport:
     backend: str
     precision: Precision
     io: str
-    limits: Limits
+    limits_from: str
     cases: tuple[CaseResult, ...]
 
     @property
     def passed(self) -> bool:
         """True if there are cases and all passed."""
         return bool(self.cases) and all(case.passed for case in self.cases)
+
+    @property
+    def worst(self) -> CaseResult:
+        """The case that comes closest to its limit, or is furthest beyond it."""
+        return max(self.cases, key=lambda case: case.max_abs_error / case.limits.max_abs_error)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON types, the verdict first."""
@@ -84,6 +81,8 @@ def check_parity(
     artifact: str | Path | None = None,
     golden: str | Path | Golden | None = None,
     *,
+    max_error: float | None = None,
+    min_psnr: float | None = None,
     device: int = 0,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
@@ -93,38 +92,66 @@ def check_parity(
     Args:
         artifact: the artifact; None takes the bundled small model.
         golden: the golden file, or its content; None takes the file beside the artifact.
+        max_error: an absolute limit, in units of the full range, instead of `runtime.limits`'s.
+        min_psnr: an absolute limit of each frame, dB, likewise.
         device, threads, providers: as for `Interpolator`.
 
     Raises:
-        ArtifactError: a damaged file, or a golden file of another checkpoint or align_corners.
+        ArtifactError: a damaged file, or a golden file that cannot judge this artifact.
         BackendError: this machine cannot run the artifact.
         InputNotFoundError: the artifact or the golden file is missing.
+        OptionError: a limit that is negative or not finite.
     """
+    given = {"max_abs_error": max_error, "min_psnr_db": min_psnr}
+    chosen = {name: limit for name, limit in given.items() if limit is not None}
+    for name, limit in chosen.items():
+        if not 0 <= limit < float("inf"):
+            raise OptionError(f"{name} is {limit}; expected a finite number, 0 or more")
     path = Path(BUNDLED_MODEL if artifact is None else artifact)
     source = golden_beside(path) if golden is None else golden
-    content = source if isinstance(source, Golden) else Golden.load(source)
     with Interpolator(path, device=device, threads=threads, providers=providers) as interpolate:
         about = interpolate.metadata
-        ours = about.checkpoint_sha256, about.align_corners
-        if ours != (content.checkpoint_sha256, content.align_corners):
-            raise ArtifactError(
-                f"{path}: made of checkpoint {_short(*ours)}, but the golden outputs are of "
-                f"{_short(content.checkpoint_sha256, content.align_corners)}; "
-                "use the golden file that was exported with it"
-            )
-        limits = LIMITS[about.precision]
-        results = [
-            result for case in content.cases for result in _compare(interpolate, case, limits)
-        ]
+        content = source if isinstance(source, Golden) else Golden.load(source)
+        _check_judge(content, about, path)
+        basis = basis_of(about.precision, bool(content.measured_on))
         return ParityReport(
             artifact=str(path),
             reference="PyTorch, live" if isinstance(source, Golden) else str(source),
             backend=interpolate.backend,
             precision=about.precision,
             io=about.io,
-            limits=limits,
-            cases=tuple(results),
+            limits_from="; ".join([basis, *(f"{name} as given" for name in chosen)]),
+            cases=tuple(
+                result for case in content.cases for result in _compare(interpolate, case, chosen)
+            ),
         )
+
+
+def _check_judge(golden: Golden, about: Metadata, path: Path) -> None:
+    """Raise ArtifactError unless a golden file can judge an artifact."""
+    ours = about.checkpoint_sha256, about.align_corners
+    if ours != (golden.checkpoint_sha256, golden.align_corners):
+        raise ArtifactError(
+            f"{path}: made of checkpoint {_short(*ours)}, but the golden outputs are of "
+            f"{_short(golden.checkpoint_sha256, golden.align_corners)}; "
+            "use the golden file that was exported with it"
+        )
+    if golden.measured_on not in ("", f"{about.precision} {about.runtime}"):
+        raise ArtifactError(
+            f"{path}: is {about.precision} for {about.runtime}, but the golden file was measured "
+            f"on a build in {golden.measured_on}; use the one that was built with it"
+        )
+    for index, case in enumerate(golden.cases):
+        try:
+            case.check()
+        except ValueError as error:
+            raise ArtifactError(f"{path}: case {index} of its golden outputs: {error}") from error
+        if case.reference_error > ILL_CONDITIONED:
+            raise ArtifactError(
+                f"{path}: on case {index} the PyTorch reference itself errs by "
+                f"{case.reference_error:.1e} in float32, expected {ILL_CONDITIONED:.0e} at most: "
+                "such weights cannot be judged"
+            )
 
 
 def psnr_db(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -133,29 +160,34 @@ def psnr_db(a: NDArray[Any], b: NDArray[Any]) -> float:
     return -10 * float(np.log10(error)) if error else float("inf")
 
 
-def _compare(interpolate: Interpolator, case: GoldenCase, limits: Limits) -> list[CaseResult]:
+def _compare(
+    interpolate: Interpolator, case: GoldenCase, given: Mapping[str, float]
+) -> list[CaseResult]:
     frame0, frame1, expected = case.frame0, case.frame1, case.frames
-    rounding = 0.0
     if interpolate.metadata.io == "float32":
         made = interpolate(_unit(frame0), _unit(frame1), case.t)
     else:
         made = _unit(interpolate(frame0, frame1, case.t))
         expected = _unit(np.rint(expected * 255).astype(np.uint8))
-        rounding = _LEVEL
     results = []
-    for t, ours, theirs in zip(case.t, made, expected, strict=True):
-        error = np.abs(ours - theirs)
-        largest, psnr = float(error.max()), psnr_db(ours, theirs)
+    for index, (ours, theirs) in enumerate(zip(made, expected, strict=True)):
+        finite = np.isfinite(ours)
+        error = np.where(finite, np.abs(ours - theirs), np.float32(1))
+        largest, psnr = float(error.max()), psnr_db(error, np.zeros_like(error))
+        limits = replace(limits_of(interpolate.metadata, case, index), **given)
+        within = largest <= limits.max_abs_error and psnr >= limits.min_psnr_db
         results.append(
             CaseResult(
                 width=frame0.shape[1],
                 height=frame0.shape[0],
-                t=float(t),
+                t=float(case.t[index]),
                 max_abs_error=largest,
-                mean_abs_error=float(error.mean()),
+                mean_abs_error=float(error.mean(dtype=np.float64)),
                 psnr_db=psnr if np.isfinite(psnr) else None,
-                equal_share=float(np.mean(error < _LEVEL / 2)),
-                passed=largest <= limits.max_abs_error + rounding and psnr >= limits.min_psnr_db,
+                equal_share=float(np.mean(error < LEVEL / 2)),
+                not_finite=int(finite.size - np.count_nonzero(finite)),
+                limits=limits,
+                passed=bool(finite.all()) and within,
             )
         )
     return results

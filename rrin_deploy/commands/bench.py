@@ -49,7 +49,7 @@ def command(
     Each contender has a process of its own. Ratios are medians over the rounds; the ceiling is what
     this machine reaches on one large convolution; the start is from nothing to the first frame.
 
-    Example: `rrin-deploy bench rrin.onnx rrin.int8.onnx --peers --chart bench.png`
+    Example: `rrin-deploy bench rrin.onnx rrin.ort.int8.onnx --peers --chart bench.png`
     """
     from rrin_deploy.benchmark import Load, ceiling_of, multiply_adds, run_benchmark
     from rrin_deploy.ceiling import cpu_ceilings, gpu_ceiling

@@ -14,7 +14,8 @@ from runtime.metadata import Precision
 
 if TYPE_CHECKING:
     from engines.flavours import Target
-    from engines.portable import Provider
+    from engines.portable import OnnxTarget
+    from engines.proof import Proof
 
 _MAX_TIMES = 7
 
@@ -52,6 +53,10 @@ def command(
     ranges: Annotated[
         Path | None,
         typer.Option(help="INT8: the file of rrin-deploy calibrate; by default beside the model."),
+    ] = None,
+    golden: Annotated[
+        Path | None,
+        typer.Option(help="The model's golden file, of export; by default beside the model."),
     ] = None,
     target: Annotated[
         TargetChoice | None,
@@ -104,6 +109,8 @@ def command(
 
     Sizes are those of frames; they are rounded up to multiples of 32. With `--target onnxruntime`
     or `openvino` an ONNX file in the precision asked for is written instead, for any size.
+    Beside either goes its own golden file: how far its graph is from PyTorch, measured on the CPU,
+    to which `parity` holds it. Exit code 1 if it runs here and does not keep to that.
 
     Example: `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
     """
@@ -117,8 +124,8 @@ def command(
                       timing_cache, version_compatible, hardware_compatible, keep_onnx)  # fmt: skip
         if any(of_engines) or max_times != _MAX_TIMES:
             raise typer.BadParameter("an ONNX file takes no more options than precision and ranges")
-        provider: Provider = "openvino" if target is TargetChoice.openvino else "cpu"
-        _build_onnx(model, output, precision, provider, ranges)
+        kind: OnnxTarget = "openvino" if target is TargetChoice.openvino else "onnxruntime"
+        _build_onnx(model, output, precision, kind, ranges, golden)
         return
     if shape and (min_shape or opt_shape or max_shape):
         raise typer.BadParameter("--shape is the one size; leave out --min-, --opt-, --max-shape")
@@ -134,6 +141,7 @@ def command(
             output,
             precision=precision,
             ranges=ranges,
+            golden=golden,
             options=BuildOptions(
                 target=cast("Target | None", target.value if target else None),
                 compute_capabilities=tuple(sm or ()),
@@ -164,20 +172,55 @@ def command(
     )
     if report.kept_onnx:
         say(": the graph as it was compiled", subject=report.kept_onnx)
+    _tell(report.proof)
 
 
 def _build_onnx(
-    model: Path, output: Path | None, precision: Precision, provider: Provider, ranges: Path | None
+    model: Path,
+    output: Path | None,
+    precision: Precision,
+    target: OnnxTarget,
+    ranges: Path | None,
+    golden: Path | None,
 ) -> None:
     from engines import build_onnx
 
-    with errors.status("writing the graph"):
-        report = build_onnx(model, output, precision=precision, provider=provider, ranges=ranges)
+    with errors.status("writing the graph, and measuring it"):
+        report = build_onnx(
+            model, output, precision=precision, target=target, ranges=ranges, golden=golden
+        )
+    runtime = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}[report.target]
     say(
-        f": {report.size_bytes / 1e6:.1f} MB for ONNX Runtime; U-Net convolutions "
+        f": {report.size_bytes / 1e6:.1f} MB for {runtime}; U-Net convolutions "
         f"{_listed(report.census)}",
         subject=report.path,
     )
+    _tell(report.proof)
+
+
+def _tell(proof: Proof) -> None:
+    """Print how far the artifact is from PyTorch; exit if it is not what it should be."""
+    if proof.graph:
+        cases = proof.graph.cases
+        psnrs = [case.psnr_db for case in cases if case.psnr_db is not None]
+        say(
+            f": its graph is within {max(case.max_abs_error for case in cases):.1e} of PyTorch, "
+            + (f"{min(psnrs):.1f} dB at least" if psnrs else "equal to it"),
+            subject=proof.golden,
+        )
+        if not proof.graph.passed:
+            worst = proof.graph.worst.limits
+            say(
+                f"note: that is more than {proof.graph.precision} costs usual weights "
+                f"({worst.max_abs_error:.1e}, {worst.min_psnr_db:.1f} dB): look at its frames; "
+                "calibration on too little can be why, for int8 also a CPU without VNNI"
+            )
+    if proof.missing:
+        say(f"note: {proof.missing}")
+    if proof.artifact:
+        say(f"parity in {proof.artifact.backend}: {'FAIL' if proof.failed else 'pass'}")
+    if proof.failed:
+        raise typer.Exit(1)
 
 
 def _listed(census: Mapping[str, int]) -> str:

@@ -67,7 +67,7 @@ def command(
     Motion is the mean absolute difference of the inputs, in 8-bit levels. Plain averaging is the
     floor.
 
-    Example: `rrin-deploy eval rrin.onnx rrin.int8.onnx --vimeo90k vimeo_triplet`
+    Example: `rrin-deploy eval rrin.onnx rrin.ort.int8.onnx --vimeo90k vimeo_triplet`
     """
     from rrin_deploy import evaluation
 

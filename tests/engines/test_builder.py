@@ -68,11 +68,11 @@ def test_onnx_for_onnxruntime(ranges: Ranges, tmp_path: Path) -> None:
     model.write_bytes(BUNDLED_MODEL.read_bytes())
     ranges.save(tmp_path / "elsewhere.json")
     report = build_onnx(model, ranges=tmp_path / "elsewhere.json")
-    assert report.path == tmp_path / "rrin.int8.onnx"
+    assert report.path == tmp_path / "rrin.ort.int8.onnx"
     assert report.size_bytes == report.path.stat().st_size < 0.4 * model.stat().st_size
     assert report.census == {"INT8": 75, "FLOAT": 6}
-    openvino = build_onnx(model, tmp_path / "ov.onnx", provider="openvino",
-                          ranges=tmp_path / "elsewhere.json")  # fmt: skip
+    openvino = build_onnx(model, target="openvino", ranges=tmp_path / "elsewhere.json")
+    assert openvino.path == tmp_path / "rrin.ov.int8.onnx"
     assert openvino.census == {"INT8": 75, "FLOAT": 6}
     replace(ranges, align_corners=True).save(tmp_path / "others.json")
     for target in (build, build_onnx):

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
+from calibration import Ranges
 from rrin_deploy import __version__
 from rrin_deploy.cli import main
 from runtime.golden import Golden, golden_beside
@@ -105,11 +107,14 @@ def test_build_and_inspect(run: Run, tmp_path: Path) -> None:
     code, out, err = run("build", "--fp16", "--target", "rtx", "--sm", "89", "--shape", "640x360")
     assert code == 0, err
     assert "rrin.fp16.engine: " in out
+    assert "rrin.fp16.golden.npz: its graph is within" in out
+    assert "note: its parity could not be checked here: pycuda" in out
     assert "for SM89; U-Net convolutions 81 in HALF; 640x384 to 640x384, up to 7 times" in out
     code, out, _ = run("inspect", "rrin.fp16.engine", "--json")
     facts = json.loads(out)
     assert facts["census"] == {"HALF": 81}
     assert facts["metadata"]["base_width"] == 8
+    assert facts["metadata"]["runtime"] == "tensorrt"
     assert "census.HALF" in run("inspect", "rrin.fp16.engine")[1]
     facts = json.loads(run("inspect", "rrin.onnx", "--json")[1])
     assert facts["nodes"]["GridSample"] == 2
@@ -144,6 +149,55 @@ def test_parity_never_passes_by_skipping(run: Run, tmp_path: Path) -> None:
     code, _, err = run("parity", "m.onnx")
     assert code == 1
     assert "no such golden file" in err
+
+
+def test_parity_by_a_golden_file_and_limits_of_ones_own(run: Run, tmp_path: Path) -> None:
+    shutil.copy(BUNDLED_MODEL, tmp_path / "m.onnx")
+    golden = golden_beside(BUNDLED_MODEL)
+    assert run("parity", "m.onnx", "--golden", golden)[0] == 0
+    code, out, _ = run("parity", "m.onnx", "--golden", golden, "--min-psnr", "199", "--json")
+    report = json.loads(out)
+    assert code == 1
+    assert report["cases"][0]["limits"] == {"max_abs_error": 1e-4, "min_psnr_db": 199}
+    assert run("parity", "m.onnx", "--golden", golden, "--max-error", "0")[0] == 1
+
+
+def test_json_holds_the_limits_with_their_level(run: Run, exported: Exporter) -> None:
+    code, out, _ = run("parity", exported(io="uint8"), "--json")
+    assert code == 0
+    case = json.loads(out)["cases"][0]
+    assert case["limits"]["max_abs_error"] == pytest.approx(1e-4 + 1 / 255)
+
+
+def test_verdicts_are_json_even_where_there_is_only_an_error(run: Run, tmp_path: Path) -> None:
+    shutil.copy(BUNDLED_MODEL, tmp_path / "m.onnx")
+    for arguments, expected, message in (
+        (("m.onnx",), 1, "no such golden file"),
+        (("none.onnx",), 1, "none.onnx: no such file"),
+        (("m.onnx", "--golden", "m.onnx"), 1, "not a golden file"),
+        ((BUNDLED_MODEL, "--provider", "CUDAExecutionProvider"), 3, "CUDAExecutionProvider"),
+        (("m.onnx", "--checkpoint", "none.pth"), 1, "none.pth"),
+    ):
+        code, out, err = run("parity", *arguments, "--json")
+        verdict = json.loads(out)
+        assert (code, verdict["passed"]) == (expected, False), arguments
+        assert message in verdict["error"]
+        assert err.startswith("error: ")
+
+
+def test_build_exits_with_1_where_the_result_gives_nan(
+    run: Run, ranges: Ranges, tmp_path: Path
+) -> None:
+    ranges.save(tmp_path / "rrin.ranges.json")
+    shutil.copy(golden_beside(BUNDLED_MODEL), tmp_path / "rrin.golden.npz")
+    graph = onnx.load(BUNDLED_MODEL)
+    (bias,) = (x for x in graph.graph.initializer if x.name == "final.last.bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.nan, np.float32), bias.name))
+    onnx.save(graph, tmp_path / "rrin.onnx")
+    code, out, _ = run("build", "--int8", "--target", "openvino")
+    assert code == 1
+    assert "CPUExecutionProvider: FAIL" in out
+    assert (tmp_path / "rrin.ov.int8.onnx").is_file()
 
 
 def test_pair(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
@@ -195,6 +249,7 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", a, b),
         ("interpolate", clip, clip, "-o", "x.png"),
         ("parity", BUNDLED_MODEL, "--size", "64x32"),
+        ("parity", BUNDLED_MODEL, "--golden", "x", "--checkpoint", "x"),
         ("parity", BUNDLED_MODEL, "--checkpoint", "x", "--size", "64by32"),
         ("parity", BUNDLED_MODEL, "--checkpoint", "x", "--size", "00x64"),
         ("build", BUNDLED_MODEL, "--fp16", "--fp32"),
@@ -309,22 +364,25 @@ def test_calibrate_build_and_evaluate_int8(run: Run, vimeo: Path, tmp_path: Path
     code, out, _ = run("build", "--int8", "--target", "onnxruntime")
     assert code == 0
     assert (
-        "rrin.int8.onnx: 1.5 MB for ONNX Runtime; U-Net convolutions 75 in INT8, 6 in FLOAT" in out
+        "rrin.ort.int8.onnx: 1.5 MB for ONNX Runtime; U-Net convolutions 75 in INT8, 6 in FLOAT"
+        in out
     )
-    code, out, _ = run("parity", "rrin.int8.onnx")
+    assert "rrin.ort.int8.golden.npz: its graph is within" in out
+    assert "parity in onnxruntime" in out
+    code, out, _ = run("parity", "rrin.ort.int8.onnx")
     assert code == 0
-    assert "parity: pass (limits: 1e-01" in out
+    assert "parity: pass (limits: what the artifact measured when it was built)" in out
     code, out, _ = run(
-        "eval", "rrin.onnx", "rrin.int8.onnx", "--vimeo90k", vimeo, "--save", "shown"
+        "eval", "rrin.onnx", "rrin.ort.int8.onnx", "--vimeo90k", vimeo, "--save", "shown"
     )
     assert code == 0
     assert "1 triplets, against their true middle frames" in out
     assert "plain average" in out
     assert len(list((tmp_path / "shown").rglob("*.png"))) == 2
-    code, out, _ = run("eval", "rrin.onnx", "rrin.int8.onnx", "--vimeo90k", vimeo, "--json")
+    code, out, _ = run("eval", "rrin.onnx", "rrin.ort.int8.onnx", "--vimeo90k", vimeo, "--json")
     scores = json.loads(out)["contenders"]
     assert scores["rrin.onnx"]["psnr_db"] > scores["plain average"]["psnr_db"] + 1
-    assert abs(scores["rrin.onnx"]["psnr_db"] - scores["rrin.int8.onnx"]["psnr_db"]) < 0.2
+    assert abs(scores["rrin.onnx"]["psnr_db"] - scores["rrin.ort.int8.onnx"]["psnr_db"]) < 0.2
 
 
 def test_align_corners_of_a_checkpoint_can_be_found(

@@ -274,7 +274,7 @@ def damaged(kind: str, path: Path) -> None:
         ("text", "not an ONNX file"),
         ("truncated", "not an ONNX file that ONNX Runtime can load, or a damaged one"),
         ("not ours", "not an RRIN artifact .* rrin-deploy export CHECKPOINT"),
-        ("newer", "artifact format 99; this runtime reads 1"),
+        ("newer", "artifact format 99; this runtime reads 2"),
         ("bad field", "metadata is damaged .*complex64"),
         ("other inputs", r"gives \['frame0', 'frames'\]"),
     ],

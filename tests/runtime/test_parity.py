@@ -1,13 +1,18 @@
 import dataclasses
+import io
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from runtime import ArtifactError, InputNotFoundError, check_parity
-from runtime.golden import Golden, golden_beside
-from runtime.interpolator import BUNDLED_MODEL
+from runtime.errors import OptionError
+from runtime.golden import Golden, Measured, golden_beside
+from runtime.interpolator import BUNDLED_MODEL, Interpolator
 from runtime.parity import psnr_db
 from tests.conftest import Exporter
 
@@ -65,24 +70,107 @@ def test_golden_file_of_another_model_is_refused(change: dict[str, object]) -> N
 
 def test_golden_file_survives_its_file(tmp_path: Path) -> None:
     golden = Golden.load(GOLDEN)
+    measured = tuple(
+        dataclasses.replace(
+            case, reference_error=1e-6, measured=(Measured(0.25, 48.5),) * len(case.t)
+        )
+        for case in golden.cases
+    )
+    golden = dataclasses.replace(golden, cases=measured, measured_on="int8 openvino")
     golden.save(tmp_path / "copy.golden.npz")
     copy = Golden.load(tmp_path / "copy.golden.npz")
+    assert copy.measured_on == "int8 openvino"
     for ours, theirs in zip(copy.cases, golden.cases, strict=True):
         np.testing.assert_equal(vars(ours), vars(theirs))
 
 
-@pytest.mark.parametrize("kind", ["text", "truncated", "foreign", "objects"])
+def rewritten(path: Path, method: int = zipfile.ZIP_DEFLATED, **changes: Any) -> Path:
+    """The bundled golden file with other content under some names, packed anew."""
+    with zipfile.ZipFile(GOLDEN) as source, zipfile.ZipFile(path, "w", method) as target:
+        for name in source.namelist():
+            content = changes.get(name.split(".")[0], source.read(name))
+            if isinstance(content, np.ndarray):
+                file = io.BytesIO()
+                np.save(file, content)
+                content = file.getvalue()
+            target.writestr(name, content)
+    return path
+
+
+def about(**changes: Any) -> bytes:
+    """The bundled golden file's header with some of its fields changed."""
+    with zipfile.ZipFile(GOLDEN) as archive:
+        content = json.loads(archive.read("about.json"))
+    first = content["cases"][0]
+    first.update({name: changes.pop(name) for name in list(changes) if name in first})
+    return json.dumps(content | changes).encode()
+
+
+def npy(header: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
+DAMAGED: dict[str, Callable[[Path], object]] = {
+    "text": lambda path: path.write_text("golden"),
+    "truncated": lambda path: path.write_bytes(GOLDEN.read_bytes()[:50_000]),
+    "foreign": lambda path: np.savez(path, a=np.zeros(3)),
+    "objects": lambda path: rewritten(path, t_0=np.array([{"a": 1}], dtype=object)),
+    "nested": lambda path: rewritten(path, about=b"[" * 30_000),
+    "huge number": lambda path: rewritten(path, about=about(times=10**400)),
+    "infinite error": lambda path: rewritten(path, about=about(reference_error=float("inf"))),
+    "negative error": lambda path: rewritten(path, about=about(reference_error=-1)),
+    "no cases": lambda path: rewritten(path, about=about(cases=[])),
+    "a header of megabytes": lambda path: rewritten(path, about=b" " * 2**20),
+    "lzma": lambda path: rewritten(path, zipfile.ZIP_LZMA),
+    "nested npy header": lambda path: rewritten(path, t_0=npy("(" * 9000)),
+    "an npy header of petabytes": lambda path: rewritten(
+        path, t_0=npy("{'descr': '<f4', 'fortran_order': False, 'shape': (10**15,), }")
+    ),
+    "an npy array of petabytes": lambda path: rewritten(
+        path,
+        t_0=npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000000,), }"),
+    ),
+    "a NaN in the reference": lambda path: rewritten(
+        path, frames_0=np.full((1, 96, 128, 3), np.nan, np.float32)
+    ),
+    "too many times": lambda path: rewritten(
+        path,
+        about=about(width=1, height=1, times=20_000),
+        frame0_0=np.zeros((1, 1, 3), np.uint8),
+        frame1_0=np.zeros((1, 1, 3), np.uint8),
+        t_0=np.full(20_000, 0.5, np.float32),
+        frames_0=np.zeros((20_000, 1, 1, 3), np.float32),
+    ),
+    "thin frames that padding makes large": lambda path: rewritten(
+        path,
+        about=about(width=16_384, height=1, times=5),
+        frame0_0=np.zeros((1, 16_384, 3), np.uint8),
+        frame1_0=np.zeros((1, 16_384, 3), np.uint8),
+        t_0=np.full(5, 0.5, np.float32),
+        frames_0=np.zeros((5, 1, 16_384, 3), np.float32),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
 def test_damaged_golden_files(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "x.golden.npz"
-    if kind == "text":
-        path.write_text("golden")
-    elif kind == "truncated":
-        path.write_bytes(GOLDEN.read_bytes()[:50_000])
-    elif kind == "foreign":
-        np.savez(path, a=np.zeros(3))
-    else:
-        np.savez(path, about=np.array([{"a": object()}], dtype=object))
-    with pytest.raises(ArtifactError, match="not a golden file, or a damaged one"):
+    DAMAGED[kind](path)
+    with pytest.raises(ArtifactError, match="not a golden file, or a damaged one") as caught:
+        Golden.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_repacking_alone_does_no_harm(tmp_path: Path) -> None:
+    assert check_parity(golden=rewritten(tmp_path / "x.golden.npz", about=about())).passed
+
+
+def test_encrypted_golden_file(tmp_path: Path) -> None:
+    path = rewritten(tmp_path / "x.golden.npz")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flag of the first entry
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match="not a golden file"):
         Golden.load(path)
 
 
@@ -101,18 +189,22 @@ def test_missing_golden_file(tmp_path: Path) -> None:
         check_parity(model)
 
 
-def test_engines_share_the_golden_file_of_their_model() -> None:
-    assert golden_beside("a/rrin.fp16.engine") == golden_beside("a/rrin.onnx")
+@pytest.mark.parametrize(
+    ("artifact", "golden"),
+    [
+        ("a/rrin.onnx", "a/rrin.golden.npz"),
+        ("a/rrin.fp16.engine", "a/rrin.fp16.golden.npz"),
+        ("w32.ov.int8.onnx", "w32.ov.int8.golden.npz"),
+        ("v1.0.onnx", "v1.0.golden.npz"),
+    ],
+)
+def test_every_artifact_has_a_golden_file_of_its_own(artifact: str, golden: str) -> None:
+    assert golden_beside(artifact) == Path(golden)
 
 
 def test_psnr_of_a_known_error() -> None:
     assert psnr_db(np.zeros(10), np.full(10, 0.1)) == pytest.approx(20)
     assert psnr_db(np.ones(3), np.ones(3)) == float("inf")
-
-
-def test_models_with_dots_in_their_names_have_their_own() -> None:
-    assert golden_beside("v1.0.onnx") != golden_beside("v1.1.onnx")
-    assert golden_beside("v1.0.fp16.engine") == golden_beside("v1.0.onnx")
 
 
 def one_wrong_pixel(by: float) -> Golden:
@@ -127,7 +219,7 @@ def test_each_limit_fails_alone() -> None:
     assert not check_parity(golden=one_wrong_pixel(5e-3)).passed  # 86 dB, but one pixel is off
     report = check_parity(golden=one_wrong_pixel(5e-3))
     assert report.cases[0].psnr_db is not None
-    assert report.cases[0].psnr_db > report.limits.min_psnr_db
+    assert report.cases[0].psnr_db > report.cases[0].limits.min_psnr_db
     assert (report.cases[0].width, report.cases[0].height) == (128, 96)
 
 
@@ -144,3 +236,66 @@ def test_golden_files_that_prove_nothing_are_refused(tmp_path: Path) -> None:
         )
         with pytest.raises(ArtifactError, match="not a golden file"):
             Golden.load(tmp_path / "x.golden.npz")
+
+
+def with_reference_error(golden: Golden, error: float) -> Golden:
+    cases = (dataclasses.replace(case, reference_error=error) for case in golden.cases)
+    return dataclasses.replace(golden, cases=tuple(cases))
+
+
+def test_fp32_limits_follow_from_the_references_own_error() -> None:
+    moved = shifted(1e-3)
+    assert not check_parity(golden=with_reference_error(moved, 1e-5)).passed
+    report = check_parity(golden=with_reference_error(moved, 5e-4))
+    assert report.passed
+    assert report.cases[0].limits.max_abs_error == pytest.approx(5e-3)
+    with pytest.raises(ArtifactError, match=r"the PyTorch reference itself errs by 1\.0e-02"):
+        check_parity(golden=with_reference_error(moved, 1e-2))
+
+
+def test_absolute_limits_replace_the_derived_ones() -> None:
+    assert not check_parity(min_psnr=199).passed
+    assert not check_parity(max_error=0).passed
+    assert not check_parity(golden=shifted(1e-3), max_error=1e-2).passed  # its PSNR still fails
+    report = check_parity(golden=shifted(1e-3), max_error=1e-2, min_psnr=50)
+    assert report.passed
+    assert {(case.limits.max_abs_error, case.limits.min_psnr_db) for case in report.cases} == {
+        (1e-2, 50)
+    }
+    assert report.limits_from.endswith("max_abs_error as given; min_psnr_db as given")
+    for limit in (-1, float("nan"), float("inf")):
+        with pytest.raises(OptionError, match="expected a finite number"):
+            check_parity(min_psnr=limit)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_fails_whatever_the_limits(
+    value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Interpolator.__call__
+
+    def broken(self: Interpolator, *arguments: Any) -> Any:
+        made = honest(self, *arguments).copy()
+        made[0, 5, 7, 1] = value
+        return made
+
+    monkeypatch.setattr(Interpolator, "__call__", broken)
+    report = check_parity(max_error=10, min_psnr=0)
+    assert not report.passed
+    assert report.cases[0].not_finite == 1
+    json.loads(json.dumps(report.to_dict(), allow_nan=False))
+
+
+def test_a_reference_with_nan_is_refused() -> None:
+    golden = Golden.load(GOLDEN)
+    frames = golden.cases[0].frames.copy()
+    frames[0, 0, 0, 0] = np.nan
+    case = dataclasses.replace(golden.cases[0], frames=frames)
+    with pytest.raises(ArtifactError, match="case 0 of its golden outputs: reference frames with"):
+        check_parity(golden=dataclasses.replace(golden, cases=(case,)))
+
+
+def test_limits_of_another_build_are_refused() -> None:
+    golden = dataclasses.replace(Golden.load(GOLDEN), measured_on="int8 openvino")
+    with pytest.raises(ArtifactError, match="measured on a build in int8 openvino"):
+        check_parity(golden=golden)

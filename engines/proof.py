@@ -1,0 +1,146 @@
+"""What an artifact owes to the PyTorch reference, measured when it is built.
+
+Its graph, in its new precision, is run once on the CPU over the pairs of the model's golden file;
+what it loses there goes into a golden file of the artifact's own, and `parity` holds the artifact
+to it ever after.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runtime.errors import ArtifactError, BackendError, RrinError
+from runtime.golden import MOST_DB, Golden, GoldenCase, Measured, golden_beside
+from runtime.metadata import Metadata
+from runtime.parity import CaseResult, ParityReport, check_parity
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What is known of an artifact's parity after its build.
+
+    Attributes:
+        golden: its golden file; None where the model has none.
+        graph: what its graph measured, judged as any artifact of its precision; None where it
+            could not be run.
+        artifact: the verdict on the artifact itself, by its own golden file; None likewise.
+        missing: what could not be measured or run, why, and what that means; empty if all was.
+    """
+
+    golden: Path | None
+    graph: ParityReport | None
+    artifact: ParityReport | None
+    missing: str
+
+    @property
+    def failed(self) -> bool:
+        """True if the artifact ran and is not what its graph is, or gives NaN."""
+        return self.artifact is not None and not self.artifact.passed
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What the graph measured before the artifact is written, and the golden file with it."""
+
+    golden: Golden | None
+    graph: ParityReport | None
+    missing: str
+
+    def save(self, artifact: Path) -> None:
+        """Write the artifact's golden file, or take away that of an older build of its name."""
+        path = golden_beside(artifact)
+        if self.golden is None:
+            path.unlink(missing_ok=True)
+        else:
+            self.golden.save(path)
+
+    def prove(self, artifact: Path) -> Proof:
+        """Run the artifact by its own golden file, where this machine can."""
+        if self.golden is None:
+            return Proof(None, None, None, self.missing)
+        report, missing = None, self.missing
+        try:
+            report = check_parity(artifact, self.golden)
+            report = replace(report, reference=str(golden_beside(artifact)))
+        except RrinError as error:
+            here = f"its parity could not be checked here: {error}"
+            missing = f"{missing}; {here}" if missing else here
+        return Proof(golden_beside(artifact), self.graph, report, missing)
+
+
+def find_golden(model: Path, given: Path | None, artifact: Path, about: Metadata) -> Golden | None:
+    """Return the model's golden content without measurements; None where no file lies beside it.
+
+    Raises:
+        InputNotFoundError: the file that was given does not exist.
+        ArtifactError: it is damaged or of another model, or the artifact's own would replace it.
+    """
+    source = given or golden_beside(model)
+    if golden_beside(artifact).resolve() == golden_beside(model).resolve():
+        raise ArtifactError(
+            f"{artifact}: its golden file would replace the model's; give it another name, such as "
+            f"{artifact.stem}.{about.precision}{artifact.suffix}"
+        )
+    if given is None and not source.is_file():
+        return None
+    golden = Golden.load(source)
+    ours = about.checkpoint_sha256, about.align_corners
+    if ours != (golden.checkpoint_sha256, golden.align_corners):
+        raise ArtifactError(
+            f"{source}: holds the outputs of another checkpoint than {model} was made of; export "
+            "both again"
+        )
+    cases = tuple(replace(case, measured=()) for case in golden.cases)
+    return replace(golden, cases=cases, measured_on="")
+
+
+def measure(proto: bytes, about: Metadata, golden: Golden | None) -> Measurement:
+    """Run a graph on the CPU over the golden pairs.
+
+    Args:
+        proto: the ONNX file, in the precision that the artifact will have.
+        about: its metadata.
+        golden: as `find_golden` returns it.
+
+    Raises:
+        ArtifactError: ONNX Runtime does not load the graph.
+    """
+    if golden is None:
+        missing = (
+            "parity not measured, as the model has no golden file: nothing can judge this artifact "
+            "until it is built with one; rrin-deploy export writes it"
+        )
+        return Measurement(None, None, missing)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        path.write_bytes(proto)
+        try:
+            report = check_parity(path, golden, providers=["CPUExecutionProvider"])
+        except BackendError as error:
+            missing = (
+                f"parity not measured ({error}): rrin-deploy parity will allow it what it allows "
+                f"any {about.precision} artifact"
+            )
+            return Measurement(golden, None, missing)
+    results = iter(report.cases)
+    measured = replace(
+        golden,
+        measured_on=f"{about.precision} {about.runtime}",
+        cases=tuple(_with_measured(case, results) for case in golden.cases),
+    )
+    return Measurement(measured, report, "")
+
+
+def _with_measured(case: GoldenCase, results: Iterator[CaseResult]) -> GoldenCase:
+    return replace(case, measured=tuple(_measured(next(results)) for _ in case.t))
+
+
+def _measured(result: CaseResult) -> Measured:
+    psnr = MOST_DB if result.psnr_db is None else result.psnr_db
+    return Measured(
+        max_abs_error=min(result.max_abs_error, 1.0),
+        psnr_db=float(min(max(psnr, 0.0), MOST_DB)),
+    )

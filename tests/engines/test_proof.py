@@ -1,0 +1,158 @@
+"""What a build measures, and what `parity` later makes of it."""
+
+import copy
+import dataclasses
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from calibration import Ranges
+from calibration.unets import CONVOLUTIONS
+from engines import BuildOptions, build, build_onnx
+from export import RRIN, Reference
+from runtime import ArtifactError, InputNotFoundError, Interpolator, check_parity
+from runtime.golden import Golden, golden_beside
+from runtime.interpolator import BUNDLED_MODEL
+from runtime.limits import LEVEL
+from runtime.manifest import Manifest
+from runtime.parity import psnr_db
+from tests.conftest import Exporter, unit
+from tests.engines.test_precision import InHalf
+
+RTX = BuildOptions(target="rtx", compute_capabilities=(89,))
+
+
+@pytest.fixture
+def model(tmp_path: Path, ranges: Ranges) -> Path:
+    """The bundled model with its golden file and ranges, in a folder of its own."""
+    shutil.copy(BUNDLED_MODEL, tmp_path / "rrin.onnx")
+    shutil.copy(golden_beside(BUNDLED_MODEL), tmp_path / "rrin.golden.npz")
+    ranges.save(tmp_path / "rrin.ranges.json")
+    return tmp_path / "rrin.onnx"
+
+
+def without_last_layer(path: Path) -> None:
+    """Zero what the last layer adds to the blend: bytes look alike, and 13 dB are gone."""
+    graph = onnx.load(path)
+    for tensor in graph.graph.initializer:
+        if tensor.name.startswith("final.last."):
+            zeros = np.zeros_like(numpy_helper.to_array(tensor))
+            tensor.CopyFrom(numpy_helper.from_array(zeros, tensor.name))
+    onnx.save(graph, path)
+
+
+def test_int8_whose_last_layer_was_zeroed_fails(model: Path) -> None:
+    path = build_onnx(model, target="openvino").path
+    assert check_parity(path).passed
+    without_last_layer(path)
+    assert check_parity(path, golden_beside(model)).passed  # by what any int8 artifact keeps
+    report = check_parity(path)
+    assert not any(case.passed for case in report.cases)
+    assert report.limits_from == "what the artifact measured when it was built"
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
+def test_golden_file_of_a_build_holds_what_its_graph_loses(target: Any, model: Path) -> None:
+    report = build_onnx(model, target=target)
+    ours, theirs = Golden.load(golden_beside(report.path)), Golden.load(golden_beside(model))
+    assert ours.measured_on == f"int8 {target}"
+    with Interpolator(report.path, providers=["CPUExecutionProvider"]) as interpolate:
+        assert interpolate.metadata.runtime == target
+        for our, their in zip(ours.cases, theirs.cases, strict=True):
+            np.testing.assert_equal(our.frames, their.frames)
+            made = interpolate(unit(our.frame0), unit(our.frame1), our.t)
+            errors = np.abs(made - their.frames).max(axis=(1, 2, 3))
+            assert [measured.max_abs_error for measured in our.measured] == pytest.approx(errors)
+    assert report.proof.artifact
+    assert report.proof.artifact.passed
+    limits = report.proof.artifact.cases[0].limits
+    measured = ours.cases[0].measured[0]
+    assert limits.max_abs_error == pytest.approx(2 * measured.max_abs_error + LEVEL)
+    assert measured.psnr_db - 3.2 < limits.min_psnr_db < measured.psnr_db - 3
+
+
+def test_engine_carries_the_measurement_of_its_graph(model: Path) -> None:
+    report = build(model, options=RTX)
+    golden = Golden.load(model.with_name("rrin.fp16.golden.npz"))
+    assert golden.measured_on == "fp16 tensorrt"
+    assert all(80 < found.psnr_db < 130 for case in golden.cases for found in case.measured)
+    assert Manifest.load(report.engine).metadata.runtime == "tensorrt"
+    assert report.proof.artifact is None
+    assert "pycuda cannot be imported" in report.proof.missing
+    assert not Golden.load(golden_beside(model)).measured_on  # the model's own is left alone
+
+
+@pytest.mark.parametrize("io", ["float32", "uint8"])
+def test_fp16_limits_leave_room_for_real_half_rounding(
+    io: str, exported: Exporter, small_network: RRIN, tmp_path: Path
+) -> None:
+    # ONNX Runtime, which measured, computes half in float; PyTorch rounds every result to half.
+    report = build_onnx(exported(io=io), tmp_path / "half.onnx", precision="fp16").proof.artifact
+    assert report
+    rounding = copy.deepcopy(small_network)
+    for name in CONVOLUTIONS:
+        setattr(rounding, name, InHalf(getattr(small_network, name)))
+    results = iter(report.cases)
+    for case in Golden.load(golden_beside(exported(io=io))).cases:
+        made = Reference(rounding)(unit(case.frame0), unit(case.frame1), case.t)
+        for ours, theirs in zip(made, case.frames, strict=True):
+            result = next(results)
+            if io == "uint8":
+                ours, theirs = (unit(np.rint(x * 255).astype(np.uint8)) for x in (ours, theirs))
+            assert np.abs(ours - theirs).max() < result.limits.max_abs_error / 2
+            assert psnr_db(ours, theirs) > result.limits.min_psnr_db + 6
+            assert result.limits.min_psnr_db > 58
+
+
+def test_build_that_gives_nan_says_so_and_is_kept(model: Path) -> None:
+    graph = onnx.load(model)
+    (bias,) = (x for x in graph.graph.initializer if x.name == "final.last.bias")
+    bias.CopyFrom(numpy_helper.from_array(np.full(3, np.nan, np.float32), bias.name))
+    onnx.save(graph, model)
+    report = build_onnx(model, target="openvino")
+    assert report.proof.failed
+    assert report.path.is_file()
+
+
+def test_model_without_a_golden_file_builds_and_says_so(model: Path) -> None:
+    build_onnx(model, precision="fp16")
+    golden_beside(model).rename(model.with_name("elsewhere.npz"))
+    report = build_onnx(model, precision="fp16")
+    assert report.proof.golden is None
+    assert "the model has no golden file" in report.proof.missing
+    assert not golden_beside(report.path).exists()  # that of the first build would judge this one
+    assert not report.proof.failed
+    report = build_onnx(model, precision="fp16", golden=model.with_name("elsewhere.npz"))
+    assert report.proof.artifact
+    with pytest.raises(InputNotFoundError, match="no such golden file"):
+        build_onnx(model, precision="fp16", golden=model.with_name("none.npz"))
+
+
+def test_machine_without_onnxruntime_builds_and_says_so(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "runtime.onnxruntime_session", raising=False)
+    report = build(model, options=RTX)
+    assert "parity not measured (onnxruntime cannot be imported" in report.proof.missing
+    golden = Golden.load(golden_beside(report.engine))
+    assert golden.measured_on == ""
+    assert not golden.cases[0].measured
+
+
+def test_goldens_that_do_not_belong_stop_the_build(model: Path) -> None:
+    golden = Golden.load(golden_beside(model))
+    dataclasses.replace(golden, checkpoint_sha256="0" * 64).save(golden_beside(model))
+    for make in (build, build_onnx):
+        with pytest.raises(ArtifactError, match="outputs of another checkpoint"):
+            make(model, precision="fp16")  # type: ignore[operator]
+    with pytest.raises(ArtifactError, match=r"would replace the model's; .* rrin\.fp16\.engine"):
+        build(model, model.with_suffix(".engine"), options=RTX)
+    left = {"rrin.onnx", "rrin.golden.npz", "rrin.ranges.json"}
+    assert {path.name for path in model.parent.iterdir()} == left
