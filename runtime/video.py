@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from .cuts import THRESHOLD
-from .encoding import Encoding, VideoWriter, open_writer
+from .encoding import Encoding
 from .errors import MediaError, OptionError
 from .files import check_writable
 from .interpolator import Interpolator
@@ -25,6 +25,7 @@ from .media import open_media
 from .overlap import overlapped
 from .stages import Decoding, VideoSummary, made
 from .timing import Timing
+from .writer import VideoWriter, open_writer
 
 Progress = Callable[[int, int, float], None]
 # Frames that may wait between two stages: enough to even them out, few enough for large frames.
@@ -167,15 +168,19 @@ def _seconds(reader: InputContainer, stream: VideoStream) -> Fraction:
 def _copies(
     reader: InputContainer, writer: VideoWriter, chosen: VideoStream, slow: Fraction | None
 ) -> list[Stream]:
-    others = [stream for stream in reader.streams if stream.type != "video"]
-    writer.left_out += [
-        f"video stream {stream.index}, for one alone is interpolated"
-        for stream in reader.streams.video
-        if stream.index != chosen.index
-    ]
-    if slow is None:
-        writer.describe(reader, Fraction(1))
-        return [stream for stream in others if writer.add_copy(stream)]
-    writer.describe(reader, slow)
-    writer.left_out += [f"{stream.type}, for it does not run slower" for stream in others]
-    return []
+    """Return the streams whose packets are copied; attachments, which have none, among them."""
+    writer.describe(reader, chosen, slow or Fraction(1))
+    for video in reader.streams.video:
+        if video.disposition & Disposition.attached_pic:
+            writer.left_out.append(
+                f"cover picture, stream {video.index}, for covers are not copied"
+            )
+        elif video.index != chosen.index:
+            writer.left_out.append(f"video stream {video.index}, for one alone is interpolated")
+    copied = []
+    for stream in reader.streams:
+        if slow is not None and stream.type in ("audio", "subtitle"):
+            writer.left_out.append(f"{stream.type}, for it does not run slower")
+        elif stream.type != "video" and writer.add_copy(stream):
+            copied.append(stream)
+    return copied
