@@ -69,7 +69,8 @@ def interpolate_video(
     Source frames go to the encoder as they were decoded; the frames between get the same pixel
     format and colours. Nothing is made across a scene cut or between identical frames: there the
     nearer source frame is shown again, as the last one is until the end. Audio, subtitles,
-    chapters, tags, rotation and pixel aspect are copied.
+    attachments, chapters, tags, rotation and pixel aspect are copied; what cannot be is in the
+    summary's `left_out`.
 
     Args:
         source: any progressive video that FFmpeg decodes, with one frame size throughout.
@@ -79,7 +80,8 @@ def interpolate_video(
 
     Raises:
         InputNotFoundError, OutputExistsError: the files are not as expected.
-        MediaError: FFmpeg cannot decode or encode it; it is interlaced.
+        MediaError: FFmpeg cannot decode or encode it; it is interlaced; it has alpha, and
+            `encoding` asks for no pixel format without.
         OptionError: see `Timing.of`; or there is no such stream.
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """

@@ -86,7 +86,9 @@ class VideoWriter:
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
         kind = f"{stream.type} ({codec})" if codec else f"{stream.type} stream {stream.index}"
         if stream.type == "data":
-            self.left_out.append(f"{kind}, for it may count or point at frames")
+            self.left_out.append(
+                f"{kind}, for it may point at frames of the source (chapters are kept)"
+            )
             return False
         if not holds(self._writer.format.name, stream):
             self.left_out.append(f"{kind}, which {self._output.suffix} cannot hold")
