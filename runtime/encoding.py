@@ -1,36 +1,32 @@
-"""Writing a video: frames at exact times, and the streams that are copied beside them."""
+"""How frames are encoded: which encoder, with which options, in which pixel format."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
 
 import av
-import numpy as np
-from av import Packet, VideoFrame
 from av.codec.codec import find_best_pix_fmt_of_list
-from av.container import InputContainer, OutputContainer
-from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
-from av.video.frame import PictureType
-from av.video.stream import VideoStream
 
-from .colour import in_format
 from .errors import MediaError
-from .files import replacing
 
-_CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264"}
-_CODECS[".webm"] = "libvpx-vp9"
+CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
+LARGEST_RATE_TERM = 100_000  # 60000/1001 and all its kin are well below
 # Visually lossless, for a source frame should not suffer for its new neighbours.
 _CRF = 17
-_HAS_CRF = ("libx264", "libx264rgb", "libx265", "libvpx", "libvpx-vp9", "libaom-av1", "libsvtav1")
-# What a muxer or encoder writes anew; copied, they would tell of the source.
-_STALE = ("duration", "encoder", "bps", "number_of_", "_statistics", "handler_name", "vendor_id",
-          "major_brand", "minor_version", "compatible_brands")  # fmt: skip
+# x264 clips what is beyond; the others refuse it when they are opened, without saying why.
+_LARGEST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51, "libvpx": 63, "libvpx-vp9": 63,
+                "libaom-av1": 63, "libsvtav1": 63}  # fmt: skip
+# x264 prints to the terminal of its own accord when it is given another.
+_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
+            "veryslow", "placebo")  # fmt: skip
+_HAS_PRESETS = ("libx264", "libx264rgb", "libx265")
 
 
 @dataclass(frozen=True)
@@ -50,205 +46,191 @@ class Encoding:
     pix_fmt: str | None = None
 
 
-class VideoWriter:
-    """A video being written; make one with `open_writer`.
+@dataclass(frozen=True)
+class Pictures:
+    """What is encoded: a pixel format by name, a size in pixels, frames a second on average."""
+
+    pix_fmt: str
+    width: int
+    height: int
+    rate: Fraction
+
+
+class Encoder:
+    """An encoder that is known to be here, and to take what it was asked for.
 
     Attributes:
-        left_out: streams of the source that the container cannot hold, for people.
-        rate: frames a second, on average; pixel_aspect: width by height of a pixel; start: seconds
-            that copied packets are moved back by. To be set before the first frame is written.
+        name: FFmpeg's.
+        options: that it is opened with.
+
+    Raises:
+        MediaError: there is no such encoder, or it has no such rate factor, preset or pixel format.
     """
 
-    def __init__(
-        self, writer: OutputContainer, output: Path, encoding: Encoding, time_base: Fraction
-    ) -> None:
-        self.left_out: list[str] = []
-        self._writer = writer
-        self._output = output
+    def __init__(self, encoding: Encoding, output: Path, time_base: Fraction) -> None:
+        self.name = encoding.codec or CODECS[output.suffix.lower()]
         self._encoding = encoding
-        self._codec = _codec(encoding, output)
+        self._output = output
         self._time_base = time_base
-        self._encoder: VideoStream | None = None
-        self._pix_fmt = encoding.pix_fmt or ""
-        self._copied: dict[int, Stream] = {}
-        self._early: list[Packet[Any]] = []
-        self._chapters: list[Any] = []
-        self._slowdown = Fraction(1)
-        self._durations: dict[int, int] = {}
-        self.rate = Fraction(25)
-        self.pixel_aspect = Fraction(1)
-        self.start = Fraction(0)
+        try:
+            codec = av.Codec(self.name, "w")
+        except av.codec.codec.UnknownCodecError as error:
+            raise MediaError(
+                f"{output}: no encoder {self.name} here; see ffmpeg -encoders"
+            ) from error
+        if codec.type != "video":
+            raise MediaError(
+                f"{output}: {self.name} encodes {codec.type}; expected an encoder of video"
+            )
+        self._formats = [pix_fmt.name for pix_fmt in codec.video_formats or ()]
+        if encoding.pix_fmt and encoding.pix_fmt not in self._formats:
+            raise MediaError(
+                f"{output}: {self.name} has no pixel format {encoding.pix_fmt}; "
+                f"it has {', '.join(self._formats)}"
+            )
+        self.options = self._checked_options()
 
-    def describe(self, reader: InputContainer, slowdown: Fraction) -> None:
-        """Copy the file's tags and chapters."""
-        self._writer.metadata.update(_fresh(reader.metadata))
-        self._chapters = reader.chapters()
-        self._slowdown = slowdown
+    def pixel_format(self, given: Pictures) -> str:
+        """Return what was asked for, else the frames' own, else what comes nearest of those it has.
 
-    def add_copy(self, stream: Stream) -> bool:
-        """Take a stream as it is; False, and an entry in `left_out`, where it does not fit."""
-        name = stream.codec_context.codec.canonical_name if stream.codec_context else stream.type
-        kind = f"{stream.type} ({name})"
-        if name not in self._writer.supported_codecs:
-            self.left_out.append(f"{kind}, which {self._output.suffix} cannot hold")
-            return False
-        copied = self._writer.add_stream_from_template(stream)
-        copied.metadata.update(_fresh(stream.metadata))
-        copied.disposition = stream.disposition
-        self._copied[stream.index] = copied
-        return True
-
-    def copy(self, packet: Packet[Any]) -> None:
-        """Write a packet of a copied stream, its times counted from `start`."""
-        if self._encoder is None:  # the header has to name the video stream too
-            self._early.append(packet)
-            return
-        shift = round(self.start / packet.time_base)
-        for field in ("pts", "dts"):
-            if getattr(packet, field) is not None:
-                setattr(packet, field, getattr(packet, field) - shift)
-        packet.stream = self._copied[packet.stream.index]
-        self._writer.mux(packet)
-
-    def write(self, given: VideoFrame, time: Fraction, duration: Fraction) -> None:
-        """Encode a frame to be shown at `time` for `duration`, seconds."""
-        self._pix_fmt = self._pix_fmt or self._pixel_format(given)
-        frame = in_format(given, self._pix_fmt)
-        if self._encoder is None:
-            self._encoder = self._add_encoder(frame, given)
-            self._set_chapters()
-            early, self._early = self._early, []
-            for packet in early:
-                self.copy(packet)
-        frame.pts, frame.time_base = round(time / self._time_base), self._time_base
-        self._durations[frame.pts] = round(duration / self._time_base)
-        # The decoder's choice of key frames is not to be forced on the encoder.
-        frame.pict_type = PictureType.NONE
-        self._mux(self._encoder.encode(frame))
-
-    def finish(self) -> None:
-        """Write what the encoder still holds.
+        The encoder is opened once in it, for no table knows the sizes and presets that it takes.
 
         Raises:
-            MediaError: no frame was written.
+            MediaError: it cannot encode such frames, or has no such preset.
         """
-        if self._encoder is None:
-            raise MediaError(f"{self._output}: not written: the video stream holds no frames")
-        self._mux(self._encoder.encode(None))
-
-    def _mux(self, packets: list[Packet[Any]]) -> None:
-        for packet in packets:
-            # Encoders guess it from a constant rate, and players the length from the last one.
-            shown = packet.pts * packet.time_base / self._time_base if packet.pts is not None else 0
-            duration = self._durations.pop(round(shown), None)
-            if duration is not None:
-                packet.duration = round(duration * self._time_base / packet.time_base)
-            self._writer.mux(packet)
-
-    def _set_chapters(self) -> None:
-        for chapter in self._chapters:
-            for end in ("start", "end"):
-                after = max(Fraction(0), chapter[end] * chapter["time_base"] - self.start)
-                chapter[end] = round(after * self._slowdown / chapter["time_base"])
-        if self._chapters:
-            self._writer.set_chapters(self._chapters)
-
-    def _pixel_format(self, frame: VideoFrame) -> str:
-        """Return the frame's own pixel format, or what comes nearest of those the encoder takes."""
-        formats = [pix_fmt.name for pix_fmt in av.Codec(self._codec, "w").video_formats or ()]
-        deep = max(component.bits for component in frame.format.components) > 8
-        own = frame.format.name
-        odd = frame.width % 2 or frame.height % 2
-        whole = own.startswith(("yuv444", "yuvj444", "gray")) or frame.format.is_rgb
-        # Players want YUV; who names an encoder that has RGB gets it.
-        if own in formats and (whole or not odd) and (self._encoding.codec or not _is_rgb(frame)):
-            return own
-        sampling = "yuv444p" if odd else "yuv420p"  # subsampled chroma wants even sizes
-        wanted = [sampling + "10le"] if deep else [sampling]
-        if not odd and not _is_rgb(frame):
-            best, _ = find_best_pix_fmt_of_list(formats, own)
-            wanted = [best.name] if best else wanted
-        chosen = next((name for name in wanted if name in formats), None)
-        if chosen is None or (deep and max(c.bits for c in VideoFormat(chosen).components) <= 8):
+        wanted = self._wanted(given)
+        for pix_fmt in wanted:
+            if self._opens(replace(given, pix_fmt=pix_fmt), self.options):
+                return pix_fmt
+        size = f"{given.pix_fmt} of {given.width}x{given.height}"
+        if not wanted:
             raise MediaError(
-                f"{self._output}: {self._codec} cannot hold {own} of {frame.width}x{frame.height} "
-                f"without loss; choose another --codec, or one of its --pix-fmt: "
-                f"{', '.join(formats)}"
+                f"{self._output}: {self.name} cannot hold {size} without loss; choose another "
+                f"codec, or one of its pixel formats: {', '.join(self._formats)}"
             )
-        return chosen
-
-    def _add_encoder(self, frame: VideoFrame, given: VideoFrame) -> VideoStream:
-        options = {} if self._encoding.preset is None else {"preset": self._encoding.preset}
-        if self._codec in _HAS_CRF:
-            options["crf"] = str(_CRF if self._encoding.crf is None else self._encoding.crf)
-        if self._codec.startswith("libvpx"):
-            options["b"] = "0"  # or the rate would be bounded
-        try:
-            stream = self._writer.add_stream(
-                self._codec, rate=self.rate.limit_denominator(100_000), options=options
-            )
-        except ValueError as error:
+        others = {key: value for key, value in self.options.items() if key != "preset"}
+        if "preset" in self.options and self._opens(replace(given, pix_fmt=wanted[0]), others):
             raise MediaError(
-                f"{self._output}: no encoder {self._codec} here, or not for this container: {error}"
-            ) from error
-        encoder = cast(VideoStream, stream)
-        encoder.width, encoder.height = frame.width, frame.height
-        encoder.pix_fmt = frame.format.name
-        encoder.time_base = self._time_base
-        context = encoder.codec_context
-        context.time_base = self._time_base
-        context.sample_aspect_ratio = self.pixel_aspect
-        for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
-            setattr(context, tag, getattr(frame, tag))
-        matrix = given.side_data.get("DISPLAYMATRIX")
-        if matrix is not None:
-            encoder.set_display_matrix(np.frombuffer(bytes(cast(Any, matrix)), np.int32).tolist())
-        return encoder
-
-
-def _codec(encoding: Encoding, output: Path) -> str:
-    """Return the encoder's name, once it and the pixel format are known to be there."""
-    name = encoding.codec or _CODECS[output.suffix.lower()]
-    try:
-        codec = av.Codec(name, "w")
-    except av.codec.codec.UnknownCodecError as error:
-        raise MediaError(f"{output}: no encoder {name} here; see ffmpeg -encoders") from error
-    if codec.type != "video":
-        raise MediaError(f"{output}: {name} encodes {codec.type}; expected an encoder of video")
-    if encoding.crf is not None and name not in _HAS_CRF:
-        raise MediaError(f"{output}: {name} has no constant rate factor; leave --crf out")
-    formats = [pix_fmt.name for pix_fmt in codec.video_formats or ()]
-    if encoding.pix_fmt and encoding.pix_fmt not in formats:
+                f"{self._output}: {self.name} has no preset {self.options['preset']}; "
+                f"see ffmpeg -h encoder={self.name}"
+            )
         raise MediaError(
-            f"{output}: {name} has no pixel format {encoding.pix_fmt}; it has {', '.join(formats)}"
+            f"{self._output}: {self.name} does not encode {size} here, not as "
+            f"{' or '.join(wanted)} with times of {self._time_base} s; choose another codec or "
+            "pixel format"
         )
-    return name
+
+    def _checked_options(self) -> dict[str, str]:
+        options = {}
+        crf, preset = self._encoding.crf, self._encoding.preset
+        largest = _LARGEST_CRF.get(self.name)
+        if largest is not None:
+            options["crf"] = str(_CRF if crf is None else crf)
+        if crf is not None and largest is None:
+            raise MediaError(
+                f"{self._output}: {self.name} has no constant rate factor; leave it out"
+            )
+        if crf is not None and largest is not None and not 0 <= crf <= largest:
+            raise MediaError(
+                f"{self._output}: a constant rate factor of {crf}; "
+                f"{self.name} has 0, the best, to {largest}"
+            )
+        if preset is not None:
+            if self.name in _HAS_PRESETS and preset not in _PRESETS:
+                raise MediaError(
+                    f"{self._output}: {self.name} has no preset {preset}; "
+                    f"it has {', '.join(_PRESETS)}"
+                )
+            options["preset"] = preset
+        if self.name.startswith("libvpx"):
+            options["b"] = "0"  # or the rate would be bounded
+        if self.name == "libx265":
+            options["x265-params"] = "log-level=none"  # it prints past FFmpeg's log
+        return options
+
+    def _wanted(self, given: Pictures) -> list[str]:
+        """Return the pixel formats to try, the best first."""
+        if self._encoding.pix_fmt:
+            return [self._encoding.pix_fmt]
+        own = VideoFormat(given.pix_fmt)
+        deep = bits_of(own) > 8
+        wanted = []
+        if not own.is_rgb:
+            best, _ = find_best_pix_fmt_of_list(self._formats, own.name)
+            wanted = [own.name] if own.name in self._formats else [best.name] if best else []
+        elif self._encoding.codec:
+            wanted = [own.name]  # players want YUV; who names an encoder that has RGB gets it
+        # Many cannot subsample the chroma of odd sizes.
+        sampling = "yuv444p" if given.width % 2 or given.height % 2 else "yuv420p"
+        wanted.append(sampling + ("10le" if deep else ""))
+        return [
+            name
+            for name in dict.fromkeys(wanted)
+            if name in self._formats and (bits_of(name) > 8 or not deep)
+        ]
+
+    def _opens(self, given: Pictures, options: dict[str, str]) -> bool:
+        """Say whether the encoder takes such pictures, and all of these options."""
+        context = av.CodecContext.create(self.name, "w")
+        assert isinstance(context, VideoCodecContext)  # noqa: S101 - known to encode video
+        context.width, context.height, context.pix_fmt = given.width, given.height, given.pix_fmt
+        context.time_base = self._time_base
+        context.framerate = given.rate.limit_denominator(LARGEST_RATE_TERM)
+        context.options = dict(options)
+        try:
+            with quiet(self.name):
+                context.open()
+        except (av.FFmpegError, ValueError, OverflowError):
+            return False
+        return "preset" not in context.options  # what it did not know is left there
 
 
 @contextmanager
-def open_writer(output: Path, encoding: Encoding, time_base: Fraction) -> Iterator[VideoWriter]:
-    """Yield a writer beside `output`; move its file into place when the block succeeds.
-
-    Raises:
-        MediaError: no container by that suffix, or FFmpeg cannot encode.
-    """
-    if output.suffix.lower() not in _CODECS:
-        raise MediaError(
-            f"{output}: no container is known by {output.suffix or 'no suffix'}; "
-            f"use one of {', '.join(_CODECS)}"
-        )
+def quiet(encoder: str) -> Iterator[None]:
+    """Keep the encoder's own log off the terminal while it is opened, unless it was asked for."""
+    if encoder != "libsvtav1" or "SVT_LOG" in os.environ:
+        yield
+        return
+    os.environ["SVT_LOG"] = "0"  # there is no other way, and it is read when it is opened
     try:
-        with replacing(output) as partial, av.open(str(partial), "w") as container:
-            writer = VideoWriter(container, output, encoding, time_base)
-            yield writer
-            writer.finish()
-    except av.FFmpegError as error:
-        raise MediaError(f"{output}: could not be written: {error.strerror}") from error
+        yield
+    finally:
+        os.environ.pop("SVT_LOG", None)
 
 
-def _is_rgb(frame: VideoFrame) -> bool:
-    return bool(frame.format.is_rgb)
+def losses(own: VideoFormat, chosen: str) -> list[str]:
+    """Return what a change of pixel format loses, or changes so that players may mind."""
+    written = VideoFormat(chosen)
+    changes = []
+    if bits_of(own) > bits_of(written):
+        changes.append(f"{bits_of(own)} bits to {bits_of(written)}")
+    if len(own.components) >= 3:
+        before, after = _sampling(own), _sampling(written)
+        if before != after:
+            changes.append(f"{before} to {after}")
+    if not changes:
+        return []
+    return [f"pixel format {own.name}, written as {chosen}: {', '.join(changes)}"]
 
 
-def _fresh(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}
+def bits_of(pix_fmt: VideoFormat | str) -> int:
+    """Return the bits of the deepest component."""
+    video_format = VideoFormat(pix_fmt) if isinstance(pix_fmt, str) else pix_fmt
+    return max((component.bits for component in video_format.components), default=8)
+
+
+def has_alpha(pix_fmt: VideoFormat | str) -> bool:
+    """Say whether pixels may be seen through."""
+    video_format = VideoFormat(pix_fmt) if isinstance(pix_fmt, str) else pix_fmt
+    return any(component.is_alpha for component in video_format.components)
+
+
+def _sampling(video_format: VideoFormat) -> str:
+    if video_format.is_rgb:
+        return "RGB"
+    if len(video_format.components) < 3:
+        return "grey"
+    across, down = (64 // size(64) for size in (video_format.chroma_width,
+                                                video_format.chroma_height))  # fmt: skip
+    names = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
+    return "YUV " + names.get((across, down), f"with chroma {across}x{down} as coarse")

@@ -38,7 +38,7 @@ class VideoSummary:
         frames_made: by the network.
         frames_repeated: of the source, shown again: at cuts, in stills, after the last frame.
         cuts: scene cuts found.
-        left_out: streams that were not copied, and why.
+        left_out: what of the source is not in the output, and why.
         decode_seconds, inference_seconds, encode_seconds: that the stages worked; they overlap.
     """
 

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from .cuts import THRESHOLD
-from .encoding import Encoding, VideoWriter, open_writer
+from .encoding import Encoding
 from .errors import MediaError, OptionError
 from .files import check_writable
 from .interpolator import Interpolator
@@ -25,6 +25,7 @@ from .media import open_media
 from .overlap import overlapped
 from .stages import Decoding, VideoSummary, made
 from .timing import Timing
+from .writer import VideoWriter, open_writer
 
 Progress = Callable[[int, int, float], None]
 # Frames that may wait between two stages: enough to even them out, few enough for large frames.
@@ -68,7 +69,8 @@ def interpolate_video(
     Source frames go to the encoder as they were decoded; the frames between get the same pixel
     format and colours. Nothing is made across a scene cut or between identical frames: there the
     nearer source frame is shown again, as the last one is until the end. Audio, subtitles,
-    chapters, tags, rotation and pixel aspect are copied.
+    attachments, chapters, tags, rotation and pixel aspect are copied; what cannot be is in the
+    summary's `left_out`.
 
     Args:
         source: any progressive video that FFmpeg decodes, with one frame size throughout.
@@ -78,7 +80,8 @@ def interpolate_video(
 
     Raises:
         InputNotFoundError, OutputExistsError: the files are not as expected.
-        MediaError: FFmpeg cannot decode or encode it; it is interlaced.
+        MediaError: FFmpeg cannot decode or encode it; it is interlaced; it has alpha, and
+            `encoding` asks for no pixel format without.
         OptionError: see `Timing.of`; or there is no such stream.
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """
@@ -167,15 +170,19 @@ def _seconds(reader: InputContainer, stream: VideoStream) -> Fraction:
 def _copies(
     reader: InputContainer, writer: VideoWriter, chosen: VideoStream, slow: Fraction | None
 ) -> list[Stream]:
-    others = [stream for stream in reader.streams if stream.type != "video"]
-    writer.left_out += [
-        f"video stream {stream.index}, for one alone is interpolated"
-        for stream in reader.streams.video
-        if stream.index != chosen.index
-    ]
-    if slow is None:
-        writer.describe(reader, Fraction(1))
-        return [stream for stream in others if writer.add_copy(stream)]
-    writer.describe(reader, slow)
-    writer.left_out += [f"{stream.type}, for it does not run slower" for stream in others]
-    return []
+    """Return the streams whose packets are copied; attachments, which have none, among them."""
+    writer.describe(reader, chosen, slow or Fraction(1))
+    for video in reader.streams.video:
+        if video.disposition & Disposition.attached_pic:
+            writer.left_out.append(
+                f"cover picture, stream {video.index}, for covers are not copied"
+            )
+        elif video.index != chosen.index:
+            writer.left_out.append(f"video stream {video.index}, for one alone is interpolated")
+    copied = []
+    for stream in reader.streams:
+        if slow is not None and stream.type in ("audio", "subtitle"):
+            writer.left_out.append(f"{stream.type}, for it does not run slower")
+        elif stream.type != "video" and writer.add_copy(stream):
+            copied.append(stream)
+    return copied

@@ -165,7 +165,7 @@ def _video(interpolate: Interpolator, source: Path, output: Path, options: Video
     with frame_progress(source.name) as progress:
         done = interpolate_video(interpolate, source, output, options, progress=progress)
     for stream in done.left_out:
-        say(f": not copied: {stream}", subject=source)
+        say(f": not kept: {stream}", subject=source)
     return (
         f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
         f"at {float(done.rate):.6g} fps; {done.frames_made} made, {done.frames_repeated} shown "
