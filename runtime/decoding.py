@@ -156,10 +156,11 @@ class Decoding:
     def _packets(self) -> Iterator[Packet[Any]]:
         """Yield the packets of all streams, for the end of any tells how much is missing."""
         try:
-            # Named one by one: of streams that appear half way PyAV finds no end.
-            for packet in self._reader.demux(list(self._reader.streams)):
+            for packet in self._reader.demux():
                 self._damage.read(packet)
                 yield packet
+        except IndexError:
+            return  # PyAV looks for the end of a stream that appeared half way; ours have ended
         except av.FFmpegError as error:
             self._damage.broken_off(error)
             last: Packet[Any] = Packet()  # empty: the decoder gives what it still holds
