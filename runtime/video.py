@@ -17,13 +17,14 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from .cuts import THRESHOLD
+from .decoding import Decoding
 from .encoding import Encoding
 from .errors import MediaError, OptionError
 from .files import check_writable
 from .interpolator import Interpolator
 from .media import open_media
 from .overlap import overlapped
-from .stages import Decoding, VideoSummary, made
+from .stages import VideoSummary, made
 from .timing import Timing
 from .writer import VideoWriter, open_writer
 
@@ -34,13 +35,13 @@ _DEPTH = 3
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """What `interpolate_video` makes; one of `factor`, `fps` and `slow`, all exact.
+    """What `interpolate_video` makes; `factor`, or `fps`, or `slow`, or `slow` at `fps`; all exact.
 
     Attributes:
         factor: times the source's frame rate. A whole one divides each interval between two frames,
             whatever its length, so that variable frame rates stay as they are.
         fps: frames a second, constant.
-        slow: times as long, at the source's frame rate; without audio and subtitles.
+        slow: times as long, at the source's frame rate or at `fps`; without audio and subtitles.
         stream: which of the video streams, from 0; None takes the best.
         cut_threshold: see `CutDetector`; None looks for no cuts.
         encoding: how frames are encoded.
@@ -70,7 +71,8 @@ def interpolate_video(
     format and colours. Nothing is made across a scene cut or between identical frames: there the
     nearer source frame is shown again, as the last one is until the end. Audio, subtitles,
     attachments, chapters, tags, rotation and pixel aspect are copied; what cannot be is in the
-    summary's `left_out`.
+    summary's `left_out`. Of a damaged source what can be made is made, and its `damage` says what
+    is missing or broken.
 
     Args:
         source: any progressive video that FFmpeg decodes, with one frame size throughout.
@@ -81,7 +83,8 @@ def interpolate_video(
     Raises:
         InputNotFoundError, OutputExistsError: the files are not as expected.
         MediaError: FFmpeg cannot decode or encode it; it is interlaced; it has alpha, and
-            `encoding` asks for no pixel format without.
+            `encoding` asks for no pixel format without; its times run backwards, or leap by more
+            than a day.
         OptionError: see `Timing.of`; or there is no such stream.
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """
@@ -150,14 +153,15 @@ def _chosen(reader: InputContainer, index: int | None, source: Path) -> VideoStr
     ]
     if not streams:
         raise MediaError(f"{source}: has no video stream")
-    if index is None:
-        best = reader.streams.best("video")
-        return best if best in streams else streams[0]
-    if index >= len(streams):
+    if index is not None and index >= len(streams):
         raise OptionError(
             f"{source}: has no video stream {index}; it has {len(streams)}, counted from 0"
         )
-    return streams[index]
+    best = reader.streams.best("video")
+    chosen = streams[index or 0] if index is not None or best not in streams else best
+    if chosen.codec_context is None:
+        raise MediaError(f"{source}: its video is in a codec that FFmpeg has no decoder for here")
+    return chosen
 
 
 def _seconds(reader: InputContainer, stream: VideoStream) -> Fraction:

@@ -12,6 +12,7 @@ import typer
 from rrin_deploy.console import frame_progress, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
 from runtime.cuts import THRESHOLD
+from runtime.errors import MediaError
 from runtime.files import IMAGE_SUFFIXES
 from runtime.interpolator import Interpolator
 
@@ -40,7 +41,7 @@ def command(
     ] = None,
     slow: Annotated[
         str | None,
-        typer.Option(help="Video: as many times as long, at its own frame rate, without audio."),
+        typer.Option(help="Video: as many times as long, at its frame rate or --fps; no audio."),
     ] = None,
     stream: Annotated[
         int | None, typer.Option(help="Which of several video streams, from 0.", min=0)
@@ -62,6 +63,9 @@ def command(
     pix_fmt: Annotated[
         str | None, typer.Option(help="Pixel format, such as yuv420p; default the source's.")
     ] = None,
+    allow_damaged: Annotated[
+        bool, typer.Option("--allow-damaged", help="Video: exit 0 where the source is damaged.")
+    ] = False,
     overwrite: Overwrite = False,
     device: Device = 0,
     threads: Threads = None,
@@ -70,11 +74,13 @@ def command(
     """Make the frames between two images, or between all frames of a video or folder.
 
     A video keeps its length, audio, subtitles, chapters and colours. Nothing is made across a
-    scene cut or between identical frames; there the nearer frame is shown again.
+    scene cut or between identical frames; there the nearer frame is shown again. Of a damaged
+    video what can be made is made and kept, what is missing is said, and the exit code is 1.
 
     Examples: `rrin-deploy interpolate a.png b.png -o mid.png`;
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
+    `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
     """
@@ -88,15 +94,15 @@ def command(
     folder = not pair and (inputs[0].is_dir() or is_pattern(inputs[0]))
     rates = {"--factor": factor, "--fps": fps, "--slow": slow}
     given = [name for name, value in rates.items() if value is not None]
-    if len(given) > 1:
-        raise typer.BadParameter(f"{' and '.join(given)} exclude each other")
+    if "--factor" in given and len(given) > 1:
+        raise typer.BadParameter("--factor goes with neither --fps nor --slow; leave it out")
     if pair and given:
         raise typer.BadParameter(f"{given[0]} is for videos and folders; a pair takes --t")
     if not pair and t is not None:
         raise typer.BadParameter("--t is for two images; videos and folders take --factor")
     of_video = (stream, cut_threshold, codec, crf, preset, pix_fmt)
     if (pair or folder) and (
-        fps or slow or no_cuts or any(option is not None for option in of_video)
+        fps or slow or no_cuts or allow_damaged or any(option is not None for option in of_video)
     ):
         raise typer.BadParameter("only videos take more options than --factor")
     from runtime.encoding import Encoding
@@ -115,6 +121,7 @@ def command(
         encoding=Encoding(codec, crf, preset, pix_fmt),
         overwrite=overwrite,
     )
+    damage: list[str] = []
     started = time.perf_counter()
     with Interpolator(model, device=device, threads=threads, providers=providers) as interpolate:
         if pair:
@@ -125,9 +132,16 @@ def command(
                 raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
             done = _folder(interpolate, inputs[0], output, int(factor_of), overwrite)
         else:
-            done = _video(interpolate, inputs[0], output, options)
+            done, damage = _video(interpolate, inputs[0], output, options)
         seconds = time.perf_counter() - started
         say(f": {done}; {seconds:.1f} s with {interpolate.backend}", subject=output)
+    for found in damage:
+        say(f": damaged: {found}", subject=inputs[0])
+    if damage and not allow_damaged:
+        raise MediaError(
+            f"{inputs[0]}: is damaged, as said above; what could be made is kept in {output}; "
+            "--allow-damaged makes this no failure"
+        )
 
 
 def _pair(
@@ -156,7 +170,9 @@ def _folder(
     return f"{done.images_written} images from {done.images_read}"
 
 
-def _video(interpolate: Interpolator, source: Path, output: Path, options: VideoOptions) -> str:
+def _video(
+    interpolate: Interpolator, source: Path, output: Path, options: VideoOptions
+) -> tuple[str, list[str]]:
     from runtime.video import interpolate_video
 
     if source.suffix.lower() in IMAGE_SUFFIXES:
@@ -166,10 +182,12 @@ def _video(interpolate: Interpolator, source: Path, output: Path, options: Video
         done = interpolate_video(interpolate, source, output, options, progress=progress)
     for stream in done.left_out:
         say(f": not kept: {stream}", subject=source)
+    unshown = f", {done.frames_left_out} left out, for they have the time of the one before"
     return (
         f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
         f"at {float(done.rate):.6g} fps; {done.frames_made} made, {done.frames_repeated} shown "
-        f"again, {done.cuts} cuts; decoding {done.decode_seconds:.1f} s, inference "
-        f"{done.inference_seconds:.1f} s, encoding {done.encode_seconds:.1f} s, all at once; "
+        f"again{unshown if done.frames_left_out else ''}, {done.cuts} cuts; decoding "
+        f"{done.decode_seconds:.1f} s, inference {done.inference_seconds:.1f} s, encoding "
+        f"{done.encode_seconds:.1f} s, all at once; "
         f"{done.frames_written / done.rate / (time.perf_counter() - started):.2f}x real time"
-    )
+    ), done.damage

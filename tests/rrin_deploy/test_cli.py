@@ -228,6 +228,36 @@ def test_video(run: Run, clip: Path, tmp_path: Path) -> None:
     assert run("interpolate", clip, "-o", "out.mp4", "--overwrite")[0] == 0
 
 
+def test_a_damaged_video_fails_and_keeps_what_was_made(
+    run: Run, clip: Path, tmp_path: Path
+) -> None:
+    with av.open(str(clip)) as reader, av.open(str(tmp_path / "cut.mkv"), "w") as writer:
+        copied = writer.add_stream_from_template(reader.streams.video[0])
+        for packet in reader.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = copied
+                writer.mux(packet)
+    whole = (tmp_path / "cut.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[:-600])
+    code, out, err = run("interpolate", "cut.mkv", "-o", "out.mkv")
+    assert code == 1
+    assert "cut short" in out
+    assert "what could be made is kept in out.mkv" in err
+    made = (tmp_path / "out.mkv").read_bytes()
+    assert made
+    again = ("interpolate", "cut.mkv", "-o", "out.mkv", "--overwrite", "--allow-damaged")
+    code, out, err = run(*again)
+    assert (code, err) == (0, "")
+    assert "cut short" in out
+
+
+def test_slow_motion_at_a_rate(run: Run, clip: Path) -> None:
+    code, out, err = run("interpolate", clip, "-o", "out.mp4", "--slow", "2", "--fps", "60")
+    assert code == 0, err
+    assert "out.mp4: 20 frames from 4, 80x48 at 60 fps" in out
+    assert run("interpolate", clip, "-o", "x.mp4", "--factor", "2", "--fps", "60")[0] == 2
+
+
 def test_folder(run: Run, tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     for time in range(3):

@@ -1,7 +1,7 @@
 """Output times, against what one would write down by hand."""
 
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 
@@ -59,6 +59,19 @@ def test_slow_motion_keeps_the_rate_and_takes_longer(times: F) -> None:
     assert sum(duration for _, _, duration in shown) == F(4, 25) * times
 
 
+def test_slow_motion_at_a_chosen_rate() -> None:
+    shown = laid_out(timing(slow=F(4), fps=F(60)), F(0), F(1, 25), F(2, 25))
+    assert [time for _, time, _ in shown] == [F(index, 60) for index in range(20)]
+    assert [t for t, _, _ in shown] == [index * F(25, 240) % 1 for index in range(20)]
+
+
+def test_what_is_wanted_comes_one_by_one() -> None:
+    days = timing(fps=F(60)).between(F(0), F(10**9))
+    assert [wanted.time for wanted in islice(days, 3)] == [0, F(1, 60), F(2, 60)]
+    many = timing(factor=F(1000)).between(F(0), F(1))
+    assert next(many) == (0, 0, F(1, 1000))
+
+
 def test_every_time_is_a_multiple_of_the_base() -> None:
     for asked in ({"factor": F(3)}, {"fps": F(60000, 1001)}, {"slow": F(2)}):
         for rate, base in ((F(24000, 1001), F(1, 1000)), (F(28), F(1, 14336))):
@@ -77,6 +90,12 @@ def test_rounded_timestamps_are_put_back() -> None:
     assert on_the_beat(F(50, 1000), rate, base) == F(50, 1000)  # really off the beat
 
 
+def test_a_coarse_clock_moves_no_time() -> None:
+    ticks = [0, 1, 2, 3, 4, 11, 12, 13, 14, 15, 22]
+    rate, base = F(15, 11) * 10, F(1, 30)
+    assert [on_the_beat(tick * base, rate, base) for tick in ticks] == [t * base for t in ticks]
+
+
 def test_rates_that_no_clock_holds_are_rounded() -> None:
     assert timing(fps=F("59.94005994")).rate == F(60000, 1001)
     odd = timing(rate=F(216018000, 7205399), factor=F(5, 2))
@@ -87,7 +106,11 @@ def test_rates_that_no_clock_holds_are_rounded() -> None:
     ("asked", "message"),
     [
         ({}, "give one"),
-        ({"fps": F(60), "slow": F(2)}, "give one"),
+        ({"fps": F(60), "factor": F(2)}, "neither fps nor slow"),
+        ({"factor": F(1001)}, "factor is 1001; expected more than 1, and at most 1000"),
+        ({"slow": F(10) ** 400}, r"slow is 1\.0*e\+400; expected .* at most 1000"),
+        ({"fps": F(10001)}, "fps is 10001; expected a rate above 0, and at most 10000"),
+        ({"fps": F(1, 10**9)}, "expected a rate above 0"),
         ({"factor": F(1)}, "factor is 1; expected more than 1"),
         ({"slow": F(1, 2)}, "slow is 1/2; expected more than 1"),
         ({"fps": F(0)}, "fps is 0"),

@@ -17,6 +17,7 @@ from runtime import (
 )
 from runtime.colour import ACCURATE, SourceFrame, video_frame
 from runtime.encoding import Encoding
+from runtime.images import Still, read_still, write_still
 from runtime.scene import render
 from runtime.video import VideoOptions, interpolate_video, write_video
 
@@ -451,6 +452,81 @@ def test_variable_rates_keep_their_times(interpolate: Interpolator, tmp_path: Pa
     ]
 
 
+def with_ticks(path: Path, ticks: list[int], clock: int) -> Path:
+    """A video whose frames are shown at these ticks of a clock of so many a second."""
+    options = {"video_track_timescale": str(clock)} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as writer:
+        encoder = writer.add_stream("ffv1" if path.suffix == ".mkv" else "libx264", rate=clock)
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
+        encoder.codec_context.time_base = Fraction(1, clock)
+        for tick, frame in zip(ticks, scene_frames(len(ticks)), strict=True):
+            frame.pts, frame.time_base = tick, Fraction(1, clock)
+            for packet in encoder.encode(frame):
+                packet.duration = 0
+                writer.mux(packet)
+        writer.mux(encoder.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "ticks", "clock"),
+    [
+        # A tick is nearly half a frame interval long, and every fifth frame is shown seven.
+        ("in.mp4", [tick for n in range(4) for tick in range(11 * n, 11 * n + 5)], 30),
+        # 33 and 34 ms are both within a tick of 30 frames a second.
+        ("in.mkv", [0, 33, 34, 67, 100, 133, 167, 200, 233, 267], 1000),
+    ],
+)
+def test_no_frame_vanishes_between_two_ticks(
+    name: str, ticks: list[int], clock: int, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = with_ticks(tmp_path / name, ticks, clock)
+    summary = interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2))
+    assert (summary.frames_read, summary.frames_left_out) == (len(ticks), 0)
+    times = [float(frame.pts * frame.time_base) for frame in decode(tmp_path / "out.mkv")]
+    assert times[0:-1:2] == pytest.approx([tick / clock for tick in ticks], abs=0.0011)
+
+
+def test_frames_of_the_very_same_time_are_counted(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = with_ticks(tmp_path / "in.mkv", [0, 40, 80, 80, 120], 1000)
+    summary = interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2))
+    assert (summary.frames_read, summary.frames_left_out) == (4, 1)
+    assert summary.damage == []
+    assert len(decode(tmp_path / "out.mkv")) == 8
+
+
+def test_a_leap_in_time_is_refused_with_its_size(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = with_ticks(tmp_path / "in.mkv", [0, 40, 10**9], 1000)
+    with pytest.raises(MediaError, match=r"one frame for 277\.8 hours, from 0\.040 s on"):
+        interpolate_video(interpolate, source, tmp_path / "out.mkv", VideoOptions(fps=Fraction(60)))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+def test_many_frames_between_two(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(3), Fraction(10))
+    summary = interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(20))
+    assert (summary.frames_made, summary.frames_repeated) == (38, 19)
+    for index, frame in enumerate(decode(tmp_path / "out.mkv")):
+        shown = frame.to_ndarray(format="rgb24") / 255
+        assert np.abs(shown - render(64, 96, min(index / 20, 2))).mean() < 0.04
+
+
+def test_slow_motion_at_a_chosen_rate(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mp4", scene_frames(4), Fraction(25))
+    options = VideoOptions(slow=Fraction(3), fps=Fraction(60))
+    interpolate_video(interpolate, source, tmp_path / "out.mp4", options)
+    with av.open(str(tmp_path / "out.mp4")) as reader:
+        assert reader.streams.video[0].average_rate == 60
+        times = [frame.pts * frame.time_base for frame in reader.decode(video=0)]
+    assert times == [Fraction(index, 60) for index in range(29)]  # until 3 * 4 / 25 s
+    for index, frame in enumerate(decode(tmp_path / "out.mp4")):
+        shown = frame.to_ndarray(format="rgb24") / 255
+        truth = render(64, 96, min(index / 60 * 25 / 3, 3))
+        assert np.abs(shown - truth).mean() < 0.04
+
+
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "yuv420p10le", "yuv422p"])
 def test_source_frames_pass_bit_for_bit(
     pix_fmt: str, interpolate: Interpolator, tmp_path: Path
@@ -590,3 +666,38 @@ def test_files_joined_end_to_end_are_refused(interpolate: Interpolator, tmp_path
     with pytest.raises(MediaError, match="its times run backwards after"):
         interpolate_video(interpolate, joined, tmp_path / "out.mkv", multiplied(2))
     assert not (tmp_path / "out.mkv").exists()
+
+
+PLAYLISTS = {
+    "list.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nseen.ts\n#EXT-X-ENDLIST\n",
+    "list.txt": "ffconcat version 1.0\nfile seen.ts\n",
+    "list.mkv": "ffconcat version 1.0\nfile seen.ts\n",
+    "list.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+    "m=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    "list.ffmeta": ";FFMETADATA1\ntitle=x\n",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_formats_that_open_other_files_are_refused(
+    name: str, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    write(tmp_path / "seen.ts", scene_frames(3), Fraction(25))
+    (tmp_path / name).write_text(PLAYLISTS[name])
+    with pytest.raises(MediaError, match="format that is not taken"):
+        interpolate_video(interpolate, tmp_path / name, tmp_path / "out.mp4", multiplied(2))
+
+
+def test_a_percent_sign_in_the_name_of_an_image_is_no_pattern(tmp_path: Path) -> None:
+    for name, level in (("a%d.png", 10), ("a0.png", 200)):
+        still = Still(np.full((8, 8, 3), level, np.uint8), None, grey=False)
+        write_still(tmp_path / "x.png", still)
+        (tmp_path / "x.png").rename(tmp_path / name)
+    assert read_still(tmp_path / "a%d.png").rgb[0, 0, 0] == 10
+
+
+def test_an_unknown_codec_is_named_as_the_cause(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mp4", scene_frames(2), Fraction(25))
+    source.write_bytes(source.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(MediaError, match="codec that FFmpeg has no decoder for"):
+        interpolate_video(interpolate, source, tmp_path / "out.mp4", multiplied(2))

@@ -1,0 +1,174 @@
+"""What of a video is missing or broken: noted while it is read, said when it is."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+from av import Packet, VideoFrame
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+# Codecs of which every packet is shown as a frame; others hide some, or pack several into one.
+_FRAME_A_PACKET = ("h264", "hevc", "vp9", "av1", "ffv1", "mjpeg", "prores", "dnxhd")
+# Formats whose header says how long they are; of others FFmpeg estimates it from what is there.
+_SAY_THEIR_LENGTH = ("matroska,webm", "avi", "flv", "asf")
+_TOLERANCE = Fraction(1)  # seconds that writers' own lengths are off by; of short ones a tenth
+# Recordings that may start anywhere: what comes before their first key frame was never whole.
+_START_ANYWHERE = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc")
+_TRANSPORT_PACKET = 188
+_BOXES = (b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid", b"sidx", b"styp")
+_SEGMENT = b"\x18\x53\x80\x67"
+
+
+class Damage:
+    """Watches what is read of a file and what its video stream decodes to."""
+
+    def __init__(self, reader: InputContainer, stream: VideoStream, source: Path) -> None:
+        self._reader = reader
+        self._stream = stream
+        self._source = source
+        self._frame_a_packet = stream.codec_context.codec.canonical_name in _FRAME_A_PACKET
+        self._undecoded: set[Fraction] = set()
+        self._first_key: Fraction | None = None
+        self._corrupt: list[Fraction] = []
+        self._corrupt_packets: dict[int, int] = {}
+        self._end = Fraction(0)
+        self._broken_off = ""
+
+    def read(self, packet: Packet[Any]) -> None:
+        """Note a packet of any stream."""
+        time = packet.dts if packet.pts is None else packet.pts
+        if time is not None:
+            end = (time + (packet.duration or 0)) * packet.time_base
+            self._end = max(self._end, end)
+        if packet.stream_index != self._stream.index:
+            if packet.is_corrupt:
+                count = self._corrupt_packets.get(packet.stream_index, 0)
+                self._corrupt_packets[packet.stream_index] = count + 1
+            return
+        starts = packet.is_keyframe or self._reader.format.name not in _START_ANYWHERE
+        if starts and self._first_key is None:
+            self._first_key = self._time(packet)
+        known = self._frame_a_packet and packet.pts is not None
+        if packet.size and known and not packet.is_discard:
+            self._expect(packet)
+
+    def failed(self, packet: Packet[Any]) -> None:
+        """Note that the decoder took offence at a packet, this one or one that it still held."""
+        if packet.size or not self._frame_a_packet:  # an empty one asks for the last frames
+            self._expect(packet)
+
+    def decoded(self, frame: VideoFrame) -> None:
+        """Note a frame of the video stream."""
+        time = self._time(frame)
+        self._undecoded.discard(time)
+        if frame.is_corrupt:
+            self._corrupt.append(time)
+
+    def broken_off(self, error: av.FFmpegError) -> None:
+        """Note that the file cannot be read on."""
+        self._broken_off = error.strerror or "unknown error"
+
+    def found(self, start: Fraction) -> list[str]:
+        """Return all that was noted, for people; `start` is when the first frame is shown."""
+        return list(self._found(start))
+
+    def _expect(self, packet: Packet[Any]) -> None:
+        # What is shown before the first key frame may refer to frames that the file never held.
+        if self._first_key is not None and self._time(packet) >= self._first_key:
+            self._undecoded.add(self._time(packet))
+
+    def _time(self, item: Packet[Any] | VideoFrame) -> Fraction:
+        if item.pts is None or item.time_base is None:
+            return self._end
+        return item.pts * item.time_base
+
+    def _found(self, start: Fraction) -> Iterator[str]:
+        declared, size = declared_size(self._source), self._source.stat().st_size
+        length = Fraction(self._reader.duration or 0, av.time_base)
+        says = self._reader.format.name in _SAY_THEIR_LENGTH
+        if declared > size:
+            yield f"the file is cut short: it holds {size} bytes of at least {declared}"
+        if self._broken_off:
+            yield f"it cannot be read beyond {_at(self._end - start)}: {self._broken_off}"
+        if (says or declared > size) and self._end < length - min(_TOLERANCE, length / 10):
+            yield f"it ends at {_at(self._end)} of {_at(length)}"
+        if self._undecoded:
+            yield f"{_frames([time - start for time in self._undecoded])} could not be decoded"
+        if self._corrupt:
+            yield f"{_frames([time - start for time in self._corrupt])} decoded with errors"
+        for index, count in self._corrupt_packets.items():
+            kind = self._reader.streams[index].type
+            yield f"{count} packet{'s' * (count > 1)} of {kind} stream {index} damaged"
+
+
+def declared_size(path: Path) -> int:
+    """Return how many bytes a file says it has, by its format's own account; 0 if it does not."""
+    with path.open("rb") as file:
+        start = file.read(12)
+        if start[4:8] in _BOXES:
+            return _end_of_boxes(file, path.stat().st_size)
+        if start[:4] == b"RIFF":
+            size = int.from_bytes(start[4:8], "little")
+            return 0 if size == 0xFFFFFFFF else 8 + size  # which stands for unknown
+        if start[:4] == b"\x1a\x45\xdf\xa3":
+            return _end_of_segment(file)
+        if start[:1] == b"\x47" and _is_transport(file):
+            return -(-path.stat().st_size // _TRANSPORT_PACKET) * _TRANSPORT_PACKET
+    return 0
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int:
+    """ISO media files (MP4, MOV): boxes, each with its size."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(16).ljust(16, b"\0")
+        length, kind, large = struct.unpack(">I4sQ", head)
+        length = large if length == 1 else length
+        cut = at + length > size
+        if length < 8 or (cut and kind not in _BOXES):  # the last has no size, or rubbish follows
+            return 0
+        at += length
+    return at
+
+
+def _end_of_segment(file: BinaryIO) -> int:
+    """Matroska: a header and a segment, which is of unknown size in live recordings."""
+    file.seek(4)
+    header = _ebml_size(file)
+    file.seek(header or 0, 1)
+    if file.read(4) != _SEGMENT:
+        return 0
+    segment = _ebml_size(file)
+    return file.tell() + segment if segment is not None else 0
+
+
+def _ebml_size(file: BinaryIO) -> int | None:
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    value = int.from_bytes(first + file.read(length - 1), "big") & ((1 << 7 * length) - 1)
+    return None if value == (1 << 7 * length) - 1 else value
+
+
+def _is_transport(file: BinaryIO) -> bool:
+    file.seek(0)
+    return set(file.read(_TRANSPORT_PACKET * 8)[::_TRANSPORT_PACKET]) == {0x47}
+
+
+def _at(time: Fraction) -> str:
+    return f"{float(time):.3f} s"
+
+
+def _frames(times: list[Fraction]) -> str:
+    """Return how many frames and where, as in '3 frames from 1.000 s to 1.080 s'."""
+    if len(times) == 1:
+        return f"1 frame at {_at(times[0])}"
+    return f"{len(times)} frames from {_at(min(times))} to {_at(max(times))}"
