@@ -103,7 +103,7 @@ def measure_ranges(
 
 
 def _session(graph: ir.Model, names: list[str], threads: int | None) -> Any:
-    import onnxruntime as ort  # a machine that only builds lacks it
+    from runtime.onnxruntime_library import ort  # a machine that only builds lacks it
 
     proto = ir.to_proto(graph)
     for name in names:
