@@ -89,7 +89,7 @@ def export_onnx(
     golden_path = golden_beside(output)
     if output.resolve() == checkpoint.resolve():
         raise OptionError(f"{output}: is the checkpoint as well; choose another -o")
-    with replacing(output) as partial:
+    with replacing(golden_path) as golden_partial, replacing(output) as partial:
         onnx.save(_graph(network, metadata), partial)
         report = check_parity(partial, golden)
         if not report.passed:
@@ -98,7 +98,7 @@ def export_onnx(
                 f"{output}: not written: the graph is up to {worst:.2g} away from PyTorch in "
                 f"{report.backend}, expected {report.limits.max_abs_error:.0e}; please report this"
             )
-    golden.save(golden_path)
+        golden.save(golden_partial)  # both are whole before either is moved into place
     return ExportReport(output, golden_path, metadata, replace(report, artifact=str(output)))
 
 

@@ -83,7 +83,8 @@ def _options(
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
-    Exit codes: 0 done; 1 it failed; 2 wrong usage; 3 this machine cannot do that; 130 interrupted.
+    Exit codes: 0 done; 1 it failed; 2 wrong usage; 3 this machine cannot do that; 128 + n ended by
+    signal n, as 130 by Ctrl-C; see `rrin_deploy.signals`.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
