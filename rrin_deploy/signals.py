@@ -5,6 +5,7 @@ Imports nothing heavy, so that it is in force before what is.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import weakref
@@ -17,7 +18,7 @@ from typing import Any
 _ENDING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
-_AGAIN = 0.1  # seconds until an exception that somebody swallowed is raised anew
+_AGAIN = 0.25  # seconds until an exception that somebody swallowed is raised anew
 
 
 class Stopped(SystemExit):
@@ -29,7 +30,7 @@ class _Ending:
 
     Python runs it wherever the main thread happens to be: also inside a weak reference's callback,
     or in Python that native code calls, and there an exception is dropped. While the last one is on
-    its way upward, further signals are not to disturb what cleans up.
+    its way upward, and so alive, further signals are not to disturb what cleans up.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,8 @@ class _Ending:
         self._unraisable = sys.unraisablehook
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if self._raised is not None:
+            gc.collect()  # what was dropped may live on in a cycle with its own traceback
         if self._raised is None or self._raised() is None:
             raise self._stopped(number)  # bound to no name, for a frame would keep it alive
 

@@ -164,6 +164,20 @@ def test_a_signal_that_is_swallowed_comes_again() -> None:
     assert inside("dying = Dying()\ndel dying\ntime.sleep(50)\nprint('slept')") == (143, "", "")
 
 
+def test_a_signal_that_is_swallowed_and_kept_comes_again() -> None:
+    code = """
+try:
+    signal.raise_signal(signal.SIGTERM)
+except BaseException as error:
+    kept = [error]
+    kept.append(kept)
+    del kept
+time.sleep(50)
+print("slept")
+"""
+    assert inside(code) == (143, "", "")
+
+
 def test_a_second_signal_does_not_disturb_the_clean_up() -> None:
     code = """
 try:
