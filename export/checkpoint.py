@@ -39,6 +39,7 @@ def load_checkpoint(path: str | Path, *, align_corners: bool | None = None) -> R
     content = _read(path)
     state = _strip_prefixes(_unwrap(content, path))
     state = {re.sub(r"^Flow\.", "Flow_L.", key): tensor for key, tensor in state.items()}
+    assumed = align_corners is None and "align_corners" not in content
     if align_corners is None:
         align_corners = content.get("align_corners", True)
         if not isinstance(align_corners, bool):
@@ -46,6 +47,7 @@ def load_checkpoint(path: str | Path, *, align_corners: bool | None = None) -> R
                 f"{path}: field 'align_corners' is {align_corners!r}; expected True or False"
             )
     network = _network_of_shape(state, path, align_corners)
+    network.align_corners_assumed = assumed
     _check_values(state, path)
     # The network was made without storage: it takes over the checked tensors themselves.
     network.load_state_dict({key: tensor.float() for key, tensor in state.items()}, assign=True)

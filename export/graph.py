@@ -39,12 +39,13 @@ class ParityError(RrinError, RuntimeError):
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What `export_onnx` wrote, and how far it is from PyTorch."""
+    """What `export_onnx` wrote, and how far it is from PyTorch; see `RRIN` on what was assumed."""
 
     model: Path
     golden: Path
     metadata: Metadata
     parity: ParityReport
+    align_corners_assumed: bool
 
 
 def export_onnx(
@@ -99,7 +100,13 @@ def export_onnx(
                 f"{report.backend}, expected {report.limits.max_abs_error:.0e}; please report this"
             )
         golden.save(golden_partial)  # both are whole before either is moved into place
-    return ExportReport(output, golden_path, metadata, replace(report, artifact=str(output)))
+    return ExportReport(
+        output,
+        golden_path,
+        metadata,
+        replace(report, artifact=str(output)),
+        network.align_corners_assumed,
+    )
 
 
 class _DeployedRRIN(nn.Module):
