@@ -5,7 +5,6 @@ Imports nothing heavy, so that it is in force before what is.
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 import weakref
@@ -29,8 +28,9 @@ class _Ending:
     """The handler: raises `Stopped` in the main thread, again and again until it has got through.
 
     Python runs it wherever the main thread happens to be: also inside a weak reference's callback,
-    or in Python that native code calls, and there an exception is dropped. While the last one is on
-    its way upward, and so alive, further signals are not to disturb what cleans up.
+    or in Python that native code calls, and there an exception is dropped; and libraries make
+    another error of it, and try something else. While it is on its way upward, though, further
+    signals are not to disturb what cleans up.
     """
 
     def __init__(self) -> None:
@@ -38,11 +38,23 @@ class _Ending:
         self._raised: weakref.ref[Stopped] | None = None
         self._unraisable = sys.unraisablehook
 
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        if self._raised is not None:
-            gc.collect()  # what was dropped may live on in a cycle with its own traceback
-        if self._raised is None or self._raised() is None:
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self._on_its_way(frame):
             raise self._stopped(number)  # bound to no name, for a frame would keep it alive
+
+    def _on_its_way(self, frame: FrameType | None) -> bool:
+        """True while what runs was called by the frame that the exception has come to."""
+        stopped = self._raised() if self._raised else None
+        if stopped is None:
+            return False
+        # A generator may be closed between two frames, and before Python 3.12 a traceback is only
+        # attached where the exception is caught.
+        if stopped.__traceback__ is None or isinstance(sys.exc_info()[1], GeneratorExit):
+            return True
+        reached = stopped.__traceback__.tb_frame
+        while frame is not None and frame is not reached:
+            frame = frame.f_back
+        return frame is reached
 
     def _stopped(self, number: int) -> Stopped:
         if self.code is None:

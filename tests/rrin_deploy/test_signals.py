@@ -164,18 +164,37 @@ def test_a_signal_that_is_swallowed_comes_again() -> None:
     assert inside("dying = Dying()\ndel dying\ntime.sleep(50)\nprint('slept')") == (143, "", "")
 
 
-def test_a_signal_that_is_swallowed_and_kept_comes_again() -> None:
+def test_a_signal_that_is_made_another_error_comes_again() -> None:
     code = """
-try:
-    signal.raise_signal(signal.SIGTERM)
-except BaseException as error:
-    kept = [error]
-    kept.append(kept)
-    del kept
+def attempt():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except BaseException as error:
+        return ValueError(error)
+kept = attempt()
 time.sleep(50)
 print("slept")
 """
     assert inside(code) == (143, "", "")
+
+
+def test_a_generator_is_closed_in_peace() -> None:
+    code = """
+def items():
+    try:
+        yield
+    finally:
+        time.sleep(0.7)
+        print("closed", flush=True)
+def caught_on_the_way():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        pass
+for _ in items():
+    caught_on_the_way()
+"""
+    assert inside(code) == (143, "closed\n", "")
 
 
 def test_a_second_signal_does_not_disturb_the_clean_up() -> None:
@@ -184,7 +203,7 @@ try:
     signal.raise_signal(signal.SIGINT)
 finally:
     signal.raise_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    time.sleep(0.7)
     print("cleaned up")
 """
     assert inside(code) == (130, "cleaned up\n", "")
