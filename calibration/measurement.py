@@ -16,7 +16,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from calibration.datasets import Triplet
+from calibration.datasets import Frames
 from calibration.ranges import METHODS, Method, Range, Ranges
 from calibration.unets import check_float32, hidden_tensors, load_graph
 from runtime.errors import ArtifactError, BackendError, OptionError, first_line
@@ -27,14 +27,30 @@ from runtime.metadata import Metadata
 PERCENTILE = 99.999
 _BINS = 2048
 _FATAL_ONLY = 4
+# Larger frames are cut to their middle of so many rows and columns: all hidden tensors of a run are
+# held at once, and those of a 1080p frame would be some 10 GB at full width.
+_LARGEST = (360, 640)
 
 Progress = Callable[[int, int], None]
+
+
+class Sample(Protocol):
+    """What is measured on, a `Triplet` or a `ClipTriplet`: named, and read when it is its turn."""
+
+    @property
+    def name(self) -> str:
+        """Tells it from all others of its data set."""
+
+    def read(self) -> Frames:
+        """Return its frames."""
+
+
 _Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def measure_ranges(
     model: str | Path,
-    triplets: Sequence[Triplet],
+    triplets: Sequence[Sample],
     *,
     samples: int = 500,
     method: Method = "max",
@@ -45,14 +61,15 @@ def measure_ranges(
     """Run a float32 graph on triplets chosen at random and measure its U-Nets' hidden tensors.
 
     Each triplet is run whole at t of 1/4 and 3/4, and its middle, enlarged twice, at 1/2: Vimeo90K
-    moves little, and a range must hold for larger motion too.
+    moves little, and a range must hold for larger motion too. Of larger frames than
+    640x360 the middle is taken.
 
     Args:
         model: a float32 file that `rrin-deploy export` wrote.
-        triplets: what to choose from; their true middle frames are not used.
+        triplets: what to choose from, in any order; their true middle frames are not used.
         samples: how many to run; all of them where there are fewer.
         method: 'max' keeps the extremes; 'percentile' leaves out the outermost 0.001 %.
-        seed: of the choice.
+        seed: of the choice, which is the same for the same names.
         threads: CPU threads; None leaves the choice to ONNX Runtime.
         progress: called with the triplets run so far, and with how many there will be.
 
@@ -72,11 +89,13 @@ def measure_ranges(
     observers: dict[str, _Observer] = {
         place: _Extremes() if method == "max" else _Histogram() for place in observed.values()
     }
-    names = sorted(triplet.name for triplet in triplets)
-    count = min(samples, len(triplets))
-    chosen = np.random.default_rng(seed).permutation(len(triplets))[:count]
+    ordered = sorted(triplets, key=lambda triplet: triplet.name)
+    names = [triplet.name for triplet in ordered]
+    count = min(samples, len(ordered))
+    # In order, for a clip is best decoded from front to back.
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(ordered))[:count])
     for done, index in enumerate(chosen, 1):
-        for inputs in _runs(triplets[index], metadata):
+        for inputs in _runs(ordered[index].read(), metadata):
             try:
                 outputs = session.run(list(observed), inputs)
             except Exception as error:  # its exceptions have no common base of their own
@@ -85,7 +104,7 @@ def measure_ranges(
                 if not np.isfinite(values).all():
                     raise ArtifactError(
                         f"{model}: {place} gives values that are not finite on triplet "
-                        f"{triplets[index].name}; the checkpoint is damaged, export a sound one"
+                        f"{names[index]}; the checkpoint is damaged, export a sound one"
                     )
                 observers[place].add(values)
             del outputs, values  # before the next run takes as much again
@@ -103,7 +122,7 @@ def measure_ranges(
 
 
 def _session(graph: ir.Model, names: list[str], threads: int | None) -> Any:
-    import onnxruntime as ort  # a machine that only builds lacks it
+    from runtime.onnxruntime_library import ort  # a machine that only builds lacks it
 
     proto = ir.to_proto(graph)
     for name in names:
@@ -117,9 +136,8 @@ def _session(graph: ir.Model, names: list[str], threads: int | None) -> Any:
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _runs(triplet: Triplet, metadata: Metadata) -> Iterator[dict[str, NDArray[Any]]]:
-    frames = triplet.read()
-    pair: _Pair = frames.frame0, frames.frame1
+def _runs(frames: Frames, metadata: Metadata) -> Iterator[dict[str, NDArray[Any]]]:
+    pair: _Pair = _middle(frames.frame0, *_LARGEST), _middle(frames.frame1, *_LARGEST)
     enlarged = _enlarged(pair[0]), _enlarged(pair[1])
     for (frame0, frame1), t in ((pair, 0.25), (pair, 0.75), (enlarged, 0.5)):
         inputs = [
@@ -138,11 +156,19 @@ def _enlarged(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     from av import VideoFrame
 
     height, width = frame.shape[:2]
-    top, left = height // 4, width // 4
-    middle = frame[top : top + max(1, height // 2), left : left + max(1, width // 2)]
+    middle = _middle(frame, max(1, height // 2), max(1, width // 2))
     image = VideoFrame.from_ndarray(np.ascontiguousarray(middle), format="rgb24")
     enlarged = image.reformat(width=width, height=height, interpolation="BILINEAR")
     return enlarged.to_ndarray().astype(np.uint8, copy=False)
+
+
+def _middle(frame: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Return the middle of a frame, at most so large."""
+    top, left = (
+        max(0, had - taken) // 2
+        for had, taken in zip(frame.shape[:2], (height, width), strict=True)
+    )
+    return frame[top : top + height, left : left + width]
 
 
 class _Observer(Protocol):

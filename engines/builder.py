@@ -20,6 +20,7 @@ from engines.configuration import (
     save_timings,
 )
 from engines.flavours import Flavour, load_flavour
+from engines.interruption import signals_held
 from engines.precision import load_with_precision
 from engines.proof import Proof, find_golden, measure
 from runtime.errors import (
@@ -94,11 +95,18 @@ def build(
     proto = ir.to_proto(graph).SerializeToString()
 
     log = _logger(flavour.trt)
-    builder, network = _parse(flavour, log, proto)
-    census = take_census(flavour.trt, network, metadata)
-    config = configure(flavour, builder, options, capabilities, profile, progress)
     measurement = measure(proto, metadata, reference)
-    plan = builder.build_serialized_network(network, config)
+    with signals_held() as stopped:
+
+        def go_on(phase: str, step: int, steps: int) -> bool:
+            if progress:
+                progress(phase, step, steps)
+            return not stopped()
+
+        builder, network = _parse(flavour, log, proto)
+        census = take_census(flavour.trt, network, metadata)
+        config = configure(flavour, builder, options, capabilities, profile, go_on)
+        plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BuildError(f"{model}: {flavour.target} {flavour.version} built nothing: {log.last}")
     content = bytes(plan)

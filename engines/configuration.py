@@ -13,6 +13,7 @@ from runtime.files import replacing
 from runtime.manifest import Profile
 
 Progress = Callable[[str, int, int], None]
+GoOn = Callable[[str, int, int], bool]
 Size = tuple[int, int]
 
 
@@ -78,9 +79,12 @@ def configure(
     options: BuildOptions,
     capabilities: tuple[int, ...],
     profile: Profile,
-    progress: Progress | None,
+    go_on: GoOn,
 ) -> Any:
     """Return the IBuilderConfig of a build.
+
+    `go_on` is called with the builder's phase, its step and number of steps, and cancels the build
+    by returning False.
 
     Raises:
         ArtifactError: the timing cache is of another GPU or TensorRT.
@@ -101,14 +105,13 @@ def configure(
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib * 2**20)
     if options.optimization_level is not None:
         config.builder_optimization_level = options.optimization_level
-    if progress is not None:
-        config.progress_monitor = _monitor(trt, progress)
+    config.progress_monitor = _monitor(trt, go_on)
     config.add_optimization_profile(_optimization_profile(builder, profile))
     _load_timings(config, options)
     return config
 
 
-def _monitor(trt: Any, progress: Progress) -> Any:
+def _monitor(trt: Any, go_on: GoOn) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
@@ -118,8 +121,7 @@ def _monitor(trt: Any, progress: Progress) -> Any:
             self._steps[phase_name] = num_steps
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            progress(phase_name, step + 1, self._steps.get(phase_name, 0))
-            return True
+            return go_on(phase_name, step + 1, self._steps.get(phase_name, 0))
 
         def phase_finish(self, phase_name: str) -> None:
             self._steps.pop(phase_name, None)

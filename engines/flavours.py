@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from runtime.errors import BackendError
+from runtime.installation import install_hint
 
 Target = Literal["tensorrt", "rtx"]
 
@@ -89,9 +90,10 @@ def _installed(name: str) -> bool:
 
 
 def _remedy(target: Target) -> str:
+    rtx = install_hint("rtx")
     if target == "rtx":
-        return "install it: pip install 'rrin-deploy[rtx]'; it needs no GPU to build"
+        return f"install it: {rtx}; it needs no GPU to build"
     other = "--target rtx builds here, without a GPU"
     if not _installed("tensorrt_rtx"):
-        other = "or pip install 'rrin-deploy[rtx]' and build with --target rtx, without a GPU"
-    return f"install it: pip install 'rrin-deploy[gpu]' (on a Jetson, JetPack's own); {other}"
+        other = f"or {rtx}, and build with --target rtx, without a GPU"
+    return f"install it: pip install tensorrt (on a Jetson, JetPack's own); {other}"

@@ -46,6 +46,7 @@ def load_checkpoint(path: str | Path, *, align_corners: bool | None = None) -> R
     content = _read(path)
     state = _strip_prefixes(_unwrap(content, path))
     state = _renamed(state, lambda key: re.sub(r"^Flow\.", "Flow_L.", key), path)
+    assumed = align_corners is None and "align_corners" not in content
     if align_corners is None:
         align_corners = content.get("align_corners", True)
         if not isinstance(align_corners, bool):
@@ -55,6 +56,7 @@ def load_checkpoint(path: str | Path, *, align_corners: bool | None = None) -> R
             )
     network = _network_of_shape(state, path, align_corners)
     _check_kinds(state, path)
+    network.align_corners_assumed = assumed
     # The network was made without storage: it takes over the checked tensors themselves.
     network.load_state_dict(_checked_values(state, path), assign=True)
     return network.eval().requires_grad_(False)

@@ -39,12 +39,13 @@ class ParityError(RrinError, RuntimeError):
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What `export_onnx` wrote, and how far it is from PyTorch."""
+    """What `export_onnx` wrote, and how far it is from PyTorch; see `RRIN` on what was assumed."""
 
     model: Path
     golden: Path
     metadata: Metadata
     parity: ParityReport
+    align_corners_assumed: bool
 
 
 def export_onnx(
@@ -89,7 +90,7 @@ def export_onnx(
     golden_path = golden_beside(output)
     if output.resolve() == checkpoint.resolve():
         raise OptionError(f"{output}: is the checkpoint as well; choose another -o")
-    with replacing(output) as partial:
+    with replacing(golden_path) as golden_partial, replacing(output) as partial:
         onnx.save(_graph(network, metadata), partial)
         report = check_parity(partial, golden)
         if not report.passed:
@@ -99,8 +100,14 @@ def export_onnx(
                 f"PyTorch in {report.backend}, expected {worst.limits.max_abs_error:.0e}; "
                 "please report this"
             )
-    golden.save(golden_path)
-    return ExportReport(output, golden_path, metadata, replace(report, artifact=str(output)))
+        golden.save(golden_partial)  # both are whole before either is moved into place
+    return ExportReport(
+        output,
+        golden_path,
+        metadata,
+        replace(report, artifact=str(output)),
+        network.align_corners_assumed,
+    )
 
 
 class _DeployedRRIN(nn.Module):

@@ -104,7 +104,12 @@ class RRIN(nn.Module):
         base_width: channels of the U-Nets' first level; the authors' model has 32.
         align_corners: how the warp's normalised grid maps to pixels (`grid_sample`). Part of what
             was trained: the authors' PyTorch 1.0 behaved as True.
+
+    Attributes:
+        align_corners_assumed: whether neither the checkpoint nor its user said `align_corners`.
     """
+
+    align_corners_assumed = False
 
     def __init__(self, base_width: int = BASE_WIDTH, *, align_corners: bool = True) -> None:
         super().__init__()

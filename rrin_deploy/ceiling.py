@@ -52,7 +52,7 @@ def gpu_ceiling() -> dict[str, float]:
 
 
 def _rate(nodes: tuple[list[Any], dict[str, Any]], data: NDArray[Any], threads: int) -> float:
-    import onnxruntime as ort
+    from runtime.onnxruntime_library import ort
 
     made, constants = nodes
     kind = helper.np_dtype_to_tensor_dtype(data.dtype)

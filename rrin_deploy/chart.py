@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-
-import matplotlib
 
 from rrin_deploy.benchmark import Timing
 from runtime.files import replacing
+
+
+@contextmanager
+def _nothing_kept() -> Iterator[None]:
+    """Keep matplotlib, while it is imported, from leaving a list of fonts under the user's home."""
+    if "MPLCONFIGDIR" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MPLCONFIGDIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["MPLCONFIGDIR"]
+
+
+with _nothing_kept():
+    from matplotlib.figure import Figure
 
 _OURS, _OTHERS = "#2b6cb0", "#a0aec0"
 
@@ -19,13 +38,11 @@ def draw(path: Path, timings: Sequence[Timing], title: str) -> None:
     Raises:
         InputNotFoundError: the folder does not exist.
     """
-    matplotlib.use("Agg")  # needs no display
-    from matplotlib import pyplot
-
     shown = sorted(
         (timing for timing in timings if not timing.failure), key=lambda timing: timing.median
     )
-    figure, axes = pyplot.subplots(figsize=(9, 0.9 + 0.45 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(9, 0.9 + 0.45 * len(shown)), layout="constrained")
+    axes = figure.subplots()
     medians = [timing.median * 1e3 for timing in shown]
     whiskers = [
         [(timing.median - timing.quartiles[0]) * 1e3 for timing in shown],
@@ -47,4 +64,3 @@ def draw(path: Path, timings: Sequence[Timing], title: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     with replacing(path) as partial:
         figure.savefig(partial, dpi=120, format="png")
-    pyplot.close(figure)

@@ -22,7 +22,9 @@ from rrin_deploy.commands import (
     parity,
 )
 from rrin_deploy.console import errors
+from rrin_deploy.signals import Stopped
 from runtime.errors import BackendError, RrinError
+from runtime.installation import install_hint
 
 FAILED, CANNOT_RUN_HERE = 1, 3
 _EXTRAS = {
@@ -33,6 +35,7 @@ _EXTRAS = {
     "av": "video",
     "skimage": "eval",
     "matplotlib": "bench",
+    "openvino": "bench",
     "onnxruntime": "cpu",
 }
 
@@ -43,6 +46,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
     export,
@@ -83,7 +87,8 @@ def _options(
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
-    Exit codes: 0 done; 1 it failed; 2 wrong usage; 3 this machine cannot do that; 130 interrupted.
+    Exit codes: 0 done; 1 it failed; 2 wrong usage; 3 this machine cannot do that; 128 + n ended by
+    signal n, as 130 by Ctrl-C; see `rrin_deploy.signals`.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -91,16 +96,24 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except Exception as error:
         if "--traceback" in arguments:
             raise
+        _raise_stopped(error)
         _fail(*_explanation(error))
     sys.exit(0)
+
+
+def _raise_stopped(error: BaseException | None) -> None:
+    """Raise the signal that is at the bottom of an error, as of an import that it broke off."""
+    while error is not None:
+        if isinstance(error, Stopped):
+            raise error
+        error = error.__cause__ or error.__context__
 
 
 def _explanation(error: Exception) -> tuple[str, int]:
     if isinstance(error, BackendError):
         return str(error), CANNOT_RUN_HERE
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
-        extra = _EXTRAS[error.name]
-        hint = f"pip install 'rrin-deploy[{extra}]'"
+        hint = install_hint(_EXTRAS[error.name])
         return f"{error.name} is not installed, and this needs it: {hint}", CANNOT_RUN_HERE
     if isinstance(error, (RrinError, OSError)):
         return str(error), FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,13 +118,15 @@ def _torch(checkpoint: Path, threads: int, *, compiled: bool) -> Interpolate:
 
     from export import Reference, load_checkpoint
 
+    # In this process, which is the contender's own: what is compiled goes where its network lies.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(checkpoint.with_name("inductor")))
     torch.set_num_threads(threads)
     network = load_checkpoint(checkpoint)
     return Reference(torch.compile(network) if compiled else network)  # type: ignore[arg-type]
 
 
 def _onnxruntime(path: Path, threads: int) -> Callable[[Sequence[Any]], NDArray[np.float32]]:
-    import onnxruntime as ort
+    from runtime.onnxruntime_library import ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

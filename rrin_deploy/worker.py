@@ -7,7 +7,8 @@ import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ class Worker:
         self._process = context.Process(
             target=_serve, args=(contender, frames, t, threads, theirs), daemon=True
         )
-        self._process.start()
+        with _signals_blocked():
+            self._process.start()
         theirs.close()
         self.about: dict[str, Any] = self._receive() or {}
         self.first_frame_seconds = time.perf_counter() - started
@@ -84,6 +86,24 @@ class Worker:
         return value
 
 
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Let a process that is started in the block not see Ctrl-C, which is its parent's affair.
+
+    A terminal sends it to both. The child inherits what is blocked, from its first moment on.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    )
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(
     contender: Contender,
     frames: Sequence[NDArray[np.uint8]],
@@ -92,7 +112,6 @@ def _serve(
     pipe: Connection,
 ) -> None:
     """Run in the process: one call at once, then what is asked for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends us
     answer: tuple[str, Any]
     try:
         interpolate = open_contender(contender, threads)

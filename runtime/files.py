@@ -47,8 +47,8 @@ def replacing_folder(target: str | Path) -> Iterator[Path]:
     if old.exists() and not target.exists():
         old.rename(target)  # a run was killed between the two renames below
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     try:
+        partial.mkdir()
         yield partial
         if target.exists():
             target.rename(old)

@@ -11,15 +11,8 @@ from numpy.typing import NDArray
 
 from .errors import ArtifactError, BackendError, OptionError, first_line
 from .metadata import Metadata
+from .onnxruntime_library import ort
 from .session import Session, TensorSpec
-
-try:
-    import onnxruntime as ort
-except ImportError as error:
-    raise BackendError(
-        f"onnxruntime cannot be imported ({error}); install it: "
-        "pip install onnxruntime (CPU) or onnxruntime-gpu (CUDA), never both"
-    ) from error
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rrin_deploy.console import frame_progress, say
 from rrin_deploy.options import Threads
 from runtime.files import check_parent
+
+if TYPE_CHECKING:
+    from calibration.measurement import Sample
 
 
 class MethodChoice(str, Enum):
@@ -22,12 +26,6 @@ class MethodChoice(str, Enum):
 
 
 def command(
-    vimeo90k: Annotated[
-        Path,
-        typer.Option(
-            "--vimeo90k", help="Vimeo90K as published: tri_trainlist.txt and sequences/ in it."
-        ),
-    ],
     model: Annotated[Path, typer.Argument(help="A float32 file of rrin-deploy export.")] = Path(
         "rrin.onnx"
     ),
@@ -35,8 +33,22 @@ def command(
         Path | None,
         typer.Option("-o", "--output", help="The ranges file; by default rrin.ranges.json."),
     ] = None,
+    vimeo90k: Annotated[
+        Path | None,
+        typer.Option(
+            "--vimeo90k", help="Vimeo90K as published: tri_trainlist.txt and sequences/ in it."
+        ),
+    ] = None,
+    triplets: Annotated[
+        Path | None,
+        typer.Option("--triplets", help="Your own: folders with im1, im2, im3, at any depth."),
+    ] = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option("--clips", help="Your own: a folder of videos, at any depth; needs av."),
+    ] = None,
     samples: Annotated[
-        int, typer.Option(help="Training triplets to run, chosen at random.", min=1)
+        int, typer.Option(help="Triplets to run, chosen at random from all.", min=1)
     ] = 500,
     method: Annotated[
         MethodChoice,
@@ -47,23 +59,25 @@ def command(
 ) -> None:
     """Measure on real frames the activation ranges that INT8 needs.
 
-    Example: `rrin-deploy calibrate rrin.onnx --vimeo90k vimeo_triplet`, then
+    Frames as the model will see them serve best. The same seed chooses the same triplets.
+
+    Examples: `rrin-deploy calibrate rrin.onnx --vimeo90k vimeo_triplet`;
+    `rrin-deploy calibrate rrin.onnx --clips videos/ --samples 300`; then
     `rrin-deploy build rrin.onnx --int8`
     """
     from calibration import measure_ranges
-    from calibration import vimeo90k as read_list
     from calibration.ranges import ranges_beside
 
     target = output or ranges_beside(model)
     if target.suffix != ".json":
         raise typer.BadParameter(f"{target}: the ranges are JSON; give a name that ends in .json")
     check_parent(target.resolve())
-    triplets = read_list(vimeo90k, "train")
+    chosen = _samples(vimeo90k, triplets, clips)
     started = time.perf_counter()
     with frame_progress("measuring ranges", unit="triplets/s") as progress:
         ranges = measure_ranges(
             model,
-            triplets,
+            chosen,
             samples=samples,
             method=method.value,
             seed=seed,
@@ -72,9 +86,24 @@ def command(
         )
     ranges.save(target)
     seconds = time.perf_counter() - started
-    fewer = "" if ranges.samples == samples else f" (all that the list holds; {samples} asked for)"
+    fewer = "" if ranges.samples == samples else f" (all that there are; {samples} asked for)"
     say(
         f": ranges of {len(ranges.tensors)} tensors by {method.value}, "
         f"{ranges.samples} triplets{fewer}; {seconds:.0f} s",
         subject=target,
     )
+
+
+def _samples(vimeo90k: Path | None, triplets: Path | None, clips: Path | None) -> Sequence[Sample]:
+    given = [root for root in (vimeo90k, triplets, clips) if root]
+    if len(given) != 1:
+        raise typer.BadParameter("give one data set: --vimeo90k, --triplets or --clips")
+    if clips:
+        from calibration.clips import clips as triplets_of  # needs PyAV
+
+        return triplets_of(clips)
+    import calibration
+
+    if triplets:
+        return calibration.triplet_folders(triplets)
+    return calibration.vimeo90k(given[0], "train")

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import platform
+from collections.abc import Mapping, Sequence
 
 import typer
 
 from rrin_deploy import __version__
 from rrin_deploy.console import out, say, table
 from runtime.errors import BackendError
+from runtime.installation import install_hint
 from runtime.interpolator import BUNDLED_MODEL
-
-_PACKAGES = (
-    ("onnxruntime", "run on the CPU", "pip install 'rrin-deploy[cpu]'"),
-    ("onnxruntime-gpu", "run on NVIDIA GPUs", "pip install 'rrin-deploy[gpu]'"),
-    ("tensorrt", "TensorRT engines", "pip install 'rrin-deploy[gpu]', or JetPack's own"),
-    ("tensorrt-rtx-cu13", "TensorRT-RTX engines", "pip install 'rrin-deploy[rtx]'"),
-    ("pycuda", "device memory for TensorRT", "pip install 'rrin-deploy[gpu]'"),
-    ("torch", "export, parity --checkpoint", "pip install 'rrin-deploy[export]'"),
-    ("onnx", "export, build", "pip install 'rrin-deploy[export]'"),
-    ("onnx-ir", "export, build", "pip install 'rrin-deploy[export]'"),
-    ("onnxscript", "export", "pip install 'rrin-deploy[export]'"),
-    ("av", "images and video", "pip install 'rrin-deploy[video]'"),
-)
 
 
 def command() -> None:
@@ -35,38 +25,73 @@ def command() -> None:
     """
     python = f"Python {platform.python_version()}"
     say(f"rrin-deploy {__version__}, {python}, {platform.system()} {platform.machine()}")
-    rows = table("package", "version", "for", "if missing")
-    for package, purpose, remedy in _PACKAGES:
-        version = _version(package)
-        rows.add_row(package, version or "-", purpose, "" if version else remedy)
+    providers_of = importlib.metadata.packages_distributions()
+    rows = table("module", "installed", "for")
+    missing: dict[str, list[str]] = {}
+    for module, (purpose, remedy) in _modules().items():
+        found = _installed(module, providers_of)
+        rows.add_row(module, ", ".join(found) or "-", purpose)
+        if not found:
+            missing.setdefault(remedy, []).append(module)
     out.print(rows)
-    if _version("onnxruntime") and _version("onnxruntime-gpu"):
-        say(
-            "onnxruntime and onnxruntime-gpu overwrite each other's files: uninstall both, then "
-            "install one"
-        )
-    try:
-        from runtime.onnxruntime_session import loadable_providers
-
-        providers = loadable_providers(BUNDLED_MODEL)
-    except BackendError as error:
-        say(str(error))
-        providers = {}
-    for provider, loads in providers.items():
-        say(f": {'loads' if loads else 'does not load'}", subject=provider)
+    for remedy, modules in missing.items():
+        say(f": missing; {remedy}", subject=", ".join(modules))
+    rivals = sorted(set(providers_of.get("onnxruntime", ())))
+    if len(rivals) > 1:
+        say(f"{' and '.join(rivals)} overwrite each other's files: uninstall all, then install one")
+    loads = _loadable()
+    for provider, loaded in loads.items():
+        say(f": {'loads' if loaded else 'does not load'}", subject=provider)
     try:
         from runtime.device import compute_capability
 
         say(f": SM{compute_capability(0)}, for engines", subject="GPU 0")
     except BackendError as error:
         say(f"engines do not run here: {error}")
-    runs = any(providers.values())
+    runs = any(loads.values())
     say("rrin-deploy can interpolate here" if runs else "no backend runs here")
     raise typer.Exit(0 if runs else 3)
 
 
-def _version(package: str) -> str | None:
+def _installed(module: str, providers_of: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the packages that provide a module, with their versions; none where it is missing."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:  # a bare folder of that name has no origin
+        return []
+    packages = sorted(set(providers_of.get(module, ())))
+    # What a system's own package manager installed may have no metadata.
+    return [f"{name} {importlib.metadata.version(name)}" for name in packages] or ["yes"]
+
+
+def _loadable() -> dict[str, bool]:
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+        from runtime.onnxruntime_session import loadable_providers
+
+        return loadable_providers(BUNDLED_MODEL)
+    except BackendError as error:
+        say(str(error))
+        return {}
+
+
+def _modules() -> dict[str, tuple[str, str]]:
+    """Return what each module is for, and how to install it.
+
+    By the name that is imported, for several packages may provide it: onnxruntime, onnxruntime-gpu
+    and onnxruntime-openvino, or JetPack's own tensorrt.
+    """
+    export = install_hint("export")
+    return {
+        "onnxruntime": ("ONNX files", install_hint("cpu")),
+        # Not by the extra, which brings an onnxruntime of its own.
+        "tensorrt": ("TensorRT engines", "pip install tensorrt, or JetPack's own"),
+        "tensorrt_rtx": ("TensorRT-RTX engines", install_hint("rtx")),
+        "pycuda": ("running engines", "pip install pycuda"),
+        "onnx": ("export, build, calibrate, eval", export),
+        "onnx_ir": ("export, build, calibrate, eval", export),
+        "onnxscript": ("export", export),
+        "torch": ("export, parity --checkpoint", export),
+        "av": ("images and video", install_hint("video")),
+        "skimage": ("eval", install_hint("eval")),
+        "matplotlib": ("bench --chart", install_hint("bench")),
+        "openvino": ("bench --peers", install_hint("bench")),
+    }

@@ -50,9 +50,10 @@ def command(
 
         report = export_onnx(checkpoint, output, io=io.value, align_corners=align_corners)
     about, cases = report.metadata, report.parity.cases
+    assumed = " (assumed: the checkpoint does not say)" if report.align_corners_assumed else ""
     say(
         f": {report.model.stat().st_size / 1e6:.1f} MB, opset {about.opset}, base width "
-        f"{about.base_width}, align_corners={about.align_corners}, {about.io} frames; "
+        f"{about.base_width}, align_corners={about.align_corners}{assumed}, {about.io} frames; "
         f"{time.perf_counter() - started:.0f} s",
         subject=report.model,
     )

@@ -9,12 +9,13 @@ import onnx
 import pytest
 import torch
 
-from calibration import Ranges, Triplet, measure_ranges, vimeo90k
+from calibration import Ranges, Triplet, measure_ranges, triplet_folders, vimeo90k
 from calibration.measurement import PERCENTILE, _enlarged, _Extremes, _Histogram
 from export import RRIN, Reference
 from runtime.errors import ArtifactError, OptionError
 from runtime.interpolator import BUNDLED_MODEL
-from tests.conftest import unit
+from runtime.scene import render_bytes
+from tests.conftest import unit, write_png
 
 
 def hooked(network: RRIN, triplets: list[Triplet], stride: int = 1) -> dict[str, np.ndarray]:
@@ -102,6 +103,29 @@ def test_the_choice_is_random_but_repeatable(vimeo: Path) -> None:
     assert highest[0] == highest[1]
     assert highest[2:] != highest[:2]
     assert runs[0].samples == 1
+
+
+def test_the_choice_does_not_depend_on_the_order_of_the_list(vimeo: Path) -> None:
+    triplets = vimeo90k(vimeo, "train")
+    runs = [measure_ranges(BUNDLED_MODEL, order, samples=1) for order in (triplets, triplets[::-1])]
+    first, second = (run.tensors["Mask/LeakyRelu"].high.tolist() for run in runs)
+    assert first == second
+    assert runs[0].data_sha256 == runs[1].data_sha256
+
+
+def test_large_frames_are_cut_to_their_middle(tmp_path: Path) -> None:
+    frames = [render_bytes(800, 400, time) for time in (0, 0.5, 1)]
+    for folder, rows, columns in (("whole", 400, 800), ("middle", 360, 640)):
+        top, left = (400 - rows) // 2, (800 - columns) // 2
+        for index, frame in enumerate(frames, 1):
+            middle = np.ascontiguousarray(frame[top : top + rows, left : left + columns])
+            write_png(tmp_path / folder / "a" / f"im{index}.png", middle)
+    whole, middle = (
+        measure_ranges(BUNDLED_MODEL, triplet_folders(tmp_path / folder))
+        for folder in ("whole", "middle")
+    )
+    for name, measured in whole.tensors.items():
+        np.testing.assert_array_equal(measured.high, middle.tensors[name].high)
 
 
 def test_motion_is_enlarged_about_the_middle() -> None:

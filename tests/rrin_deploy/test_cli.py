@@ -1,6 +1,7 @@
 """The command line as a person uses it: what is printed, what is written, the exit code."""
 
 import dataclasses
+import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -19,8 +20,9 @@ from calibration import Ranges
 from rrin_deploy import __version__
 from rrin_deploy.cli import main
 from runtime.golden import Golden, golden_beside
+from runtime.installation import install_hint
 from runtime.interpolator import BUNDLED_MODEL
-from runtime.scene import render
+from runtime.scene import render, render_bytes
 from runtime.video import write_video
 from tests.conftest import Exporter
 
@@ -62,10 +64,14 @@ def clip(tmp_path: Path) -> Path:
 
 def test_version_and_help(run: Run) -> None:
     assert run("--version") == (0, f"rrin-deploy {__version__}\n", "")
-    assert run("--help")[0] == 0
-    for name in ("export", "build", "inspect", "interpolate", "parity", "demo", "doctor"):
+    assert run("-h") == run("--help")
+    assert run("-h")[0] == 0
+    names = ("export", "calibrate", "build", "inspect", "interpolate", "parity", "eval", "bench",
+             "demo", "doctor")  # fmt: skip
+    for name in names:
         code, out, _ = run(name, "--help")
         assert code == 0
+        assert run(name, "-h") == (0, out, "")
         assert f"rrin-deploy {name}" in out.split("Example")[1]  # every help has an example
 
 
@@ -119,13 +125,31 @@ def test_build_and_inspect(run: Run, tmp_path: Path) -> None:
     facts = json.loads(run("inspect", "rrin.onnx", "--json")[1])
     assert facts["nodes"]["GridSample"] == 2
     assert facts["weights"] > 1_204_381
-    code, _, err = run("parity", "rrin.fp16.engine")
-    assert code == 3  # no driver here
-    assert "pycuda" in err
     (tmp_path / "rrin.fp16.engine").write_bytes(b"cut")
     code, _, err = run("inspect", "rrin.fp16.engine")
     assert code == 1
     assert "is not the plan that its manifest describes" in err
+
+
+@pytest.mark.needs_no_gpu
+def test_engines_do_not_run_here(run: Run, tmp_path: Path) -> None:
+    shutil.copy(golden_beside(BUNDLED_MODEL), tmp_path / "rrin.golden.npz")
+    run(
+        "build",
+        BUNDLED_MODEL,
+        "-o",
+        "rrin.engine",
+        "--target",
+        "rtx",
+        "--sm",
+        89,
+        "--shape",
+        "64x64",
+    )
+    code, _, err = run("parity", "rrin.engine")
+    assert code == 3
+    assert "pycuda" in err or "no GPU can be used here" in err
+    assert "engines do not run here: " in run("doctor")[1]
 
 
 def test_parity_fails_with_exit_code_1(run: Run, tmp_path: Path) -> None:
@@ -142,9 +166,9 @@ def test_parity_fails_with_exit_code_1(run: Run, tmp_path: Path) -> None:
 
 
 def test_parity_never_passes_by_skipping(run: Run, tmp_path: Path) -> None:
-    code, _, err = run("parity", BUNDLED_MODEL, "--provider", "CUDAExecutionProvider")
+    code, _, err = run("parity", BUNDLED_MODEL, "--provider", "DmlExecutionProvider")  # Windows'
     assert code == 3
-    assert "CUDAExecutionProvider" in err
+    assert "DmlExecutionProvider" in err
     (tmp_path / "m.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
     code, _, err = run("parity", "m.onnx")
     assert code == 1
@@ -329,7 +353,26 @@ def test_missing_extra_names_its_installation(run: Run, monkeypatch: pytest.Monk
         monkeypatch.delitem(sys.modules, name)
     code, _, err = run("export", "c.pth")
     assert code == 3
-    assert "pip install 'rrin-deploy[export]'" in err
+    assert err.endswith(f"torch is not installed, and this needs it: {install_hint('export')}\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "command"),
+    [
+        (None, "pip install 'rrin-deploy[video]'"),
+        ({"url": "file:///home/me/rrin-deploy", "dir_info": {}}, "pip install '.[video]' in the"),
+    ],
+)
+def test_the_hint_is_for_how_it_was_installed(
+    source: object, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    about = tmp_path / "rrin_deploy-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: rrin-deploy\nVersion: 1.0\n")
+    if source:
+        (about / "direct_url.json").write_text(json.dumps(source))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert install_hint("video").startswith(command)
 
 
 def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path) -> None:
@@ -358,14 +401,44 @@ def test_doctor(run: Run) -> None:
     code, out, _ = run("doctor")
     assert code == 0
     assert "CPUExecutionProvider: loads" in out
-    assert "tensorrt-rtx-cu13" in out
-    assert "engines do not run here: pycuda cannot be imported" in out
+    for module in ("onnxruntime", "tensorrt_rtx", "openvino", "av", "skimage", "matplotlib"):
+        assert f" {module} " in out
+    assert f"openvino {importlib.metadata.version('openvino')}" in out
     assert "rrin-deploy can interpolate here" in out
+
+
+def test_doctor_takes_onnxruntime_by_another_name(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = importlib.metadata.packages_distributions()
+
+    def provided_by(*names: str) -> None:
+        providers = {**installed, "onnxruntime": list(names)}
+        monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: providers)
+        monkeypatch.setattr(importlib.metadata, "version", lambda name: f"1.24-{name[-2:]}")
+
+    provided_by("onnxruntime-openvino")
+    out = run("doctor")[1]
+    assert "onnxruntime-openvino 1.24-no" in out
+    assert "onnxruntime: missing" not in out
+    assert "overwrite" not in out
+    provided_by("onnxruntime-openvino", "onnxruntime")
+    out = run("doctor")[1]
+    assert "onnxruntime and onnxruntime-openvino overwrite each other's files" in out
+
+
+def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("av", "matplotlib", "openvino"):
+        monkeypatch.setitem(sys.modules, module, None)
+    out = run("doctor")[1]
+    assert f"av: missing; {install_hint('video')}" in out
+    assert f"matplotlib, openvino: missing; {install_hint('bench')}" in out
 
 
 def test_doctor_where_nothing_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.delitem(sys.modules, "runtime.onnxruntime_session", raising=False)
+    for module in ("runtime.onnxruntime_library", "runtime.onnxruntime_session"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     code, out, _ = run("doctor")
     assert code == 3
     assert "onnxruntime cannot be imported" in out
@@ -387,10 +460,7 @@ def test_calibrate_build_and_evaluate_int8(run: Run, vimeo: Path, tmp_path: Path
     shutil.copy(golden_beside(BUNDLED_MODEL), tmp_path / "rrin.golden.npz")
     code, out, _ = run("calibrate", "--vimeo90k", vimeo)
     assert code == 0
-    assert (
-        "rrin.ranges.json: ranges of 77 tensors by max, 3 triplets (all that the list holds; "
-        in out
-    )
+    assert "rrin.ranges.json: ranges of 77 tensors by max, 3 triplets (all that there are; " in out
     code, out, _ = run("build", "--int8", "--target", "onnxruntime")
     assert code == 0
     assert (
@@ -413,6 +483,30 @@ def test_calibrate_build_and_evaluate_int8(run: Run, vimeo: Path, tmp_path: Path
     scores = json.loads(out)["contenders"]
     assert scores["rrin.onnx"]["psnr_db"] > scores["plain average"]["psnr_db"] + 1
     assert abs(scores["rrin.onnx"]["psnr_db"] - scores["rrin.ort.int8.onnx"]["psnr_db"]) < 0.2
+
+
+def test_calibrate_on_ones_own_frames(run: Run, vimeo: Path, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    frames = [render_bytes(96, 64, time) for time in range(4)]
+    write_video(tmp_path / "videos" / "a.mp4", frames, Fraction(25))
+    code, out, err = run("calibrate", BUNDLED_MODEL, "--clips", "videos", "-o", "clips.json")
+    assert code == 0, err
+    assert "clips.json: ranges of 77 tensors by max, 2 triplets (all that there are; " in out
+    folders = vimeo / "sequences"
+    code, out, err = run("calibrate", BUNDLED_MODEL, "--triplets", folders, "-o", "own.json")
+    assert code == 0, err
+    assert "own.json: ranges of 77 tensors by max, 4 triplets" in out
+
+
+def test_export_says_what_it_assumed(run: Run, small_checkpoint: Path) -> None:
+    import torch
+
+    content = torch.load(small_checkpoint, weights_only=True)
+    del content["align_corners"]
+    torch.save(content, "silent.pth")
+    code, out, err = run("export", "silent.pth", "-o", "x.onnx")
+    assert code == 0, err
+    assert "align_corners=True (assumed: the checkpoint does not say), uint8 frames" in out
 
 
 def test_align_corners_of_a_checkpoint_can_be_found(
@@ -451,6 +545,10 @@ def test_bench_prints_and_draws(run: Run, tmp_path: Path) -> None:
             "names no triplets; expected folders with im1",
         ),
         (["eval", "none.onnx"], 2, "give one data set"),
+        (["calibrate"], 2, "give one data set"),
+        (["calibrate", "--clips", ".", "--triplets", "."], 2, "give one data set"),
+        (["calibrate", "--clips", "."], 1, "holds no video of three frames"),
+        (["calibrate", "--triplets", "."], 1, "names no triplets"),
         (["calibrate", "--vimeo90k", "."], 1, "holds no tri_trainlist.txt"),
         (["build", "--int8", "--fp16"], 2, "exclude each other"),
         (["calibrate", "--vimeo90k", ".", "-o", "rrin.onnx"], 2, "name that ends in .json"),

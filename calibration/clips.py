@@ -1,0 +1,128 @@
+"""Triplets out of videos: every three neighbouring frames of every clip in a folder."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
+
+from calibration.datasets import Frames
+from runtime.colour import ACCURATE
+from runtime.errors import InputNotFoundError, MediaError
+from runtime.media import open_media
+
+_SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".y4m")
+
+
+class _Decoder:
+    """Goes forward through one clip at a time, so that triplets in order decode each clip once."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._frames: Iterator[VideoFrame] = iter(())
+        self._window: deque[VideoFrame] = deque(maxlen=3)
+        self._decoded = 0
+
+    def read(self, path: Path, first: int) -> list[VideoFrame]:
+        if path != self._path or first < self._decoded - len(self._window):
+            self._path, self._frames, self._decoded = path, _decoded(path), 0
+            self._window.clear()
+        while self._decoded < first + 3:
+            frame = next(self._frames, None)
+            if frame is None:
+                raise MediaError(
+                    f"{path}: only {self._decoded} of its frames can be decoded; it is damaged or "
+                    "cut short: mend it, or take it out"
+                )
+            self._window.append(frame)
+            self._decoded += 1
+        return list(self._window)
+
+
+@dataclass(frozen=True)
+class ClipTriplet:
+    """Three neighbouring frames of a clip.
+
+    Attributes:
+        name: for people, such as walk.mp4 frame 000012.
+        clip: the video.
+        first: index of the first of the three.
+    """
+
+    name: str
+    clip: Path
+    first: int
+    _decoder: _Decoder = field(repr=False, compare=False)
+
+    def read(self) -> Frames:
+        """Decode the three frames; those of one clip are best read in their order.
+
+        Raises:
+            MediaError: the clip is damaged, or changes its frame size.
+        """
+        frames = [_rgb(frame) for frame in self._decoder.read(self.clip, self.first)]
+        if len({frame.shape for frame in frames}) > 1:
+            raise MediaError(f"{self.clip}: changes its frame size; expected one throughout")
+        return Frames(*frames)
+
+
+def clips(root: str | Path) -> list[ClipTriplet]:
+    """Return all triplets of the videos in a folder, at any depth: frames i, i + 1 and i + 2.
+
+    Only packets are counted here; a clip is decoded when its triplets are read.
+
+    Raises:
+        InputNotFoundError: no such folder, or no video of three frames in it.
+        MediaError: a file named as a video is none, or a damaged one.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputNotFoundError(f"{root}: no such folder; expected one of videos")
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    decoder = _Decoder()
+    triplets = [
+        ClipTriplet(f"{path.relative_to(root).as_posix()} frame {first:06}", path, first, decoder)
+        for path in paths
+        for first in range(_packets(path) - 2)
+    ]
+    if not triplets:
+        raise InputNotFoundError(
+            f"{root}: holds no video of three frames; expected {', '.join(_SUFFIXES)}"
+        )
+    return triplets
+
+
+def _packets(path: Path) -> int:
+    try:
+        with open_media(path) as reader:
+            if not reader.streams.video:
+                raise MediaError(f"{path}: has no video stream")
+            return sum(
+                packet.size > 0 and not packet.is_discard for packet in reader.demux(video=0)
+            )
+    except av.FFmpegError as error:
+        raise MediaError(f"{path}: {error.strerror}; is it a whole video?") from error
+
+
+def _decoded(path: Path) -> Iterator[VideoFrame]:
+    try:
+        with open_media(path) as reader:
+            reader.streams.video[0].thread_type = "AUTO"
+            yield from reader.decode(video=0)
+    except av.FFmpegError as error:
+        raise MediaError(f"{path}: {error.strerror}; is it a whole video?") from error
+
+
+def _rgb(frame: VideoFrame) -> NDArray[np.uint8]:
+    pixels: NDArray[Any] = frame.reformat(
+        format="rgb24", dst_color_range=ColorRange.JPEG, interpolation=ACCURATE
+    ).to_ndarray()
+    return pixels.astype(np.uint8, copy=False)

@@ -1,0 +1,77 @@
+"""Triplets out of videos: which there are, what is in them, and that a clip is decoded once."""
+
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import calibration.clips
+from calibration import measure_ranges
+from calibration.clips import clips
+from runtime.errors import InputNotFoundError, MediaError
+from runtime.interpolator import BUNDLED_MODEL
+from runtime.scene import render_bytes
+from runtime.video import write_video
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    root = tmp_path / "videos"
+    (root / "deep").mkdir(parents=True)
+    for name, start, count in (("b.mp4", 0, 6), ("deep/a.mkv", 20, 4), ("short.mp4", 0, 2)):
+        frames = [render_bytes(96, 64, start + time) for time in range(count)]
+        write_video(root / name, frames, Fraction(25))
+    (root / "notes.txt").write_text("no video")
+    return root
+
+
+def test_every_three_neighbours_are_a_triplet(videos: Path) -> None:
+    triplets = clips(videos)
+    assert [triplet.name for triplet in triplets] == [
+        *(f"b.mp4 frame {first:06}" for first in range(4)),
+        *(f"deep/a.mkv frame {first:06}" for first in range(2)),
+    ]
+    with av.open(str(videos / "b.mp4")) as reader:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in reader.decode(video=0)]
+    for first in (2, 0, 3):  # in any order
+        for index, frame in enumerate(triplets[first].read()):
+            truth = decoded[first + index].astype(int)
+            assert np.abs(frame - truth).mean() < 4  # PyAV's own conversion is coarser
+            others = [np.abs(frame - other.astype(int)).mean() for other in decoded]
+            assert int(np.argmin(others)) == first + index
+
+
+def test_a_clip_is_decoded_once(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    decode = calibration.clips._decoded
+
+    def counted(path: Path) -> object:
+        opened.append(path.name)
+        return decode(path)
+
+    monkeypatch.setattr("calibration.clips._decoded", counted)
+    ranges = measure_ranges(BUNDLED_MODEL, clips(videos)[::-1])
+    assert opened == ["b.mp4", "a.mkv"]
+    assert ranges.samples == 6
+
+
+def test_what_is_wrong_is_said(videos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such folder"):
+        clips(tmp_path / "none")
+    (tmp_path / "short").mkdir()
+    shutil.copy(videos / "short.mp4", tmp_path / "short")
+    with pytest.raises(InputNotFoundError, match="no video of three frames"):
+        clips(tmp_path / "short")
+    (tmp_path / "short" / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(MediaError, match=r"broken\.mp4: not an image or a video"):
+        clips(tmp_path / "short")
+
+
+def test_a_clip_that_cannot_be_decoded_to_its_end(videos: Path) -> None:
+    triplets = clips(videos)
+    write_video(videos / "b.mp4", [render_bytes(96, 64, time) for time in range(3)], Fraction(25))
+    with pytest.raises(MediaError, match=r"b\.mp4: only 3 of its frames can be decoded"):
+        triplets[3].read()
