@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,8 +119,8 @@ def _torch(checkpoint: Path, threads: int, *, compiled: bool) -> Interpolate:
 
     from export import Reference, load_checkpoint
 
-    # In this process, which is the contender's own: what is compiled goes where its network lies.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(checkpoint.with_name("inductor")))
+    # Of this process, which is the contender's own: what is compiled goes where its network lies.
+    tempfile.tempdir = str(checkpoint.parent)
     torch.set_num_threads(threads)
     network = load_checkpoint(checkpoint)
     return Reference(torch.compile(network) if compiled else network)  # type: ignore[arg-type]
@@ -138,6 +139,8 @@ def _onnxruntime(path: Path, threads: int) -> Callable[[Sequence[Any]], NDArray[
 def _openvino(
     path: Path, threads: int, precision: str
 ) -> Callable[[Sequence[Any]], NDArray[np.float32]]:
+    # On import it would report that to Google, and keep an identifier under the user's home.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}

@@ -21,7 +21,7 @@ Written = Callable[..., tuple[set[str], set[str]]]
 
 @pytest.fixture
 def written(tmp_path: Path) -> Written:
-    """Run a command where home and temporary folder are empty; return what is new in its own folder
+    """Run Python where home and temporary folder are empty; return what is new in its own folder
     and what there is in the others."""
 
     def run(*arguments: object) -> tuple[set[str], set[str]]:
@@ -38,7 +38,7 @@ def written(tmp_path: Path) -> Written:
         }
         empty = {"HOME": str(elsewhere / "home"), "TMPDIR": str(elsewhere / "tmp")}
         done = subprocess.run(
-            [sys.executable, "-m", "rrin_deploy", *map(str, arguments)],
+            [sys.executable, *map(str, arguments)],
             cwd=desk,
             env={**kept, **empty, "PYTHONPATH": str(ROOT)},
             capture_output=True,
@@ -83,7 +83,17 @@ def desk(tmp_path: Path, vimeo: Path, ranges: Ranges, small_checkpoint: Path) ->
 def test_a_command_writes_its_outputs_and_nothing_else(
     command: str, outputs: set[str], written: Written
 ) -> None:
-    assert written(*command.split()) == (outputs, set())
+    assert written("-m", "rrin_deploy", *command.split()) == (outputs, set())
+
+
+@pytest.mark.usefixtures("desk")
+def test_openvino_reports_nothing(written: Written) -> None:
+    code = """
+from pathlib import Path
+from rrin_deploy.peers import Contender, open_contender
+open_contender(Contender("OpenVINO", "openvino f32", Path("rrin.onnx")), 1)
+"""
+    assert written("-c", code) == (set(), set())
 
 
 def test_who_asks_for_telemetry_keeps_it() -> None:
