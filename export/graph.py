@@ -158,6 +158,7 @@ def _graph(network: RRIN, metadata: Metadata) -> onnx.ModelProto:
             verbose=False,
         )
     model = cast(torch.onnx.ONNXProgram, program).model
+    _write_out_sigmoid(model.graph)
     _name(model.graph)
     del model.graph.outputs[1:]  # the stages were outputs only to be given their names
     model.producer_name, model.producer_version = "rrin-deploy", None
@@ -167,6 +168,34 @@ def _graph(network: RRIN, metadata: Metadata) -> onnx.ModelProto:
     proto = ir.to_proto(model)
     onnx.checker.check_model(proto, full_check=True)
     return proto
+
+
+def _write_out_sigmoid(graph: ir.Graph) -> None:
+    """Replace the mask's Sigmoid by 1 / (1 + exp(-x)).
+
+    ONNX Runtime's Sigmoid is accurate absolutely, not relatively: it gives 0 where the truth is
+    1e-9, and where both masks are that small the blend is their quotient.
+    """
+    (sigmoid,) = (node for node in graph if node.op_type == "Sigmoid")
+    one = ir.Value(name="one", const_value=ir.tensor(1.0, ir.DataType.FLOAT, name="one"))
+    graph.register_initializer(one)
+    negative = ir.node("Neg", [sigmoid.inputs[0]])
+    exponential = ir.node("Exp", negative.outputs)
+    denominator = ir.node("Add", [exponential.outputs[0], one])
+    mask = ir.node("Reciprocal", denominator.outputs)
+    steps = [negative, exponential, denominator, mask]
+    for step in steps:
+        step.outputs[0].type, step.outputs[0].shape = (
+            sigmoid.outputs[0].type,
+            sigmoid.outputs[0].shape,
+        )
+    graph.insert_before(sigmoid, steps)
+    ir.convenience.replace_all_uses_with(
+        sigmoid.outputs[0], mask.outputs[0], replace_graph_outputs=True
+    )
+    name, sigmoid.outputs[0].name = sigmoid.outputs[0].name, None
+    mask.outputs[0].name = name
+    graph.remove(sigmoid, safe=True)
 
 
 def _name(graph: ir.Graph) -> None:

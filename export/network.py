@@ -17,6 +17,9 @@ from torch import Tensor, nn
 PADDING_MULTIPLE = 32
 BASE_WIDTH = 32
 _NEGATIVE_SLOPE = 0.1
+# The blend's weights are multiplied by this, which changes no bit of their quotient. Unscaled, its
+# 1e-8 is taken for 0 by the exporter's optimiser, and is 0 in half.
+_WEIGHT_SCALE = 2.0**27
 
 
 def _conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -131,7 +134,7 @@ class RRIN(nn.Module):
             [T, 3, H, W] in [0, 1].
         """
         height, width = frame0.shape[-2:]
-        window = torch.tensor([0.0, 0.0, width, height], device=frame0.device)
+        window = torch.tensor([0, 0, width, height], device=frame0.device, dtype=frame0.dtype)
         return self.stages(frame0, frame1, t, window).frames
 
     def stages(self, frame0: Tensor, frame1: Tensor, t: Tensor, window: Tensor) -> Stages:
@@ -157,8 +160,8 @@ class RRIN(nn.Module):
 
         mask = torch.sigmoid(self.Mask(torch.cat([flow, pairs, warped0, warped1], dim=1)))
         mask0, mask1 = mask.chunk(2, dim=1)
-        weight0, weight1 = s * mask0, t * mask1
-        blend = (weight0 * warped0 + weight1 * warped1) / (weight0 + weight1 + 1e-8)
+        weight0, weight1 = _WEIGHT_SCALE * s * mask0, _WEIGHT_SCALE * t * mask1
+        blend = (weight0 * warped0 + weight1 * warped1) / (weight0 + weight1 + _WEIGHT_SCALE * 1e-8)
         residue = self.final(torch.cat([pairs, blend], dim=1))
         frames = (residue + blend).clamp(0, 1)
         return Stages(flow, warped0, warped1, mask, blend, frames)
