@@ -139,8 +139,10 @@ class Interpolator:
     def stream(self, frames: Iterable[Frame], factor: int) -> Iterator[Frame]:
         """Yield every frame and, before each next one, the `factor` - 1 frames between.
 
-        n frames give (n - 1) * factor + 1; the originals are the very objects that came in. One
-        frame is read ahead, with an engine two, whose upload overlaps with inference.
+        n frames give (n - 1) * factor + 1. The source may fill one array with every frame, as each
+        is taken over when it arrives. The originals are the very objects that came in, which such
+        a source fills anew when the next frame is asked for. With an engine they are copies, as
+        one more frame is read ahead, whose upload overlaps with inference.
 
         Raises:
             FrameError: as for a call.
@@ -163,11 +165,11 @@ class Interpolator:
 
         Args:
             frames: each with the times wanted before it, inside (0, 1), possibly none; those of the
-                first have no frame to lie behind and are ignored. As many frames are read ahead
-                as by `stream`.
+                first have no frame to lie behind and are ignored. The source may fill one array
+                with every frame, as for `stream`.
 
         Yields:
-            The frame that came in, and (T, H, W, 3) of its dtype.
+            The frame that came in, with an engine a copy, and (T, H, W, 3) of its dtype.
 
         Raises:
             FrameError: as for a call.
@@ -189,24 +191,20 @@ class Interpolator:
     ) -> Iterator[tuple[Frame, list[_Finish]]]:
         """Yield every frame with the runs, just begun, that make the frames before it."""
         before: tuple[Frame, Any] | None = None
-        for frame, wanted in frames:
-            check_frame(frame, "frame")
+        for given, wanted in frames:
+            check_frame(given, "frame")
             times = times_of(wanted)
-            if before is None:
-                yield frame, []
-                before = frame, None
-                continue
-            check_same_kind(before[0], frame)
-            if not len(times):
-                yield frame, []
-                before = frame, None
-                continue
-            first, second = (
-                self._session.prepare(self._to_input(given)) if prepared is None else prepared
-                for given, prepared in (before, (frame, None))
-            )
-            yield frame, self._start(first, second, times)
-            before = frame, second
+            # The source may fill its array anew as soon as we ask for the next frame.
+            frame = given.copy() if self._session.runs_ahead else given
+            prepared: Any = self._to_input(given)
+            runs: list[_Finish] = []
+            if before is not None:
+                check_same_kind(before[0], frame)
+                if len(times):
+                    prepared = self._prepared(prepared)
+                    runs = self._start(self._prepared(before[1]), prepared, times)
+            before = frame, prepared
+            yield frame, runs
 
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
         """Run once on black frames, so that the first real call pays for no one-time work.
@@ -228,6 +226,9 @@ class Interpolator:
     def __exit__(
         self,
         kind: type[BaseException] | None,
+    def _prepared(self, tensor: Any) -> Any:
+        return self._session.prepare(tensor) if isinstance(tensor, np.ndarray) else tensor
+
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:

@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,36 @@ def test_stream_refuses_a_change_of_size_and_a_bad_factor(interpolate: Interpola
     with pytest.raises(FrameError, match="two sizes, 8x8 and 16x8"):
         list(interpolate.stream([GOOD, GOOD, np.zeros((8, 16, 3), np.float32)], 2))
     for factor in (0, 2.5):
+def refilled(sources: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield one array that is filled with every frame in turn, as loops over a camera do."""
+    buffer = np.empty_like(sources[0])
+    for source in sources:
+        buffer[...] = source
+        yield buffer
+    buffer[...] = 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(("width", "height"), [(64, 32), (50, 40)])  # padded, and not
+def test_source_may_fill_one_array_with_every_frame(
+    width: int, height: int, dtype: type, interpolate: Interpolator
+) -> None:
+    sources = [scene(width, height, 3 * time) for time in range(5)]
+    if dtype is np.float32:
+        sources = [unit(source) for source in sources]
+    expected = list(interpolate.stream(sources, 3))
+    for index, frame in enumerate(interpolate.stream(refilled(sources), 3)):
+        np.testing.assert_array_equal(frame, expected[index])
+    times = [[], [0.5], [], [0.25, 0.5], []]
+    filled = interpolate.fill(zip(refilled(sources), times, strict=True))
+    for index, (frame, made) in enumerate(filled):
+        np.testing.assert_array_equal(frame, sources[index])
+        if len(made):
+            right = interpolate(sources[index - 1], sources[index], times[index])
+            np.testing.assert_array_equal(made, right)
+        assert len(made) == len(times[index])
+
+
         with pytest.raises(OptionError, match=f"factor is {factor}"):
             interpolate.stream([GOOD], factor)  # type: ignore[arg-type]
 
