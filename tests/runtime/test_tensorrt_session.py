@@ -148,6 +148,32 @@ def test_stream_of_another_factor(
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
+@pytest.mark.parametrize(("width", "height"), [(96, 64), (50, 40)])
+def test_source_may_fill_one_array_with_every_frame(
+    width: int, height: int, machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    sources = [frame.copy() for frame in frames(13, width, height)[::3]]
+    times = [[], [0.5], [], [0.25, 0.5], []]
+
+    def refilled() -> Iterator[np.ndarray]:
+        buffer = np.empty_like(sources[0])
+        for source in sources:
+            buffer[...] = source
+            yield buffer
+        buffer[...] = 0
+
+    with Interpolator(engine()) as ours:
+        streamed = list(ours.stream(refilled(), 3))
+        filled = list(ours.fill(zip(refilled(), times, strict=True)))
+    for one, other in zip(streamed, interpolate.stream(sources, 3), strict=True):
+        np.testing.assert_array_equal(one, other)
+    expected = interpolate.fill(zip(sources, times, strict=True))
+    for found, right in zip(filled, expected, strict=True):
+        np.testing.assert_array_equal(found[0], right[0])
+        np.testing.assert_array_equal(found[1], right[1])
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
 def test_stream_of_a_stream(
     machine: Machine, engine: MakeEngine, interpolate: Interpolator
 ) -> None:
