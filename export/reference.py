@@ -105,8 +105,7 @@ def _case(
     unit0, unit1 = (frame.astype(np.float32) / 255 for frame in pair)
     frames = Reference(network)(unit0, unit1, t)
     error = np.abs(frames - Reference(exact)(unit0, unit1, t)).max()
-    # The exact frames may lie outside by a rounding; NaN stays, and is refused when it is judged.
-    return GoldenCase(*pair, t, frames, reference_error=float(np.minimum(error, 1)))
+    return GoldenCase(*pair, t, frames, reference_error=float(error))
 
 
 def _darkest(network: RRIN) -> tuple[tuple[NDArray[np.uint8], NDArray[np.uint8]], Times]:
@@ -117,8 +116,9 @@ def _darkest(network: RRIN) -> tuple[tuple[NDArray[np.uint8], NDArray[np.uint8]]
     for start in range(_DARK_PAIRS):
         pair = _pair(*_DARK_SIZE, 4 * start)
         with torch.inference_mode():
-            stages = network.stages(*map(planes_of, pair), torch.from_numpy(t), window)
-        seen = stages.mask.amax(1).amin((1, 2))
+            planes0, planes1 = map(planes_of, pair)
+            mask = network.stages(planes0, planes1, torch.from_numpy(t), window).mask
+        seen = mask.amax(1).amin((1, 2))
         found.append((float(seen.min()), pair, t[[int(seen.argmin())]]))
     _, pair, time = min(found, key=lambda item: item[0])
     return pair, time
