@@ -19,6 +19,7 @@ from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
 from runtime.parity import psnr_db
 from runtime.scene import render
+from runtime.session import Session, TensorSpec
 from tests.conftest import Exporter, unit
 
 
@@ -120,6 +121,14 @@ def test_refuses_what_is_no_time(t: object, interpolate: Interpolator) -> None:
         interpolate(GOOD, GOOD, t)  # type: ignore[arg-type]
 
 
+def test_refuses_more_than_1000_times_a_call(interpolate: Interpolator) -> None:
+    many = np.linspace(0, 1, 1001)
+    with pytest.raises(FrameError, match="holds 1001 times; expected 1000 at most"):
+        interpolate(GOOD, GOOD, many)
+    with pytest.raises(FrameError, match="holds 1001 times; expected 1000 at most"):
+        list(interpolate.fill([(GOOD, []), (GOOD, many)]))
+
+
 def test_uint8_artifact_refuses_float32_frames(exported: Exporter) -> None:
     with Interpolator(exported(io="uint8")) as interpolate:
         with pytest.raises(FrameError, match="export with --io float32"):
@@ -157,15 +166,6 @@ def test_stream_reads_one_frame_ahead_and_no_more(interpolate: Interpolator) -> 
     assert len(taken) == 2
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_stream_of_less_than_a_pair(count: int, interpolate: Interpolator) -> None:
-    assert len(list(interpolate.stream([GOOD] * count, 4))) == count
-
-
-def test_stream_refuses_a_change_of_size_and_a_bad_factor(interpolate: Interpolator) -> None:
-    with pytest.raises(FrameError, match="two sizes, 8x8 and 16x8"):
-        list(interpolate.stream([GOOD, GOOD, np.zeros((8, 16, 3), np.float32)], 2))
-    for factor in (0, 2.5):
 def refilled(sources: list[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield one array that is filled with every frame in turn, as loops over a camera do."""
     buffer = np.empty_like(sources[0])
@@ -196,6 +196,15 @@ def test_source_may_fill_one_array_with_every_frame(
         assert len(made) == len(times[index])
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_stream_of_less_than_a_pair(count: int, interpolate: Interpolator) -> None:
+    assert len(list(interpolate.stream([GOOD] * count, 4))) == count
+
+
+def test_stream_refuses_a_change_of_size_and_a_bad_factor(interpolate: Interpolator) -> None:
+    with pytest.raises(FrameError, match="two sizes, 8x8 and 16x8"):
+        list(interpolate.stream([GOOD, GOOD, np.zeros((8, 16, 3), np.float32)], 2))
+    for factor in (0, 2.5, 1001, float("nan"), float("inf")):
         with pytest.raises(OptionError, match=f"factor is {factor}"):
             interpolate.stream([GOOD], factor)  # type: ignore[arg-type]
 
@@ -207,6 +216,60 @@ def test_stream_passes_on_the_exception_of_its_source(interpolate: Interpolator)
 
     with pytest.raises(ConnectionError, match="camera unplugged"):
         list(interpolate.stream(source(), 2))
+
+
+class Counted(Session):
+    """A backend without a limit, of the bundled model's width, that counts the times of its runs.
+
+    Its frames are as bright as their times.
+    """
+
+    backend = "counted"
+    metadata = Metadata("ab" * 32, 8, False, 32, "uint8", "fp32", 19, "a test")
+
+    def __init__(self) -> None:
+        spec = TensorSpec(np.dtype(np.uint8), ())
+        self.inputs = dict.fromkeys(("frame0", "frame1", "t", "window"), spec)
+        self.outputs = {"frames": spec}
+        self.times: list[int] = []
+
+    def run(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        t = tensors["t"]
+        self.times.append(len(t))
+        shape = (len(t), *tensors["frame0"].shape[1:])
+        levels = (t * 100).astype(np.uint8).reshape(-1, 1, 1, 1)
+        return {"frames": np.broadcast_to(levels, shape)}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "runs"),
+    [(448, 256, [7]), (1280, 720, [2, 2, 2, 1]), (1920, 1080, [1] * 7), (3840, 2160, [1] * 7)],
+)
+def test_large_frames_run_few_times_at_once_and_small_ones_all(
+    width: int, height: int, runs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Counted()
+    monkeypatch.setattr("runtime.interpolator.open_session", lambda *_, **__: session)
+    pair = [np.zeros((height, width, 3), np.uint8)] * 2
+    made = Interpolator()(*pair, np.arange(1, 8) / 8)
+    assert session.times == runs
+    assert made[:, -1, -1, -1].tolist() == [12, 25, 37, 50, 62, 75, 87]
+    session.times.clear()
+    streamed = list(Interpolator().stream(pair, 8))
+    assert session.times == runs
+    assert [int(frame[0, 0, 0]) for frame in streamed[1:-1]] == made[:, 0, 0, 0].tolist()
+
+
+def test_times_run_one_by_one_give_the_same_frames(
+    interpolate: Interpolator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = scene(101, 70, 0), scene(101, 70, 3)
+    expected = interpolate(*pair, [0.2, 0.5, 0.9])
+    monkeypatch.setattr("runtime.interpolator.times_at_once", lambda *_: 1)
+    np.testing.assert_array_equal(interpolate(*pair, [0.2, 0.5, 0.9]), expected)
 
 
 def test_threads_may_share_an_interpolator(interpolate: Interpolator) -> None:
