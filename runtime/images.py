@@ -85,7 +85,7 @@ def write_still(path: str | Path, still: Still) -> None:
     An existing file is replaced.
 
     Raises:
-        MediaError: another suffix, transparency in a JPEG, or the encoder failed.
+        MediaError: another suffix, transparency or 16 bits in a JPEG, or the encoder failed.
     """
     path = Path(path)
     codec = _CODECS.get(path.suffix.lower())
@@ -95,6 +95,8 @@ def write_still(path: str | Path, still: Still) -> None:
         )
     if codec == "mjpeg" and still.alpha is not None:
         raise MediaError(f"{path}: JPEG holds no transparency; write a .png")
+    if codec == "mjpeg" and still.rgb.dtype == np.float32:
+        raise MediaError(f"{path}: JPEG holds 8 bits, and these are more; write a .png")
     frame = _frame_of(still)
     if codec == "mjpeg":
         frame = frame.reformat(

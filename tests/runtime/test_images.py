@@ -278,3 +278,5 @@ def test_unknown_or_unfit_suffix(tmp_path: Path) -> None:
         write_still(tmp_path / "x.gif", Still(rgb, None, grey=False))
     with pytest.raises(MediaError, match="JPEG holds no transparency"):
         write_still(tmp_path / "x.jpg", Still(rgb, rgb[..., 0], grey=False))
+    with pytest.raises(MediaError, match="JPEG holds 8 bits"):
+        write_still(tmp_path / "x.jpg", Still(rgb / np.float32(255), None, grey=False))
