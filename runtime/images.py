@@ -88,11 +88,7 @@ def write_still(path: str | Path, still: Still) -> None:
         MediaError: another suffix, transparency or 16 bits in a JPEG, or the encoder failed.
     """
     path = Path(path)
-    codec = _CODECS.get(path.suffix.lower())
-    if codec is None:
-        raise MediaError(
-            f"{path}: images are written as .png or .jpg, not {path.suffix or 'without suffix'}"
-        )
+    codec = still_codec(path)
     if codec == "mjpeg" and still.alpha is not None:
         raise MediaError(f"{path}: JPEG holds no transparency; write a .png")
     if codec == "mjpeg" and still.rgb.dtype == np.float32:
@@ -114,6 +110,20 @@ def write_still(path: str | Path, still: Still) -> None:
         ) from error
     with replacing(path) as partial:
         partial.write_bytes(b"".join(map(bytes, packets)))
+
+
+def still_codec(path: Path) -> str:
+    """Return FFmpeg's encoder of an image to be written; ask before long work.
+
+    Raises:
+        MediaError: the suffix is not one of PNG or JPEG.
+    """
+    codec = _CODECS.get(path.suffix.lower())
+    if codec is None:
+        raise MediaError(
+            f"{path}: images are written as .png or .jpg, not {path.suffix or 'without suffix'}"
+        )
+    return codec
 
 
 def interpolate_stills(

@@ -148,9 +148,10 @@ def _pair(
     overwrite: bool,
 ) -> str:
     from runtime.files import check_writable
-    from runtime.images import interpolate_stills, read_still, write_still
+    from runtime.images import interpolate_stills, read_still, still_codec, write_still
 
     check_writable(output, overwrite=overwrite)
+    still_codec(output)
     still0, still1 = (read_still(path, max_pixels=max_pixels) for path in inputs)
     (middle,) = interpolate_stills(interpolate, still0, still1, [t])
     write_still(output, middle)
