@@ -6,20 +6,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 from av import VideoFrame
+from av.codec.context import CodecContext
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from .colour import ACCURATE
 from .errors import MediaError
 from .files import replacing
+from .image_file import decode_image, upright
 from .interpolator import Interpolator
-from .media import open_media
 
+# Photographs of 108 megapixels pass; of 16 bits and with alpha, reading takes 4.5 GB at this size.
+MAX_PIXELS = 128_000_000
 _CODECS = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
 _OPTIONS = {"mjpeg": {"qmin": "2", "qmax": "2"}}  # FFmpeg's best but one
 _FORMATS = {1: "gray", 3: "rgb24", 4: "rgba"}  # by channels
@@ -41,21 +45,18 @@ class Still:
     grey: bool
 
 
-def read_still(path: str | Path) -> Still:
+def read_still(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Still:
     """Decode an image: grey, palette, colour, with or without alpha, 1 to 16 bits, upright.
+
+    Args:
+        path: PNG, JPEG, BMP, TIFF or WebP, whatever the name; of several pages the first.
+        max_pixels: width times height at most, so that a small file cannot take all memory.
 
     Raises:
         InputNotFoundError: there is no such file.
-        MediaError: it cannot be decoded.
+        MediaError: it has more pixels, is an animation, or cannot be decoded.
     """
-    path = Path(path)
-    try:
-        with open_media(path) as reader:
-            frame = next(reader.decode(video=0))
-    except (av.FFmpegError, StopIteration, IndexError) as error:
-        raise MediaError(
-            f"{path}: not an image that FFmpeg can decode, or a damaged one"
-        ) from error
+    frame = decode_image(Path(path), max_pixels)
     components = frame.format.components
     deep = max(component.bits for component in components) > 8
     has_alpha = frame.format.has_palette or any(component.is_alpha for component in components)
@@ -64,7 +65,7 @@ def read_still(path: str | Path) -> Still:
         dst_color_range=ColorRange.JPEG,
         interpolation=ACCURATE,
     ).to_ndarray()
-    pixels = np.rot90(pixels, frame.rotation // 90)
+    pixels = upright(frame, pixels)
     if deep:
         pixels = pixels.astype(np.float32) / np.float32(65535)
     colours = sum(not component.is_alpha for component in components)
@@ -84,35 +85,45 @@ def write_still(path: str | Path, still: Still) -> None:
     An existing file is replaced.
 
     Raises:
-        MediaError: another suffix, transparency in a JPEG, or the encoder failed.
+        MediaError: another suffix, transparency or 16 bits in a JPEG, or the encoder failed.
     """
     path = Path(path)
+    codec = still_codec(path)
+    if codec == "mjpeg" and still.alpha is not None:
+        raise MediaError(f"{path}: JPEG holds no transparency; write a .png")
+    if codec == "mjpeg" and still.rgb.dtype == np.float32:
+        raise MediaError(f"{path}: JPEG holds 8 bits, and these are more; write a .png")
+    frame = _frame_of(still)
+    if codec == "mjpeg":
+        frame = frame.reformat(
+            format="yuvj444p", dst_color_range=ColorRange.JPEG, interpolation=ACCURATE
+        )
+    encoder = cast(VideoCodecContext, CodecContext.create(codec, "w"))
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
+    encoder.time_base = Fraction(1)
+    encoder.options = _OPTIONS.get(codec, {})
+    try:
+        packets = [*encoder.encode(frame), *encoder.encode(None)]
+    except av.FFmpegError as error:
+        raise MediaError(
+            f"{path}: {frame.width}x{frame.height} could not be encoded: {error.strerror}"
+        ) from error
+    with replacing(path) as partial:
+        partial.write_bytes(b"".join(map(bytes, packets)))
+
+
+def still_codec(path: Path) -> str:
+    """Return FFmpeg's encoder of an image to be written; ask before long work.
+
+    Raises:
+        MediaError: the suffix is not one of PNG or JPEG.
+    """
     codec = _CODECS.get(path.suffix.lower())
     if codec is None:
         raise MediaError(
             f"{path}: images are written as .png or .jpg, not {path.suffix or 'without suffix'}"
         )
-    if codec == "mjpeg" and still.alpha is not None:
-        raise MediaError(f"{path}: JPEG holds no transparency; write a .png")
-    frame = _frame_of(still)
-    try:
-        with (
-            replacing(path) as partial,
-            av.open(str(partial), "w", format="image2", options={"update": "1"}) as writer,
-        ):
-            encoder = writer.add_stream(codec, rate=Fraction(1), options=_OPTIONS.get(codec, {}))
-            encoder.width, encoder.height = frame.width, frame.height
-            if codec == "mjpeg":
-                encoder.pix_fmt = "yuvj444p"
-                frame = frame.reformat(
-                    format="yuvj444p", dst_color_range=ColorRange.JPEG, interpolation=ACCURATE
-                )
-            else:
-                encoder.pix_fmt = frame.format.name
-            writer.mux(encoder.encode(frame))
-            writer.mux(encoder.encode(None))
-    except av.FFmpegError as error:
-        raise MediaError(f"{path}: could not be written: {error.strerror}") from error
+    return codec
 
 
 def interpolate_stills(

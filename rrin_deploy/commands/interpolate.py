@@ -66,6 +66,10 @@ def command(
     allow_damaged: Annotated[
         bool, typer.Option("--allow-damaged", help="Video: exit 0 where the source is damaged.")
     ] = False,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(help="Images: width times height at most; default 128 million.", min=1),
+    ] = None,
     overwrite: Overwrite = False,
     device: Device = 0,
     threads: Threads = None,
@@ -105,8 +109,13 @@ def command(
         fps or slow or no_cuts or allow_damaged or any(option is not None for option in of_video)
     ):
         raise typer.BadParameter("only videos take more options than --factor")
+    if not (pair or folder) and max_pixels is not None:
+        raise typer.BadParameter("--max-pixels is for images")
     from runtime.encoding import Encoding
+    from runtime.images import MAX_PIXELS
     from runtime.video import VideoOptions
+
+    pixels = MAX_PIXELS if max_pixels is None else max_pixels
 
     times = {name: parse_rational(value) for name, value in rates.items() if value is not None}
     for name, value in times.items():
@@ -125,12 +134,12 @@ def command(
     started = time.perf_counter()
     with Interpolator(model, device=device, threads=threads, providers=providers) as interpolate:
         if pair:
-            done = _pair(interpolate, inputs, output, 0.5 if t is None else t, overwrite)
+            done = _pair(interpolate, inputs, output, 0.5 if t is None else t, pixels, overwrite)
         elif folder:
             factor_of = options.factor or Fraction(2)
             if factor_of.denominator != 1:
                 raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
-            done = _folder(interpolate, inputs[0], output, int(factor_of), overwrite)
+            done = _folder(interpolate, inputs[0], output, int(factor_of), pixels, overwrite)
         else:
             done, damage = _video(interpolate, inputs[0], output, options)
         seconds = time.perf_counter() - started
@@ -145,13 +154,19 @@ def command(
 
 
 def _pair(
-    interpolate: Interpolator, inputs: list[Path], output: Path, t: float, overwrite: bool
+    interpolate: Interpolator,
+    inputs: list[Path],
+    output: Path,
+    t: float,
+    max_pixels: int,
+    overwrite: bool,
 ) -> str:
     from runtime.files import check_writable
-    from runtime.images import interpolate_stills, read_still, write_still
+    from runtime.images import interpolate_stills, read_still, still_codec, write_still
 
     check_writable(output, overwrite=overwrite)
-    still0, still1 = map(read_still, inputs)
+    still_codec(output)
+    still0, still1 = (read_still(path, max_pixels=max_pixels) for path in inputs)
     (middle,) = interpolate_stills(interpolate, still0, still1, [t])
     write_still(output, middle)
     height, width = middle.rgb.shape[:2]
@@ -159,13 +174,24 @@ def _pair(
 
 
 def _folder(
-    interpolate: Interpolator, source: Path, output: Path, factor: int, overwrite: bool
+    interpolate: Interpolator,
+    source: Path,
+    output: Path,
+    factor: int,
+    max_pixels: int,
+    overwrite: bool,
 ) -> str:
     from runtime.sequence import interpolate_folder
 
     with frame_progress(source.name) as progress:
         done = interpolate_folder(
-            interpolate, source, output, factor, overwrite=overwrite, progress=progress
+            interpolate,
+            source,
+            output,
+            factor,
+            overwrite=overwrite,
+            max_pixels=max_pixels,
+            progress=progress,
         )
     return f"{done.images_written} images from {done.images_read}"
 

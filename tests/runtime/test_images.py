@@ -1,10 +1,12 @@
 """Images against Pillow, which shares no code with FFmpeg."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from runtime import FrameError, InputNotFoundError, Interpolator, MediaError
 from runtime.images import Still, interpolate_stills, read_still, write_still
@@ -20,10 +22,19 @@ def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def with_orientation(path: Path, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x112] = orientation
-    scene(0).save(path, exif=exif, quality=98)
+def png_of_zeros(path: Path, width: int, height: int) -> None:
+    """Write a true PNG of one bit a pixel, small on disk."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((1 + (width + 7) // 8) * height))
+    signature = b"\x89PNG\r\n\x1a\n"
+    path.write_bytes(
+        signature + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
 
 
 KINDS = {
@@ -59,12 +70,18 @@ def test_reads_what_pillow_reads(kind: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(still.alpha, expected[..., 3])
 
 
-@pytest.mark.parametrize(("orientation", "turn"), [(3, 2), (6, -1), (8, 1)])
-def test_photos_come_upright(orientation: int, turn: int, tmp_path: Path) -> None:
-    path = tmp_path / "photo.jpg"
-    with_orientation(path, orientation)
-    expected = np.rot90(np.asarray(scene(0)).astype(int), turn)
-    assert np.abs(read_still(path).rgb - expected).mean() < 2
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_come_upright(orientation: int, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"photo{suffix}"
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    options = {".jpg": {"quality": 98}, ".webp": {"lossless": True}}.get(suffix, {})
+    scene(0).save(path, exif=exif, **options)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB")).astype(int)
+    rgb = read_still(path).rgb
+    assert rgb.shape == expected.shape
+    assert np.abs(rgb - expected).mean() < (2 if suffix == ".jpg" else 1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -146,7 +163,7 @@ def test_sixteen_bits_need_a_float32_artifact(exported: Exporter) -> None:
         interpolate_stills(interpolate, deep, deep, [0.5])
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", None])
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", None])
 def test_broken_images(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     if content is None:
@@ -157,8 +174,101 @@ def test_broken_images(content: bytes | None, tmp_path: Path) -> None:
         read_still(path)
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_photo_cut_short_is_refused_and_what_follows_its_end_is_not(
+    progressive: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.jpg"
+    scene(0).save(path, progressive=progressive)
+    whole = path.read_bytes()
+    before = read_still(path).rgb
+    path.write_bytes(whole + whole[:200])
+    np.testing.assert_array_equal(read_still(path).rgb, before)
+    for cut in (8, 300, len(whole) // 2):
+        path.write_bytes(whole[:-cut])
+        with pytest.raises(MediaError, match=r"x\.jpg: is cut short"):
+            read_still(path)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_animation_is_no_still(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    scene(0).save(path, kind, save_all=True, append_images=[scene(1)])
+    with pytest.raises(MediaError, match=r"is an animation|not an image in PNG"):
+        read_still(path)
+
+
+def test_playlist_named_as_an_image_opens_nothing(tmp_path: Path) -> None:
+    scene(0).save(tmp_path / "private.png")
+    path = tmp_path / "x.png"
+    path.write_text("ffconcat version 1.0\nfile private.png\n")
+    with pytest.raises(MediaError, match="not an image in PNG"):
+        read_still(path)
+
+
+def test_tiff_that_would_come_black_is_refused(tmp_path: Path) -> None:
+    scene(0).save(tmp_path / "x.tif", compression="jpeg")
+    with pytest.raises(MediaError, match="a TIFF compressed as JPEG"):
+        read_still(tmp_path / "x.tif")
+
+
+def test_percent_in_a_name_is_but_a_letter(tmp_path: Path) -> None:
+    scene(0).save(tmp_path / "a%d.png")
+    scene(5).save(tmp_path / "a0.png")
+    still = read_still(tmp_path / "a%d.png")
+    np.testing.assert_array_equal(still.rgb, np.asarray(scene(0)))
+    write_still(tmp_path / "b%d.png", still)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b%d.png")), still.rgb)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp", "lossy.webp"])
+def test_pixel_limit_names_the_size_and_what_to_do(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x{suffix}"
+    scene(0).save(path, lossless=suffix == ".webp")
+    with pytest.raises(MediaError, match=r"has 70x45 pixels.* limit of 3149; .*max_pixels to 3150"):
+        read_still(path, max_pixels=3149)
+    assert read_still(path, max_pixels=3150).rgb.shape == (45, 70, 3)
+
+
+def test_small_file_of_many_pixels_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    png_of_zeros(path, 16000, 16000)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(MediaError, match="16000x16000"):
+        read_still(path)
+
+
+def test_file_that_lies_of_its_size_gets_no_more_than_it_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.webp"
+    exif = Image.Exif()
+    exif[0x112] = 1  # so that the canvas has a size of its own, at 24
+    scene(0).resize((300, 200)).save(path, lossless=True, exif=exif)
+    content = bytearray(path.read_bytes())
+    assert content[12:16] == b"VP8X"
+    content[24:30] = bytes([9, 0, 0, 9, 0, 0])
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match="or a damaged one"):
+        read_still(path, max_pixels=100)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (65535, 1), (1, 65535)])
+def test_extreme_sizes(width: int, height: int, tmp_path: Path) -> None:
+    rgb = noise(height, width, 3)
+    write_still(tmp_path / "x.png", Still(rgb, None, grey=False))
+    np.testing.assert_array_equal(read_still(tmp_path / "x.png").rgb, rgb)
+
+
+def test_too_large_for_jpeg(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"x\.jpg: 65536x1 could not be encoded"):
+        write_still(tmp_path / "x.jpg", Still(noise(1, 65536, 3), None, grey=False))
+    assert not list(tmp_path.iterdir())
+
+
 def test_missing_image(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="no such file"):
+        read_still(tmp_path / "x.png")
+    (tmp_path / "x.png").mkdir()
+    with pytest.raises(InputNotFoundError, match="is no file; expected an image"):
         read_still(tmp_path / "x.png")
 
 
@@ -168,3 +278,5 @@ def test_unknown_or_unfit_suffix(tmp_path: Path) -> None:
         write_still(tmp_path / "x.gif", Still(rgb, None, grey=False))
     with pytest.raises(MediaError, match="JPEG holds no transparency"):
         write_still(tmp_path / "x.jpg", Still(rgb, rgb[..., 0], grey=False))
+    with pytest.raises(MediaError, match="JPEG holds 8 bits"):
+        write_still(tmp_path / "x.jpg", Still(rgb / np.float32(255), None, grey=False))

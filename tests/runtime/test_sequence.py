@@ -14,7 +14,7 @@ from runtime import (
 )
 from runtime.images import Still, read_still, write_still
 from runtime.scene import render
-from runtime.sequence import interpolate_folder
+from runtime.sequence import interpolate_folder, is_pattern
 from tests.conftest import write_png
 
 
@@ -163,3 +163,80 @@ def test_a_pattern_replaces_its_own_and_nothing_else(
     with pytest.raises(MediaError, match="holds more than what would be replaced"):
         interpolate_folder(interpolate, tmp_path / "in", pattern, 2, overwrite=True)
     assert (tmp_path / "out/holiday.png").exists()
+
+
+def test_output_of_images_is_no_file(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    for name in ("x.mp4", "x.PNG"):
+        with pytest.raises(OptionError, match=f"{name}: is named as a file; .* folder"):
+            interpolate_folder(interpolate, folder, tmp_path / name, 2)
+    (tmp_path / "notes").write_text("precious")
+    with pytest.raises(MediaError, match="notes: is a file; expected the name of a folder"):
+        interpolate_folder(interpolate, folder, tmp_path / "notes", 2, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "notes"]
+
+
+def levels_of(folder: Path) -> list[int]:
+    """The grey level of each image of a folder, by name."""
+    return [int(read_still(path).rgb[0, 0, 0]) for path in sorted(folder.iterdir())]
+
+
+def write_level(path: Path, level: int) -> None:
+    write_png(path, np.full((32, 32, 3), level, np.uint8))
+
+
+def test_pattern_takes_the_padding_it_says_and_refuses_another(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    for name, level in (("f08", 10), ("f09", 20), ("f10", 30), ("f100", 40)):
+        write_level(tmp_path / f"in/{name}.png", level)
+    interpolate_folder(interpolate, tmp_path / "in/f%02d.png", tmp_path / "out", 2)
+    assert levels_of(tmp_path / "out")[::2] == [10, 20, 30, 40]
+    with pytest.raises(OptionError, match=r"f%d\.png: is beside f08\.png, .* padded otherwise"):
+        interpolate_folder(interpolate, tmp_path / "in/f%d.png", tmp_path / "other", 2)
+    write_level(tmp_path / "in/f8.png", 50)
+    with pytest.raises(OptionError, match=r"beside f8\.png"):
+        interpolate_folder(interpolate, tmp_path / "in/f%02d.png", tmp_path / "other", 2)
+    assert not (tmp_path / "other").exists()
+
+
+def test_width_without_zero_pads_with_zeros_as_in_ffmpeg(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        write_level(tmp_path / f"in/f00{number}.png", number)
+    interpolate_folder(interpolate, tmp_path / "in/f%3d.png", tmp_path / "out/o%4d.png", 2)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["o0000.png", "o0001.png", "o0002.png"]
+
+
+def test_what_exists_by_the_name_of_a_pattern_is_no_pattern(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in%d"
+    assert is_pattern(folder)
+    for name, level in (("a", 10), ("b", 20)):
+        write_level(folder / f"{name}.png", level)
+    assert not is_pattern(folder)
+    interpolate_folder(interpolate, folder, tmp_path / "out", 2)
+    assert levels_of(tmp_path / "out")[::2] == [10, 20]
+
+
+def test_hidden_and_odd_names(interpolate: Interpolator, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    names = ("x1.png", "x2.png", "x10.png", "x\u00b2.png", "y\u0663.png", ".mid.partial.png")
+    for level, name in enumerate(names):
+        write_level(folder / name, 10 * level)
+    done = interpolate_folder(interpolate, folder, tmp_path / "out", 2)
+    assert done.images_read == 5
+    assert levels_of(tmp_path / "out")[::2] == [0, 10, 20, 30, 40]
+
+
+def test_pixel_limit_holds_for_each_image(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    with pytest.raises(MediaError, match="56x40 pixels, more than the limit of 100"):
+        interpolate_folder(interpolate, folder, tmp_path / "out", 2, max_pixels=100)
+    with pytest.raises(InputNotFoundError, match="nowhere: no such folder"):
+        interpolate_folder(interpolate, tmp_path / "nowhere", tmp_path / "out", 2)
