@@ -194,11 +194,23 @@ def _tried(read: Read, path: Path) -> Outcome:
         read(path)
     except RrinError as error:
         kind, what, detail = "refused", type(error).__name__, str(error)
+        if not _can_be_printed(detail):
+            kind, what = "exception", f"{what} that no terminal can print {_place_of(error)}"
     except BaseException as error:  # whatever it is, it was not promised
         kind, what = "exception", f"{type(error).__name__} {_place_of(error)}"
         detail = "".join(traceback.format_exception(error))
     seconds = time.monotonic() - started
-    return Outcome(kind, what, detail[-20000:], seconds, _memory("self", "VmHWM"))
+    # NumPy makes strings of code points that there are not, and no pickle takes them.
+    detail = detail[-20000:].encode("utf-8", "backslashreplace").decode("utf-8", "replace")
+    return Outcome(kind, what, detail, seconds, _memory("self", "VmHWM"))
+
+
+def _can_be_printed(text: str) -> bool:
+    try:
+        text.encode().decode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def _place_of(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
@@ -161,7 +162,7 @@ def png(rng: Random, content: bytes) -> bytes:
             rows = zlib.decompressobj().decompress(inside, 2**20)
             found[index] = (kind, zlib.compress(scramble(rng, rows, rows)))
         case 5 if rng.random() < 0.2:
-            found = _png_bomb(rng)
+            found = _png_bomb(*rng.choice(((16000, 16000), (2**24, 1), (1, 2**24), (40000, 6000))))
         case 6 | 7 if kind == b"IHDR":
             header = bytearray(inside)
             overwrite_number(rng, header, 0, len(header))
@@ -185,9 +186,9 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + size
 
 
-def _png_bomb(rng: Random) -> list[tuple[bytes, bytes]]:
-    """Return a whole and true image, very large and black."""
-    width, height = rng.choice(((16000, 16000), (2**24, 1), (1, 2**24), (40000, 6000)))
-    rows = zlib.compress(bytes(height * ((width + 7) // 8 + 1)), 1)
-    header = struct.pack(">2I5B", width, height, 1, 0, 0, 0, 0)
-    return [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
+@lru_cache
+def _png_bomb(width: int, height: int) -> list[tuple[bytes, bytes]]:
+    """Return a whole and true image, very large and of one colour of a palette."""
+    rows = zlib.compress(bytes(height * (width + 1)), 1)
+    header = struct.pack(">2I5B", width, height, 8, 3, 0, 0, 0)
+    return [(b"IHDR", header), (b"PLTE", b"\1\2\3"), (b"IDAT", rows), (b"IEND", b"")]
