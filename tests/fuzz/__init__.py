@@ -1,8 +1,8 @@
 """Fuzzing of everything that reads a file of a stranger: `make fuzz`.
 
 A case passes where the reader returns or raises one of our own errors, as it promises, with a
-message that can be printed. Any other exception, a native crash, a hang of over 20 s or a hunger for
-more than 2 GiB of memory is a finding.
+message that can be printed. Any other exception, a native crash, a hang of over 20 s or a process
+of over 2 GiB is a finding.
 
 The mutators are our own, and know the formats: atheris and libFuzzer steer by the coverage of code
 that clang has instrumented, and most of the code behind these readers (FFmpeg, ONNX Runtime,

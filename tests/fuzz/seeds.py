@@ -158,7 +158,8 @@ def write_videos(folder: Path) -> list[Path]:
 
 
 def _write_video(path: Path, codec: str, pix_fmt: str, *, sound: bool) -> None:
-    with av.open(str(path), "w") as writer:
+    # Bit-exact, for Matroska would draw its identifiers at random.
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as writer:
         encoder = writer.add_stream(codec, rate=Fraction(25))
         encoder.width = encoder.height = _SIZE
         encoder.pix_fmt = pix_fmt
