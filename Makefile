@@ -1,10 +1,14 @@
-# `make demo` and `make test` do all their set-up; nothing is installed outside this folder.
+# `make demo`, `make test` and `make fuzz` do all their set-up; nothing is installed outside this folder.
 PYTHON ?= python3
 RUN_ENV = .venv-run
 TEST_ENV = .venv-test
 INSTALL = bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test clean
+# Of `make fuzz`; another seed makes other inputs.
+SECONDS ?= 60
+SEED ?= 0
+
+.PHONY: demo test fuzz clean
 
 demo: $(RUN_ENV)/ready
 	$(RUN_ENV)/bin/rrin-deploy demo
@@ -15,6 +19,9 @@ test: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/mypy
 	$(TEST_ENV)/bin/lint-imports
 	$(TEST_ENV)/bin/python -m pytest
+
+fuzz: $(TEST_ENV)/ready
+	$(TEST_ENV)/bin/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 $(RUN_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(RUN_ENV)
@@ -27,4 +34,4 @@ $(TEST_ENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(RUN_ENV) $(TEST_ENV) rrin-demo dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(RUN_ENV) $(TEST_ENV) rrin-demo fuzz-findings dist .mypy_cache .ruff_cache .pytest_cache
