@@ -23,18 +23,22 @@ class Layout:
             with a zero point, which wastes no steps.
         carried: LeakyReLU, pooling, upsampling and concatenation stay in INT8 between convolutions;
             else only what a convolution takes is quantized.
+        weight_steps: a channel's largest weight in steps of its scale. 127 rounds least. x86 CPUs
+            without VNNI add products of uint8 and int8 in pairs and saturate the sum at 16 bits:
+            64 keeps all of them exact (2 * 255 * 64 < 2**15); ONNX Runtime calls it reduce_range.
     """
 
     symmetric: bool
     carried: bool
+    weight_steps: int
 
 
 # It knows no zero points; what is not INT8 will be half; it fuses what lies between by itself.
-TENSORRT = Layout(symmetric=True, carried=False)
+TENSORRT = Layout(symmetric=True, carried=False, weight_steps=127)
 # Its CPU kernels fuse nothing: float tensors would be written and read between convolutions.
-ONNXRUNTIME = Layout(symmetric=False, carried=True)
+ONNXRUNTIME = Layout(symmetric=False, carried=True, weight_steps=64)
 # It fuses by itself, and has kernels for AMX, which ONNX Runtime's own convolutions do not use.
-OPENVINO = Layout(symmetric=False, carried=False)
+OPENVINO = Layout(symmetric=False, carried=False, weight_steps=64)
 
 
 class Wrapped:
@@ -52,12 +56,12 @@ class Wrapped:
         data, weight, bias = (taken(node, index) for index in range(3))
         node.replace_input_with(0, self.data(data, before=node))
         if weight not in self._made:
-            content = content_of(weight)
+            content, most = content_of(weight), self._layout.weight_steps
             largest = np.abs(content).reshape(len(content), -1).max(1)
-            scale = self._representable(np.maximum(largest, 1e-12) / 127)
+            scale = self._representable(np.maximum(largest, 1e-12) / most)
             steps = content / scale[:, np.newaxis, np.newaxis, np.newaxis]
             self._made[weight] = self._dequantized(
-                node, weight, np.clip(np.rint(steps), -127, 127).astype(np.int8), scale
+                node, weight, np.clip(np.rint(steps), -most, most).astype(np.int8), scale
             )
             if self._layout.carried:  # the accumulator's own type and scale
                 scale = (scale * self._scales[data]).astype(np.float32)

@@ -86,6 +86,21 @@ def test_what_is_quantized(layout: Layout, ranges: Ranges) -> None:
     assert not any("Quantize" in node.op_type for node in outside)
 
 
+@pytest.mark.parametrize("layout", [ONNXRUNTIME, OPENVINO], ids=["onnxruntime", "openvino"])
+def test_pairs_of_products_fit_in_16_bits_for_cpus_without_vnni(
+    layout: Layout, ranges: Ranges
+) -> None:
+    graph = quantized(ranges, layout=layout).graph
+    weights = [
+        value.const_value.numpy().astype(int)
+        for value in graph.initializers.values()
+        if value.const_value is not None and value.const_value.dtype == ir.DataType.INT8
+    ]
+    largest = max(int(abs(weight).max()) for weight in weights)
+    assert 2 * 255 * largest < 2**15
+    assert largest > 60  # and no bit more is given away
+
+
 def test_tensorrt_gets_symmetric_int8(ranges: Ranges) -> None:
     graph = quantized(ranges, layout=TENSORRT).graph
     for node in graph:
