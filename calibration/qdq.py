@@ -40,6 +40,9 @@ ONNXRUNTIME = Layout(symmetric=False, carried=True, weight_steps=64)
 # It fuses by itself, and has kernels for AMX, which ONNX Runtime's own convolutions do not use.
 OPENVINO = Layout(symmetric=False, carried=False, weight_steps=64)
 
+# Half of what int32 holds; the other half is for the products, each at most 255 * 127.
+_BIAS_STEPS = 2**30
+
 
 class Wrapped:
     """Values of the graph behind Q/DQ, each made once."""
@@ -58,18 +61,19 @@ class Wrapped:
         if weight not in self._made:
             content, most = content_of(weight), self._layout.weight_steps
             largest = np.abs(content).reshape(len(content), -1).max(1)
-            scale = self._representable(np.maximum(largest, 1e-12) / most)
+            scale = np.maximum(largest, 1e-12) / most
+            if self._layout.carried:  # a bias that outweighs its weights has to fit as well
+                fitting = np.abs(content_of(bias)) / (_BIAS_STEPS * self._scales[data])
+                scale = np.maximum(scale, fitting)
+            scale = self._representable(scale)
             steps = content / scale[:, np.newaxis, np.newaxis, np.newaxis]
             self._made[weight] = self._dequantized(
                 node, weight, np.clip(np.rint(steps), -most, most).astype(np.int8), scale
             )
             if self._layout.carried:  # the accumulator's own type and scale
                 scale = (scale * self._scales[data]).astype(np.float32)
-                limits = np.iinfo(np.int32)
                 steps = np.rint(content_of(bias) / scale.astype(np.float64))
-                self._made[bias] = self._dequantized(
-                    node, bias, np.clip(steps, limits.min, limits.max).astype(np.int32), scale
-                )
+                self._made[bias] = self._dequantized(node, bias, steps.astype(np.int32), scale)
         node.replace_input_with(1, self._made[weight])
         node.replace_input_with(2, self._made.get(bias, bias))
 
