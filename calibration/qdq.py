@@ -23,18 +23,25 @@ class Layout:
             with a zero point, which wastes no steps.
         carried: LeakyReLU, pooling, upsampling and concatenation stay in INT8 between convolutions;
             else only what a convolution takes is quantized.
+        weight_steps: a channel's largest weight in steps of its scale. 127 rounds least. x86 CPUs
+            without VNNI add products of uint8 and int8 in pairs and saturate the sum at 16 bits:
+            64 keeps all of them exact (2 * 255 * 64 < 2**15); ONNX Runtime calls it reduce_range.
     """
 
     symmetric: bool
     carried: bool
+    weight_steps: int
 
 
 # It knows no zero points; what is not INT8 will be half; it fuses what lies between by itself.
-TENSORRT = Layout(symmetric=True, carried=False)
+TENSORRT = Layout(symmetric=True, carried=False, weight_steps=127)
 # Its CPU kernels fuse nothing: float tensors would be written and read between convolutions.
-ONNXRUNTIME = Layout(symmetric=False, carried=True)
+ONNXRUNTIME = Layout(symmetric=False, carried=True, weight_steps=64)
 # It fuses by itself, and has kernels for AMX, which ONNX Runtime's own convolutions do not use.
-OPENVINO = Layout(symmetric=False, carried=False)
+OPENVINO = Layout(symmetric=False, carried=False, weight_steps=64)
+
+# Half of what int32 holds; the other half is for the products, each at most 255 * 127.
+_BIAS_STEPS = 2**30
 
 
 class Wrapped:
@@ -52,20 +59,21 @@ class Wrapped:
         data, weight, bias = (taken(node, index) for index in range(3))
         node.replace_input_with(0, self.data(data, before=node))
         if weight not in self._made:
-            content = content_of(weight)
+            content, most = content_of(weight), self._layout.weight_steps
             largest = np.abs(content).reshape(len(content), -1).max(1)
-            scale = self._representable(np.maximum(largest, 1e-12) / 127)
+            scale = np.maximum(largest, 1e-12) / most
+            if self._layout.carried:  # a bias that outweighs its weights has to fit as well
+                fitting = np.abs(content_of(bias)) / (_BIAS_STEPS * self._scales[data])
+                scale = np.maximum(scale, fitting)
+            scale = self._representable(scale)
             steps = content / scale[:, np.newaxis, np.newaxis, np.newaxis]
             self._made[weight] = self._dequantized(
-                node, weight, np.clip(np.rint(steps), -127, 127).astype(np.int8), scale
+                node, weight, np.clip(np.rint(steps), -most, most).astype(np.int8), scale
             )
             if self._layout.carried:  # the accumulator's own type and scale
                 scale = (scale * self._scales[data]).astype(np.float32)
-                limits = np.iinfo(np.int32)
                 steps = np.rint(content_of(bias) / scale.astype(np.float64))
-                self._made[bias] = self._dequantized(
-                    node, bias, np.clip(steps, limits.min, limits.max).astype(np.int32), scale
-                )
+                self._made[bias] = self._dequantized(node, bias, steps.astype(np.int32), scale)
         node.replace_input_with(1, self._made[weight])
         node.replace_input_with(2, self._made.get(bias, bias))
 

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from calibration import Ranges
+from calibration import Ranges, measure_ranges, vimeo90k
 from calibration.balance import balance
 from calibration.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
 from calibration.quantization import LEFT_OUT, QUANTIZED, _matched
@@ -84,6 +84,46 @@ def test_what_is_quantized(layout: Layout, ranges: Ranges) -> None:
     assert {name.split("/")[0].split(".")[-1] for name in others} == {"last", "0"}
     outside = [node for node in graph if not unet_of(node)]
     assert not any("Quantize" in node.op_type for node in outside)
+
+
+@pytest.mark.parametrize("layout", [ONNXRUNTIME, OPENVINO], ids=["onnxruntime", "openvino"])
+def test_pairs_of_products_fit_in_16_bits_for_cpus_without_vnni(
+    layout: Layout, ranges: Ranges
+) -> None:
+    graph = quantized(ranges, layout=layout).graph
+    weights = [
+        value.const_value.numpy().astype(int)
+        for value in graph.initializers.values()
+        if value.const_value is not None and value.const_value.dtype == ir.DataType.INT8
+    ]
+    largest = max(int(abs(weight).max()) for weight in weights)
+    assert 2 * 255 * largest < 2**15
+    assert largest > 60  # and no bit more is given away
+
+
+def test_a_dead_channel_keeps_its_bias(vimeo: Path, tmp_path: Path) -> None:
+    # Nothing of a channel but its bias is left, as in networks whose training killed it.
+    proto = onnx.load(BUNDLED_MODEL)
+    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
+    for name in ("Flow_L.up_path.3.conv_block.block.2", "final.up_path.2.conv_block.block.2"):
+        weight, bias = (
+            onnx.numpy_helper.to_array(tensors[f"{name}.{kind}"]).copy()
+            for kind in ("weight", "bias")
+        )
+        weight[0], bias[0] = 0, 1
+        tensors[f"{name}.weight"].CopyFrom(onnx.numpy_helper.from_array(weight, f"{name}.weight"))
+        tensors[f"{name}.bias"].CopyFrom(onnx.numpy_helper.from_array(bias, f"{name}.bias"))
+    onnx.save(proto, tmp_path / "rrin.onnx")
+    ranges = measure_ranges(tmp_path / "rrin.onnx", vimeo90k(vimeo, "train"))
+    model, _ = with_precision(
+        *load_graph(tmp_path / "rrin.onnx"), "int8", ranges, layout=ONNXRUNTIME
+    )
+    frames = render(96, 128, 4), render(96, 128, 5)
+    with (
+        opened(model, tmp_path / "rrin.int8.onnx") as ours,
+        Interpolator(tmp_path / "rrin.onnx") as theirs,
+    ):
+        assert 45 < psnr_db(ours(*frames), theirs(*frames)) < 80
 
 
 def test_tensorrt_gets_symmetric_int8(ranges: Ranges) -> None:
