@@ -46,12 +46,16 @@ def decode_image(path: Path, max_pixels: int) -> VideoFrame:
     if not path.is_file():
         found = "is no file" if path.exists() else "no such file"
         raise InputNotFoundError(f"{path}: {found}; expected an image")
-    # Decoded from memory, for FFmpeg's demuxers take a % in a name for a pattern, follow playlists
-    # and decode the image once only to learn its size.
-    data = path.read_bytes()
-    decoder = next((name for magic, name in _DECODERS.items() if data.startswith(magic)), None)
-    if decoder is None:
-        raise MediaError(f"{path}: not an image in PNG, JPEG, BMP, TIFF or WebP, or a damaged one")
+    with path.open("rb") as file:
+        head = file.read(8)
+        decoder = next((name for magic, name in _DECODERS.items() if head.startswith(magic)), None)
+        if decoder is None:
+            raise MediaError(
+                f"{path}: not an image in PNG, JPEG, BMP, TIFF or WebP, or a damaged one"
+            )
+        # Decoded from memory, for FFmpeg's demuxers take a % in a name for a pattern, follow
+        # playlists and decode the image once only to learn its size.
+        data = head + file.read()
     try:
         if _is_animated(decoder, data):
             raise MediaError(f"{path}: is an animation; expected a still image")

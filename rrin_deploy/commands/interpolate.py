@@ -116,7 +116,6 @@ def command(
     from runtime.video import VideoOptions
 
     pixels = MAX_PIXELS if max_pixels is None else max_pixels
-
     times = {name: parse_rational(value) for name, value in rates.items() if value is not None}
     for name, value in times.items():
         if value <= (0 if name == "--fps" else 1):
