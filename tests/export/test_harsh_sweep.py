@@ -1,0 +1,70 @@
+"""The graph on many harsh networks: a table of its errors beside PyTorch's own.
+
+python -m pytest -m sweep -s tests/export/test_harsh_sweep.py
+"""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import openvino
+import pytest
+
+from calibration.unets import load_graph
+from engines.precision import with_precision
+from export import Reference
+from runtime import Interpolator
+from runtime.scene import render_bytes
+from tests.conftest import Exporter, unit
+from tests.harsh import SIZE, TIMES, harsh_network, with_weights
+
+pytestmark = pytest.mark.sweep
+T = np.array(TIMES, np.float32)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("width", [8, 32])
+def test_sweep(
+    width: int, align_corners: bool, seed: int, exported: Exporter, tmp_path: Path
+) -> None:
+    network = harsh_network(width, align_corners=align_corners, seed=seed)
+    frames = [render_bytes(*SIZE, time) for time in (0, 1)]
+    units = [unit(frame) for frame in frames]
+    exact = Reference(copy.deepcopy(network).double())(*units, T)
+    own = float(np.abs(Reference(network)(*units, T) - exact).max())
+    names = ("frame0", "frame1", "t", "window")
+    feeds = dict(
+        zip(
+            names,
+            (*(u[None] for u in units), T, np.array([0, 0, *SIZE], np.float32)),
+            strict=True,
+        )
+    )
+    path = with_weights(exported(width, "float32", align_corners), network, tmp_path / "f.onnx")
+    errors = {}
+    with Interpolator(path) as interpolate:
+        errors["onnxruntime, T=3"] = interpolate(*units, T) - exact
+        errors["onnxruntime, T=1"] = interpolate(*units, float(T[1])) - exact[1]
+    single = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    errors["openvino, T=3"] = single(feeds)[0] - exact
+    half, _ = with_precision(*load_graph(path), "fp16")
+    session = onnxruntime.InferenceSession(ir.to_proto(half).SerializeToString())
+    halved = session.run(["frames"], feeds)[0]
+    if width == 8:
+        bytes_path = with_weights(exported(8, "uint8", align_corners), network, tmp_path / "b.onnx")
+        with Interpolator(bytes_path) as interpolate:
+            made = interpolate(*frames, T)
+        off = np.abs(made.astype(int) - np.rint(exact * 255))
+        print(f"\nuint8: worst {off.max():.0f} level, {(off == 0).mean():.3%} equal", end="")
+        assert off.max() <= 1
+    print(f"\nwidth {width}, align_corners {align_corners}, seed {seed}: PyTorch {own:.1e}", end="")
+    for name, error in errors.items():
+        worst = np.abs(error).max()
+        print(f"; {name} {worst:.1e}", end="")
+        assert worst <= 3 * own
+    noise = float(np.mean(np.square(halved - exact)))
+    print(f"; half {-10 * np.log10(noise):.1f} dB")
+    assert np.isfinite(halved).all()
