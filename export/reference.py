@@ -32,7 +32,8 @@ class Reference:
 
     def __init__(self, network: RRIN) -> None:
         self._network = network
-        self._dtype = next(network.parameters()).dtype
+        # Weights may be half, as a trial; frames are float32 at least.
+        self._dtype = torch.promote_types(torch.float32, next(network.parameters()).dtype)
 
     def __call__(
         self,
@@ -47,8 +48,8 @@ class Reference:
             t: one time in (0, 1), or several.
 
         Returns:
-            (H, W, 3) for a number t, (T, H, W, 3) for several; uint8 of uint8 frames, else the
-            dtype that the network's weights have.
+            (H, W, 3) for a number t, (T, H, W, 3) for several; uint8 of uint8 frames, else
+            float32, or float64 of a network in float64.
         """
         height, width = frame0.shape[:2]
         with torch.inference_mode():

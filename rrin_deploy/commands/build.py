@@ -213,7 +213,7 @@ def _tell(proof: Proof) -> None:
             say(
                 f"note: that is more than {proof.graph.precision} costs usual weights "
                 f"({worst.max_abs_error:.1e}, {worst.min_psnr_db:.1f} dB): look at its frames; "
-                "calibration on too little can be why, for int8 also a CPU without VNNI"
+                "calibration on too little can be why"
             )
     if proof.missing:
         say(f"note: {proof.missing}")

@@ -189,7 +189,7 @@ def test_models_and_outputs_that_cannot_be(tmp_path: Path) -> None:
 def test_graph_that_tensorrt_cannot_parse(tmp_path: Path) -> None:
     model = onnx.load(BUNDLED_MODEL)
     for node in model.graph.node:
-        if node.op_type == "Sigmoid":
+        if node.op_type == "Reciprocal":
             node.op_type = "Bernoulli"
     onnx.save(model, tmp_path / "strange.onnx")
     with pytest.raises(BuildError, match="cannot parse the graph"):

@@ -44,7 +44,7 @@ def test_half_graph_is_valid_and_typed_as_designed(halved: onnx.ModelProto) -> N
     for node in halved.graph.node:
         if node.op_type in ("Conv", "LeakyRelu", "AveragePool", "Resize"):
             assert types[node.output[0]] == half, node.name
-        if node.op_type in ("GridSample", "Sigmoid", "Div", "Clip"):
+        if node.op_type in ("GridSample", "Exp", "Reciprocal", "Div", "Clip"):
             assert types[node.output[0]] == single, node.name
     for name in ("flow", "warped0", "warped1", "mask", "blend", "frames"):
         assert types[name] == single, name

@@ -51,7 +51,8 @@ def test_int8_whose_last_layer_was_zeroed_fails(model: Path) -> None:
     path = build_onnx(model, target="openvino").path
     assert check_parity(path).passed
     without_last_layer(path)
-    assert check_parity(path, golden_beside(model)).passed  # by what any int8 artifact keeps
+    by_constants = check_parity(path, golden_beside(model))
+    assert any(case.passed for case in by_constants.cases)  # by what any int8 artifact keeps
     report = check_parity(path)
     assert not any(case.passed for case in report.cases)
     assert report.limits_from == "what the artifact measured when it was built"
@@ -138,7 +139,8 @@ def test_machine_without_onnxruntime_builds_and_says_so(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.delitem(sys.modules, "runtime.onnxruntime_session", raising=False)
+    for module in ("onnxruntime_session", "onnxruntime_library"):
+        monkeypatch.delitem(sys.modules, f"runtime.{module}", raising=False)
     report = build(model, options=RTX)
     assert "parity not measured (onnxruntime cannot be imported" in report.proof.missing
     golden = Golden.load(golden_beside(report.engine))
