@@ -46,10 +46,10 @@ class Damage:
         if time is not None:
             end = (time + (packet.duration or 0)) * packet.time_base
             self._end = max(self._end, end)
-        if packet.stream_index != self._stream.index:
+        if packet.stream.index != self._stream.index:
             if packet.is_corrupt:
-                count = self._corrupt_packets.get(packet.stream_index, 0)
-                self._corrupt_packets[packet.stream_index] = count + 1
+                count = self._corrupt_packets.get(packet.stream.index, 0)
+                self._corrupt_packets[packet.stream.index] = count + 1
             return
         starts = packet.is_keyframe or self._reader.format.name not in _START_ANYWHERE
         if starts and self._first_key is None:

@@ -137,8 +137,9 @@ class Decoding:
 
     def _frames(self) -> Iterator[VideoFrame | Packet[Any]]:
         for packet in self._packets():
-            if packet.stream_index != self._stream.index:
-                if packet.dts is not None and packet.stream_index in self._copied:
+            stream = packet.stream  # an empty packet, which ends a stream, always has index 0
+            if stream.index != self._stream.index:
+                if packet.dts is not None and stream.index in self._copied:
                     yield packet  # one without a time ends its stream
                 continue
             started = time.perf_counter()

@@ -29,7 +29,7 @@ def shifted(by: float) -> Golden:
 def test_bundled_model_passes() -> None:
     report = check_parity()
     assert report.passed
-    assert len(report.cases) == 4
+    assert len(report.cases) == 5
     assert max(case.max_abs_error for case in report.cases) < 2e-5
 
 
