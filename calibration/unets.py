@@ -11,7 +11,8 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from runtime.errors import ArtifactError, InputNotFoundError
+from runtime.errors import ArtifactError, InputNotFoundError, first_line
+from runtime.graph_check import read_checked
 from runtime.metadata import Metadata
 
 # Convolutions in each; by name, as in the checkpoint.
@@ -23,18 +24,22 @@ def load_graph(path: str | Path) -> tuple[ir.Model, Metadata]:
 
     Raises:
         InputNotFoundError: there is no such file.
-        ArtifactError: damaged, or not one of ours.
+        ArtifactError: damaged, or not a graph as `rrin-deploy` writes it.
     """
     path = Path(path)
     if not path.is_file():
         raise InputNotFoundError(
             f"{path}: no such file; make it with rrin-deploy export CHECKPOINT"
         )
+    content, metadata = read_checked(path)
     try:
-        model = ir.from_proto(onnx.load(path))
+        proto = onnx.load_model_from_string(content)
+        onnx.checker.check_model(proto, full_check=True)
+        model = ir.from_proto(proto)
     except Exception as error:  # protobuf's DecodeError is of no public class
-        raise ArtifactError(f"{path}: not an ONNX file, or a damaged one ({error})") from error
-    metadata = Metadata.from_properties(model.metadata_props, str(path))
+        raise ArtifactError(
+            f"{path}: not a sound ONNX file ({first_line(error)}); export it again"
+        ) from error
     _check_recognised(model.graph, str(path))
     return model, metadata
 

@@ -16,6 +16,7 @@ from export.network import RRIN
 from export.reference import planes_of
 from runtime.errors import ArtifactError
 from runtime.frames import to_input
+from runtime.graph_check import read_checked
 from runtime.scene import render_bytes
 from runtime.session import open_session
 
@@ -65,10 +66,7 @@ def compare_stages(
 
 
 def _with_stage_outputs(artifact: Path) -> onnx.ModelProto:
-    try:
-        model = onnx.load(artifact)
-    except Exception as error:  # protobuf's DecodeError is of no public class
-        raise ArtifactError(f"{artifact}: not an ONNX file, or a damaged one ({error})") from error
+    model = onnx.load_model_from_string(read_checked(artifact)[0])
     known = {name for node in model.graph.node for name in node.output}
     missing = [stage for stage in STAGES if stage not in known]
     if missing:

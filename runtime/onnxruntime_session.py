@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ArtifactError, BackendError, OptionError, first_line
-from .metadata import Metadata
+from .graph_check import read_checked
 from .onnxruntime_library import ort
 from .session import Session, TensorSpec
 
@@ -34,11 +34,10 @@ class OnnxRuntimeSession(Session):
         threads: int | None = None,
         providers: Sequence[str] | None = None,
     ) -> None:
-        session = _open(path, device, threads, providers)
+        # What was checked is what runs: a moment later the file may be another one.
+        content, self.metadata = read_checked(path)
+        session = _open(path, content, device, threads, providers)
         self._session: ort.InferenceSession | None = session
-        self.metadata = Metadata.from_properties(
-            session.get_modelmeta().custom_metadata_map, str(path)
-        )
         self.inputs = {node.name: _spec(node, path) for node in session.get_inputs()}
         self.outputs = {node.name: _spec(node, path) for node in session.get_outputs()}
         self.backend = f"onnxruntime {ort.__version__} {session.get_providers()[0]}"
@@ -54,7 +53,14 @@ class OnnxRuntimeSession(Session):
                 f"{self.backend} failed: {first_line(error)}; "
                 "where memory is short, take fewer times a call or smaller frames"
             ) from error
-        return dict(zip(self.outputs, outputs, strict=True))
+        made = dict(zip(self.outputs, outputs, strict=True))
+        expected = len(tensors["t"]), *tensors["frame0"].shape[1:]
+        if made["frames"].shape != expected:  # NumPy would broadcast them without a word
+            raise ArtifactError(
+                f"the artifact made frames of shape {made['frames'].shape}, expected {expected}; "
+                "export it again"
+            )
+        return made
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -64,11 +70,12 @@ class OnnxRuntimeSession(Session):
 def loadable_providers(path: Path) -> dict[str, bool]:
     """Say of each provider that this onnxruntime was built with whether it really loads `path`."""
     loads = {}
+    content, _ = read_checked(path)
     for provider in ort.get_available_providers():
         if provider == "AzureExecutionProvider":  # calls a remote endpoint, runs no graph
             continue
         try:
-            _open(path, 0, None, [provider])
+            _open(path, content, 0, None, [provider])
             loads[provider] = True
         except BackendError:
             loads[provider] = False
@@ -76,7 +83,11 @@ def loadable_providers(path: Path) -> dict[str, bool]:
 
 
 def _open(
-    path: Path, device: int, threads: int | None, providers: Sequence[str] | None
+    path: Path,
+    content: bytes,
+    device: int,
+    threads: int | None,
+    providers: Sequence[str] | None,
 ) -> ort.InferenceSession:
     available = ort.get_available_providers()
     if providers is None:
@@ -97,11 +108,13 @@ def _open(
     options.log_severity_level = _FATAL_ONLY
     try:
         session = ort.InferenceSession(
-            str(path), options, providers=[_with_options(provider, device) for provider in wanted]
+            content, options, providers=[_with_options(provider, device) for provider in wanted]
         )
     except Exception as error:  # its exceptions have no common base of their own
         if wanted != [CPU]:
-            _open(path, device, threads, [CPU])  # or the file is at fault, and this says so
+            _open(
+                path, content, device, threads, [CPU]
+            )  # or the file is at fault, and this says so
             raise BackendError(
                 f"ONNX Runtime provider {wanted[0]} cannot run {path}: {first_line(error)}"
             ) from error

@@ -366,7 +366,7 @@ def damaged(kind: str, path: Path) -> None:
     [
         ("empty", "not an ONNX file"),
         ("text", "not an ONNX file"),
-        ("truncated", "not an ONNX file that ONNX Runtime can load, or a damaged one"),
+        ("truncated", "not an ONNX file, or a damaged or foreign one"),
         ("not ours", "not an RRIN artifact .* rrin-deploy export CHECKPOINT"),
         ("newer", "artifact format 99; this runtime reads 2"),
         ("bad field", "metadata is damaged .*complex64"),

@@ -1,0 +1,314 @@
+"""ONNX files that are made to hurt: none of them reaches the library that would run it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from calibration import Ranges
+from calibration.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
+from calibration.unets import load_graph
+from engines.precision import with_precision
+from runtime import ArtifactError, Interpolator
+from runtime.graph_check import read_checked
+from runtime.interpolator import BUNDLED_MODEL
+from tests.conftest import Exporter
+
+
+def first(model: onnx.ModelProto, operator: str) -> onnx.NodeProto:
+    return next(node for node in model.graph.node if node.op_type == operator)
+
+
+def weight(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
+    return next(each for each in model.graph.initializer if each.name == name)
+
+
+def attribute(node: onnx.NodeProto, name: str) -> onnx.AttributeProto:
+    return next(each for each in node.attribute if each.name == name)
+
+
+def replaced(model: onnx.ModelProto, node: onnx.NodeProto, index: int, content: Any) -> None:
+    """Give a node a constant of its own as input `index`."""
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(content), "own"))
+    node.input[index] = "own"
+
+
+def body(*nodes: onnx.NodeProto) -> onnx.GraphProto:
+    value = helper.make_tensor_value_info("go", TensorProto.BOOL, [])
+    return helper.make_graph(list(nodes), "body", [], [value])
+
+
+def with_loop(model: onnx.ModelProto) -> None:
+    true = helper.make_node("Constant", [], ["go"], value=numpy_helper.from_array(np.array(True)))
+    model.graph.node.append(helper.make_node("Loop", [], ["x"], name="endless", body=body(true)))
+
+
+def with_if(model: onnx.ModelProto) -> None:
+    branches = {"then_branch": body(), "else_branch": body()}
+    model.graph.node.append(helper.make_node("If", ["t"], ["x"], name="either", **branches))
+
+
+def with_foreign_operator(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("FFT", ["t"], ["x"], name="own", domain="com.own"))
+
+
+def with_unlisted_operator(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Tile", ["t", "t"], ["x"], name="tiles"))
+
+
+def with_split_into_too_many(model: onnx.ModelProto) -> None:
+    attribute(first(model, "Split"), "num_outputs").i = 2**40
+
+
+def with_split_of_three_outputs(model: onnx.ModelProto) -> None:
+    first(model, "Split").output.append("third")
+
+
+def with_split_by_sizes(model: onnx.ModelProto) -> None:
+    split = first(model, "Split")
+    split.attribute.remove(attribute(split, "num_outputs"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2**40, 1]), "own"))
+    split.input.append("own")
+
+
+def with_huge_resize(model: onnx.ModelProto) -> None:
+    replaced(model, first(model, "Resize"), 2, np.array([1, 1, 1000, 1000], np.float32))
+
+
+def with_resize_of_resize(model: onnx.ModelProto) -> None:
+    last = [node for node in model.graph.node if node.op_type == "Resize"][-1]
+    last.input[0] = "frame0"
+
+
+def with_huge_expand(model: onnx.ModelProto) -> None:
+    replaced(model, first(model, "Expand"), 1, np.array([2**40, 1, 1, 1]))
+
+
+def with_expand_by_concat(model: onnx.ModelProto) -> None:
+    shape = next(
+        each for each in model.graph.node if first(model, "Expand").input[1] in each.output
+    )
+    replaced(model, shape, 1, np.array([65536]))
+
+
+def with_huge_range(model: onnx.ModelProto) -> None:
+    replaced(model, first(model, "Range"), 1, np.float32(1e15))
+
+
+def with_reshape_of_frames(model: onnx.ModelProto) -> None:
+    first(model, "Reshape").input[0] = "frame0"
+
+
+def with_broadcast_weight(model: onnx.ModelProto) -> None:
+    replaced(model, first(model, "Mul"), 1, np.zeros((65536, 1, 1, 1), np.float32))
+
+
+def with_doubling_concats(model: onnx.ModelProto) -> None:
+    made = "frame0"
+    for index in range(30):
+        node = helper.make_node("Concat", [made, made], [f"x{index}"], name=f"c{index}", axis=1)
+        model.graph.node.append(node)
+        made = node.output[0]
+
+
+def with_dilated_convolution(model: onnx.ModelProto) -> None:
+    attribute(first(model, "Conv"), "dilations").ints[:] = [2**31, 2**31]
+
+
+def with_padded_convolution(model: onnx.ModelProto) -> None:
+    attribute(first(model, "Conv"), "pads").ints[:] = [2**31] * 4
+
+
+def with_wrong_group(model: onnx.ModelProto) -> None:
+    attribute(first(model, "Conv"), "group").i = 3
+
+
+def with_external_data(model: onnx.ModelProto) -> None:
+    tensor = weight(model, "final.last.bias")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+
+
+def with_short_weight(model: onnx.ModelProto) -> None:
+    weight(model, "final.last.weight").dims[0] = 2**40
+
+
+def with_unsigned_dimension(model: onnx.ModelProto) -> None:
+    weight(model, "final.last.weight").dims[:] = [-1, -8, 9, 3]
+
+
+def with_sparse_weight(model: onnx.ModelProto) -> None:
+    values = numpy_helper.from_array(np.ones(1, np.float32), "sparse")
+    indices = numpy_helper.from_array(np.zeros(1, np.int64), "indices")
+    sparse = helper.make_sparse_tensor(values, indices, [2**40])
+    model.graph.sparse_initializer.append(sparse)
+
+
+def with_function(model: onnx.ModelProto) -> None:
+    opsets = [helper.make_opsetid("", 19)]
+    node = helper.make_node("Neg", ["x"], ["y"])
+    model.functions.append(helper.make_function("own", "f", ["x"], ["y"], [node], opsets))
+
+
+def with_training(model: onnx.ModelProto) -> None:
+    model.training_info.add()
+
+
+def with_foreign_opset(model: onnx.ModelProto) -> None:
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def with_other_opset(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 11
+
+
+def with_wrong_output_shape(model: onnx.ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.shape.dim[3].dim_value = 1
+
+
+def with_wrong_input_type(model: onnx.ModelProto) -> None:
+    model.graph.input[2].type.tensor_type.elem_type = TensorProto.INT64
+
+
+def with_cycle(model: onnx.ModelProto) -> None:
+    first(model, "Add").input[0] = "frames"
+
+
+def with_two_makers(model: onnx.ModelProto) -> None:
+    first(model, "Conv").output[0] = "t"
+
+
+def with_too_many_nodes(model: onnx.ModelProto) -> None:
+    model.graph.node.extend(
+        helper.make_node("Neg", ["t"], [f"x{index}"], name=f"n{index}") for index in range(2000)
+    )
+
+
+@pytest.fixture
+def library_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reached(*_: object, **__: object) -> None:
+        raise AssertionError("the file reached ONNX Runtime")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", reached)
+
+
+ATTACKS: list[tuple[Callable[[onnx.ModelProto], None], str]] = [
+    (with_loop, "a subgraph"),
+    (with_if, "a subgraph"),
+    (with_foreign_operator, r"own \(FFT\) is an operator of com.own that no artifact has"),
+    (with_unlisted_operator, r"tiles \(Tile\) is an operator that no artifact has"),
+    (with_split_into_too_many, r"\(Split\) has num_outputs 1099511627776, expected one of \(2,\)"),
+    (with_split_of_three_outputs, r"\(Split\) has 1 inputs and 3 outputs"),
+    (with_split_by_sizes, "own holds .1099511627776, 1., expected four of -4 to 4"),
+    (with_huge_resize, r"\(Resize\) has .*1000.* as input 2"),
+    (with_resize_of_resize, r"\(Resize\) makes a tensor larger than the frames"),
+    (with_huge_expand, "own holds .*1099511627776"),
+    (with_expand_by_concat, "own holds .65536."),
+    (with_huge_range, r"\(Range\) takes None as input 1, expected one of \('Cast',\)"),
+    (with_reshape_of_frames, r"\(Reshape\) takes frame0 as input 0"),
+    (with_broadcast_weight, r"\(Mul\) takes a weight of \(65536, 1, 1, 1\)"),
+    (with_doubling_concats, r"\(Concat\) makes a tensor .* of 131072 channels"),
+    (with_dilated_convolution, r"\(Conv\) has dilations"),
+    (with_padded_convolution, r"\(Conv\) has a weight of .* pads"),
+    (with_wrong_group, r"\(Conv\) has group 3"),
+    (with_external_data, r"external data"),
+    (with_short_weight, r"final.last.weight has dimensions"),
+    (with_unsigned_dimension, r"final.last.weight has dimensions"),
+    (with_sparse_weight, "sparse weights"),
+    (with_function, "functions"),
+    (with_training, "training information"),
+    (with_foreign_opset, "opsets .*com.microsoft.*, expected 19 alone"),
+    (with_other_opset, "opsets .*11.*, expected 19 alone"),
+    (with_wrong_output_shape, r"frames has data type 1 and shape .*, expected 1 and"),
+    (with_wrong_input_type, r"t has data type 7"),
+    (with_cycle, "takes frames, which nothing before it makes"),
+    (with_two_makers, "makes t, which is there already"),
+    (with_too_many_nodes, "more than 2000 nodes"),
+]
+
+
+@pytest.mark.usefixtures("library_untouched")
+@pytest.mark.parametrize(
+    ("attack", "message"), ATTACKS, ids=[attack.__name__ for attack, _ in ATTACKS]
+)
+def test_hostile_graphs_are_refused_before_anything_runs_them(
+    attack: Callable[[onnx.ModelProto], None], message: str, tmp_path: Path
+) -> None:
+    model = onnx.load(BUNDLED_MODEL)
+    attack(model)
+    path = tmp_path / "hostile.onnx"
+    path.write_bytes(model.SerializeToString())
+    for read in (Interpolator, load_graph):
+        with pytest.raises(ArtifactError, match=message) as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("library_untouched")
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (b"\x72\x08\x0a\x01k\x12\x03\xff\xfe\xfd", r"metadata .* is not UTF-8"),
+        (b"\x3a\x00", "graph twice"),
+        (b"\x08\x0a", "ir_version twice"),
+        (b"\x08" + b"\xff" * 11, "more than 64 bits"),
+        (b"\x0b\x0c", "wire type 3"),
+        (b"\x72\x7f", "cut short"),
+        (b"\xa2\x06\x00", "field 100, which no file of ours has"),
+    ],
+)
+def test_hostile_bytes_are_refused(extra: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.onnx"
+    path.write_bytes(BUNDLED_MODEL.read_bytes() + extra)
+    with pytest.raises(ArtifactError, match=message):
+        Interpolator(path)
+
+
+@pytest.mark.usefixtures("library_untouched")
+def test_files_cut_short_anywhere_are_refused(tmp_path: Path) -> None:
+    content = BUNDLED_MODEL.read_bytes()
+    path = tmp_path / "short.onnx"
+    for size in np.random.default_rng(0).integers(0, len(content), 50):
+        path.write_bytes(content[:size])
+        with pytest.raises(ArtifactError):
+            Interpolator(path)
+
+
+def test_frames_of_another_shape_are_not_broadcast(tmp_path: Path) -> None:
+    model = onnx.load(BUNDLED_MODEL)
+    last = next(node for node in model.graph.node if "frames" in node.output)
+    attribute(last, "perm").ints[:] = [0, 3, 1, 2]
+    path = tmp_path / "turned.onnx"
+    path.write_bytes(model.SerializeToString())
+    frame = np.zeros((32, 32, 3), np.float32)
+    with (
+        Interpolator(path) as interpolate,
+        pytest.raises(ArtifactError, match=r"expected \(1, 32, "),
+    ):
+        interpolate(frame, frame)
+
+
+def test_exports_are_accepted(exported: Exporter) -> None:
+    for io, align_corners in (("uint8", False), ("float32", True)):
+        _, metadata = read_checked(exported(io=io, align_corners=align_corners))
+        assert (metadata.io, metadata.align_corners) == (io, align_corners)
+
+
+@pytest.mark.parametrize("layout", [None, ONNXRUNTIME, OPENVINO, TENSORRT])
+def test_every_precision_is_accepted(layout: Layout | None, ranges: Ranges, tmp_path: Path) -> None:
+    model, metadata = load_graph(BUNDLED_MODEL)
+    precision = "int8" if layout else "fp16"
+    model, _ = with_precision(model, metadata, precision, ranges, layout or TENSORRT)
+    path = tmp_path / "own.onnx"
+    path.write_bytes(ir.to_proto(model).SerializeToString())
+    content, metadata = read_checked(path)
+    assert content == path.read_bytes()
+    assert metadata.precision == precision
+    load_graph(path)
