@@ -144,7 +144,7 @@ def write_videos(folder: Path) -> list[Path]:
     """Write clips of three frames in several containers and codecs, one with sound."""
     kinds = (
         *(("h264.mp4", "libx264", "yuv420p"), ("deep.mkv", "libx264", "yuv420p10le")),
-        *(("alpha.mov", "qtrle", "argb"), ("vp9.webm", "libvpx-vp9", "yuv420p")),
+        *(("rle.mov", "qtrle", "rgb24"), ("vp9.webm", "libvpx-vp9", "yuv420p")),
         *(("mjpeg.avi", "mjpeg", "yuvj420p"), ("ffv1.mkv", "ffv1", "yuv422p")),
         *(("part4.mp4", "mpeg4", "yuv420p"), ("plain.nut", "rawvideo", "rgb24")),
     )
