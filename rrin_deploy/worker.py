@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ def _signals_blocked() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
+    # Python's own helper unblocks them again when it starts, with the first child.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(
         signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     )

@@ -73,8 +73,11 @@ def desk(tmp_path: Path, vimeo: Path, ranges: Ranges, small_checkpoint: Path) ->
         ("interpolate a.png b.png -o mid.png", {"mid.png"}),
         ("parity rrin.onnx", set()),
         ("export ckpt.pth -o x.onnx", {"x.onnx", "x.golden.npz"}),
-        ("build --target rtx --sm 89 --shape 64x64 -o x.engine", {"x.engine", "x.engine.json"}),
-        ("build --int8 --target onnxruntime -o x.onnx", {"x.onnx"}),
+        (
+            "build --target rtx --sm 89 --shape 64x64 -o x.engine",
+            {"x.engine", "x.engine.json", "x.golden.npz"},
+        ),
+        ("build --int8 --target onnxruntime -o x.onnx", {"x.onnx", "x.golden.npz"}),
         ("calibrate --vimeo90k vimeo --samples 1 -o x.json", {"x.json"}),
         ("eval rrin.onnx --vimeo90k vimeo", set()),
         ("bench --size 64x48 --rounds 1 --chart x.png", {"x.png"}),
