@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from reprlib import repr as shortened
@@ -45,7 +45,7 @@ def load_checkpoint(path: str | Path, *, align_corners: bool | None = None) -> R
     path = Path(path)
     content = _read(path)
     state = _strip_prefixes(_unwrap(content, path))
-    state = _renamed(state, lambda key: re.sub(r"^Flow\.", "Flow_L.", key), path)
+    state = _renamed(state, path)
     assumed = align_corners is None and "align_corners" not in content
     if align_corners is None:
         align_corners = content.get("align_corners", True)
@@ -147,12 +147,11 @@ def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _renamed(
-    state: dict[str, Tensor], rename: Callable[[str], str], path: Path
-) -> dict[str, Tensor]:
+def _renamed(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the tensors by the names of today."""
     renamed: dict[str, Tensor] = {}
     for key, tensor in state.items():
-        name = rename(key)
+        name = re.sub(r"^Flow\.", "Flow_L.", key)
         if name in renamed:
             raise CheckpointError(
                 f"{path}: holds {shown(name)} twice, once under its older name; "

@@ -54,12 +54,8 @@ class Reference:
         height, width = frame0.shape[:2]
         with torch.inference_mode():
             times = torch.as_tensor(np.atleast_1d(np.asarray(t, np.float32)))
-            made = self._network(
-                *(
-                    tensor.to(self._dtype)
-                    for tensor in (planes_of(frame0), planes_of(frame1), times)
-                )
-            )
+            tensors = planes_of(frame0), planes_of(frame1), times
+            made = self._network(*(tensor.to(self._dtype) for tensor in tensors))
             made = made[:, :, :height, :width].permute(0, 2, 3, 1)
             if frame0.dtype == np.uint8:
                 made = (made * 255).round().to(torch.uint8)

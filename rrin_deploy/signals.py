@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 # A terminal that closes sends SIGHUP, which Windows does not have.
-_ENDING = [
+ENDING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 _AGAIN = 0.25  # seconds until an exception that somebody swallowed is raised anew
@@ -75,7 +75,7 @@ class _Ending:
         """Ignore signals from here on: all is written or cleaned up, and Python shuts down."""
         if self.code is not None and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
-        for number in _ENDING:
+        for number in ENDING:
             if signal.getsignal(number) is self:
                 signal.signal(number, signal.SIG_IGN)
 
@@ -91,7 +91,7 @@ def ending_signals() -> Iterator[None]:
     """
     ending = _Ending()
     sys.unraisablehook = ending.report
-    for number in _ENDING:
+    for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, ending)
     try:

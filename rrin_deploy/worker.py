@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rrin_deploy.peers import Contender, open_contender
+from rrin_deploy.signals import ENDING
 from runtime.errors import first_line
 from runtime.interpolator import Interpolator
 
@@ -98,9 +99,7 @@ def _signals_blocked() -> Iterator[None]:
         return
     # Python's own helper unblocks them again when it starts, with the first child.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    )
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
     finally:

@@ -112,9 +112,8 @@ def _open(
         )
     except Exception as error:  # its exceptions have no common base of their own
         if wanted != [CPU]:
-            _open(
-                path, content, device, threads, [CPU]
-            )  # or the file is at fault, and this says so
+            # Or the file is at fault, and this says so.
+            _open(path, content, device, threads, [CPU])
             raise BackendError(
                 f"ONNX Runtime provider {wanted[0]} cannot run {path}: {first_line(error)}"
             ) from error

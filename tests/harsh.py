@@ -17,7 +17,7 @@ import onnx
 import torch
 from torch import nn
 
-from export import RRIN
+from export import RRIN, Reference
 from export.network import Stages
 from export.reference import planes_of
 from runtime.scene import render_bytes
@@ -55,6 +55,26 @@ def stages_in_float64(network: RRIN) -> Stages:
         return _stages(copy.deepcopy(network).double(), TIMES)
 
 
+def pair() -> list[np.ndarray]:
+    """The network's own scene, uint8."""
+    return [render_bytes(*SIZE, time) for time in (0, 1)]
+
+
+def inputs() -> dict[str, np.ndarray]:
+    """The pair as a float32 graph takes it, at `TIMES`."""
+    frame0, frame1 = (frame.astype(np.float32)[None] / np.float32(255) for frame in pair())
+    window = np.array([0, 0, *SIZE], np.float32)
+    return {"frame0": frame0, "frame1": frame1, "t": np.array(TIMES, np.float32), "window": window}
+
+
+def exact_and_own_error(network: RRIN) -> tuple[np.ndarray, float]:
+    """What float64 makes of the pair at `TIMES`, and how far float32 is from it."""
+    feeds = inputs()
+    frames = feeds["frame0"][0], feeds["frame1"][0], feeds["t"]
+    exact = Reference(copy.deepcopy(network).double())(*frames)
+    return exact, float(np.abs(Reference(network)(*frames) - exact).max())
+
+
 def with_weights(exported: Path, network: RRIN, output: Path) -> Path:
     """Write the graph of an exported file with another network's weights; the metadata stays."""
     model = onnx.load(exported)
@@ -69,9 +89,9 @@ def with_weights(exported: Path, network: RRIN, output: Path) -> Path:
 
 def _stages(network: RRIN, times: Sequence[float]) -> Stages:
     dtype = network.Mask.last.weight.dtype
-    pair = (planes_of(render_bytes(*SIZE, time)).to(dtype) for time in (0, 1))
+    planes = (planes_of(frame).to(dtype) for frame in pair())
     window = torch.tensor([0, 0, *SIZE], dtype=dtype)
-    return network.stages(*pair, torch.tensor(times, dtype=dtype), window)
+    return network.stages(*planes, torch.tensor(times, dtype=dtype), window)
 
 
 def _set_spread(network: RRIN, unet: nn.Module, spread: float, mean: float = 0) -> None:

@@ -1,6 +1,5 @@
 """Graphs against PyTorch where arithmetic is hard; see tests/harsh.py."""
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,9 +18,16 @@ from export import RRIN, Reference, export_onnx
 from runtime import Interpolator, check_parity
 from runtime.golden import Golden
 from runtime.parity import psnr_db
-from runtime.scene import render_bytes
 from tests.conftest import Exporter, unit
-from tests.harsh import SIZE, TIMES, harsh_network, stages_in_float64, with_weights
+from tests.harsh import (
+    TIMES,
+    exact_and_own_error,
+    harsh_network,
+    inputs,
+    pair,
+    stages_in_float64,
+    with_weights,
+)
 
 T = np.array(TIMES, np.float32)
 Weighted = Callable[..., tuple[Path, RRIN]]
@@ -39,24 +45,6 @@ def weighted(exported: Exporter, tmp_path: Path) -> Weighted:
     return make
 
 
-def pair() -> list[np.ndarray]:
-    return [render_bytes(*SIZE, time) for time in (0, 1)]
-
-
-def inputs() -> dict[str, np.ndarray]:
-    frame0, frame1 = (unit(frame)[None] for frame in pair())
-    return {
-        "frame0": frame0,
-        "frame1": frame1,
-        "t": T,
-        "window": np.array([0, 0, *SIZE], np.float32),
-    }
-
-
-def exact_frames(network: RRIN, frame0: np.ndarray, frame1: np.ndarray) -> np.ndarray:
-    return Reference(copy.deepcopy(network).double())(frame0, frame1, T)
-
-
 @pytest.mark.parametrize("align_corners", [True, False])
 @pytest.mark.parametrize("width", [8, 32])
 def test_is_harsh_and_yet_well_conditioned(width: int, align_corners: bool) -> None:
@@ -68,8 +56,7 @@ def test_is_harsh_and_yet_well_conditioned(width: int, align_corners: bool) -> N
     assert (stages.mask.amax(1) < 1e-8).sum() > 20
     outside = (stages.warped0 == 0).all(1)
     assert 0.01 < outside.double().mean() < 0.3
-    frames = list(map(unit, pair()))
-    error = np.abs(Reference(network)(*frames, T) - exact_frames(network, *frames)).max()
+    _, error = exact_and_own_error(network)
     assert error < 1e-4
 
 
@@ -77,8 +64,7 @@ def test_is_harsh_and_yet_well_conditioned(width: int, align_corners: bool) -> N
 def test_graph_is_as_near_as_pytorch(width: int, align_corners: bool, weighted: Weighted) -> None:
     path, network = weighted(width, "float32", align_corners)
     frames = list(map(unit, pair()))
-    exact = exact_frames(network, *frames)
-    own_error = np.abs(Reference(network)(*frames, T) - exact).max()
+    exact, own_error = exact_and_own_error(network)
     with Interpolator(path) as interpolate:
         made = interpolate(*frames, T)
         single = interpolate(*frames, float(T[2]))
@@ -97,9 +83,7 @@ def test_bytes_are_those_of_pytorch(weighted: Weighted) -> None:
 
 def test_openvino_is_as_near_as_pytorch(weighted: Weighted) -> None:
     path, network = weighted(8, "float32", False)
-    frames = list(map(unit, pair()))
-    exact = exact_frames(network, *frames)
-    own_error = np.abs(Reference(network)(*frames, T) - exact).max()
+    exact, own_error = exact_and_own_error(network)
     made = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(inputs())[0]
     assert np.abs(made - exact).max() <= 3 * own_error
 
@@ -126,9 +110,8 @@ def test_lower_precisions_stay_finite(precision: str, weighted: Weighted, vimeo:
     session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString())
     made = session.run(["frames"], inputs())[0]
     assert np.isfinite(made).all()
-    assert psnr_db(made, exact_frames(network, *map(unit, pair()))) > (
-        35 if precision == "fp16" else 15
-    )
+    exact, _ = exact_and_own_error(network)
+    assert psnr_db(made, exact) > (35 if precision == "fp16" else 15)
 
 
 def test_constants_of_the_network_are_all_in_the_graph(exported: Exporter) -> None:

@@ -3,7 +3,6 @@
 python -m pytest -m sweep -s tests/export/test_harsh_sweep.py
 """
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,9 @@ import pytest
 
 from calibration.unets import load_graph
 from engines.precision import with_precision
-from export import Reference
 from runtime import Interpolator
-from runtime.scene import render_bytes
 from tests.conftest import Exporter, unit
-from tests.harsh import SIZE, TIMES, harsh_network, with_weights
+from tests.harsh import TIMES, exact_and_own_error, harsh_network, inputs, pair, with_weights
 
 pytestmark = pytest.mark.sweep
 T = np.array(TIMES, np.float32)
@@ -31,28 +28,19 @@ def test_sweep(
     width: int, align_corners: bool, seed: int, exported: Exporter, tmp_path: Path
 ) -> None:
     network = harsh_network(width, align_corners=align_corners, seed=seed)
-    frames = [render_bytes(*SIZE, time) for time in (0, 1)]
+    frames = pair()
     units = [unit(frame) for frame in frames]
-    exact = Reference(copy.deepcopy(network).double())(*units, T)
-    own = float(np.abs(Reference(network)(*units, T) - exact).max())
-    names = ("frame0", "frame1", "t", "window")
-    feeds = dict(
-        zip(
-            names,
-            (*(u[None] for u in units), T, np.array([0, 0, *SIZE], np.float32)),
-            strict=True,
-        )
-    )
+    exact, own = exact_and_own_error(network)
     path = with_weights(exported(width, "float32", align_corners), network, tmp_path / "f.onnx")
     errors = {}
     with Interpolator(path) as interpolate:
         errors["onnxruntime, T=3"] = interpolate(*units, T) - exact
         errors["onnxruntime, T=1"] = interpolate(*units, float(T[1])) - exact[1]
     single = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    errors["openvino, T=3"] = single(feeds)[0] - exact
+    errors["openvino, T=3"] = single(inputs())[0] - exact
     half, _ = with_precision(*load_graph(path), "fp16")
     session = onnxruntime.InferenceSession(ir.to_proto(half).SerializeToString())
-    halved = session.run(["frames"], feeds)[0]
+    halved = session.run(["frames"], inputs())[0]
     if width == 8:
         bytes_path = with_weights(exported(8, "uint8", align_corners), network, tmp_path / "b.onnx")
         with Interpolator(bytes_path) as interpolate:
