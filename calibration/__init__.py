@@ -2,7 +2,7 @@
 
 from calibration.datasets import Triplet, middlebury, triplet_folders, ucf101, vimeo90k
 from calibration.measurement import measure_ranges
-from calibration.ranges import Ranges
+from precision.ranges import Ranges
 
 __all__ = [
     "Ranges",

@@ -15,9 +15,9 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from calibration.datasets import Frames
-from runtime.colour import ACCURATE
+from media.colour import ACCURATE
+from media.container import open_media
 from runtime.errors import InputNotFoundError, MediaError
-from runtime.media import open_media
 
 _SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".y4m")
 

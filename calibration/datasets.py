@@ -153,7 +153,7 @@ def triplet_folders(root: str | Path) -> list[Triplet]:
 
 
 def _read(path: Path, root: Path) -> NDArray[np.uint8]:
-    from runtime.images import read_still  # needs PyAV, which a machine that only builds lacks
+    from media.images import read_still  # needs PyAV, which a machine that only builds lacks
 
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such image, though its triplet is listed")

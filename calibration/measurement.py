@@ -17,8 +17,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.datasets import Frames
-from calibration.ranges import METHODS, Method, Range, Ranges
-from calibration.unets import check_float32, hidden_tensors, load_graph
+from precision.graph import check_float32, hidden_tensors, load_graph
+from precision.ranges import METHODS, Method, Range, Ranges
 from runtime.errors import ArtifactError, BackendError, OptionError, first_line
 from runtime.frames import to_input
 from runtime.metadata import Metadata

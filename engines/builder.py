@@ -21,8 +21,8 @@ from engines.configuration import (
 )
 from engines.flavours import Flavour, load_flavour
 from engines.interruption import signals_held
-from engines.precision import load_with_precision
 from engines.proof import Proof, find_golden, measure
+from precision.conversion import load_with_precision
 from runtime.errors import (
     ArtifactError,
     BackendError,

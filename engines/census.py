@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from calibration.quantization import QUANTIZED
-from calibration.unets import CONVOLUTIONS
+from precision.graph import CONVOLUTIONS
+from precision.quantization import QUANTIZED
 from runtime.errors import RrinError
 from runtime.metadata import Metadata
 

@@ -9,9 +9,9 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from calibration.unets import is_pooling, unet_of
-from engines.precision import load_with_precision
 from engines.proof import Proof, find_golden, measure
+from precision.conversion import load_with_precision
+from precision.graph import is_pooling, unet_of
 from runtime.errors import ArtifactError, OptionError
 from runtime.files import replacing
 from runtime.metadata import Precision

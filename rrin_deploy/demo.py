@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.images import Still, write_still
+from media.images import Still, write_still
+from media.video import write_video
 from runtime.interpolator import Interpolator
 from runtime.parity import ParityReport, check_parity, psnr_db
 from runtime.scene import render_bytes
-from runtime.video import write_video
 
 _WIDTH, _HEIGHT = 448, 256
 _SOURCES, _FACTOR = 13, 4

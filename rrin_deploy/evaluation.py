@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from calibration.datasets import Frames, Triplet
+from media.images import Still, write_still
 from runtime.errors import MediaError
-from runtime.images import Still, write_still
 from runtime.parity import psnr_db
 
 AVERAGE = "plain average"

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .device import DeviceTensor, Gpu, Lane, compute_capability
-from .engine import Resources, check_gpu, import_for
 from .errors import ArtifactError, BackendError, FrameError
 from .manifest import Manifest, read_plan
 from .session import Session, TensorSpec
+from .tensorrt_library import Resources, check_gpu, import_for
 
 
 class TensorRTSession(Session):

@@ -15,8 +15,8 @@ import torch
 
 from calibration import Ranges, measure_ranges, vimeo90k
 from export import RRIN, export_onnx, load_checkpoint
+from media.images import Still, write_still
 from runtime import Interpolator
-from runtime.images import Still, write_still
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes
 

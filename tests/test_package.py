@@ -24,7 +24,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_holds_the_rooms_and_the_model_and_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
-    assert tops == {"calibration", "engines", "export", "rrin_deploy", "runtime"}
+    assert tops == {
+        "calibration",
+        "engines",
+        "export",
+        "media",
+        "precision",
+        "rrin_deploy",
+        "runtime",
+    }
     for name in ("rrin-w8.onnx", "rrin-w8.golden.npz", "README.md"):
         assert f"runtime/model/{name}" in names
     assert "runtime/py.typed" in names

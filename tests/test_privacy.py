@@ -93,7 +93,7 @@ def test_a_command_writes_its_outputs_and_nothing_else(
 def test_openvino_reports_nothing(written: Written) -> None:
     code = """
 from pathlib import Path
-from rrin_deploy.peers import Contender, open_contender
+from rrin_deploy.bench.peers import Contender, open_contender
 open_contender(Contender("OpenVINO", "openvino f32", Path("rrin.onnx")), 1)
 """
     assert written("-c", code) == (set(), set())

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from media.video import write_video
 from runtime.scene import render
-from runtime.video import write_video
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -18,7 +18,7 @@ from runtime.files import check_parent
 from runtime.interpolator import BUNDLED_MODEL
 
 if TYPE_CHECKING:
-    from rrin_deploy.benchmark import Timing
+    from rrin_deploy.bench.benchmark import Timing
 
 
 def command(
@@ -51,9 +51,9 @@ def command(
 
     Example: `rrin-deploy bench rrin.onnx rrin.ort.int8.onnx --peers --chart bench.png`
     """
-    from rrin_deploy.benchmark import Load, ceiling_of, multiply_adds, run_benchmark
-    from rrin_deploy.ceiling import cpu_ceilings, gpu_ceiling
-    from rrin_deploy.peers import Contender, write_peers
+    from rrin_deploy.bench.benchmark import Load, ceiling_of, multiply_adds, run_benchmark
+    from rrin_deploy.bench.ceiling import cpu_ceilings, gpu_ceiling
+    from rrin_deploy.bench.peers import Contender, write_peers
 
     paths = files or [BUNDLED_MODEL]
     for path in paths:
@@ -61,7 +61,7 @@ def command(
             raise InputNotFoundError(f"{path}: no such file; expected an artifact")
     load = Load(parse_size(size), times, threads or _cores(), rounds)
     if chart:
-        from rrin_deploy.chart import draw
+        from rrin_deploy.bench.chart import draw
 
         if chart.suffix.lower() != ".png":
             raise typer.BadParameter(f"{chart}: the chart is a PNG; give a name that ends in .png")

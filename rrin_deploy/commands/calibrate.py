@@ -66,7 +66,7 @@ def command(
     `rrin-deploy build rrin.onnx --int8`
     """
     from calibration import measure_ranges
-    from calibration.ranges import ranges_beside
+    from precision.ranges import ranges_beside
 
     target = output or ranges_beside(model)
     if target.suffix != ".json":

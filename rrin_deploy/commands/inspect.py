@@ -43,7 +43,7 @@ def _engine(file: Path) -> dict[str, Any]:
 def _onnx(file: Path) -> dict[str, Any]:
     from collections import Counter
 
-    from calibration.unets import load_graph
+    from precision.graph import load_graph
 
     model, metadata = load_graph(file)
     inputs, outputs = model.graph.inputs, model.graph.outputs

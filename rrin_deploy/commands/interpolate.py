@@ -17,7 +17,7 @@ from runtime.files import IMAGE_SUFFIXES
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
-    from runtime.video import VideoOptions
+    from media.video import VideoOptions
 
 
 def command(
@@ -90,7 +90,7 @@ def command(
     """
     if len(inputs) > 2:
         raise typer.BadParameter(f"{len(inputs)} inputs; expected two images, a video or a folder")
-    from runtime.sequence import is_pattern
+    from media.sequence import is_pattern
 
     pair = len(inputs) == 2
     if pair and not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
@@ -111,9 +111,9 @@ def command(
         raise typer.BadParameter("only videos take more options than --factor")
     if not (pair or folder) and max_pixels is not None:
         raise typer.BadParameter("--max-pixels is for images")
-    from runtime.encoding import Encoding
-    from runtime.images import MAX_PIXELS
-    from runtime.video import VideoOptions
+    from media.encoding import Encoding
+    from media.images import MAX_PIXELS
+    from media.video import VideoOptions
 
     pixels = MAX_PIXELS if max_pixels is None else max_pixels
     times = {name: parse_rational(value) for name, value in rates.items() if value is not None}
@@ -160,8 +160,8 @@ def _pair(
     max_pixels: int,
     overwrite: bool,
 ) -> str:
+    from media.images import interpolate_stills, read_still, still_codec, write_still
     from runtime.files import check_writable
-    from runtime.images import interpolate_stills, read_still, still_codec, write_still
 
     check_writable(output, overwrite=overwrite)
     still_codec(output)
@@ -180,7 +180,7 @@ def _folder(
     max_pixels: int,
     overwrite: bool,
 ) -> str:
-    from runtime.sequence import interpolate_folder
+    from media.sequence import interpolate_folder
 
     with frame_progress(source.name) as progress:
         done = interpolate_folder(
@@ -198,7 +198,7 @@ def _folder(
 def _video(
     interpolate: Interpolator, source: Path, output: Path, options: VideoOptions
 ) -> tuple[str, list[str]]:
-    from runtime.video import interpolate_video
+    from media.video import interpolate_video
 
     if source.suffix.lower() in IMAGE_SUFFIXES:
         raise typer.BadParameter(f"{source} is one image; give two, or a video, or a folder")

@@ -11,10 +11,10 @@ import pytest
 import calibration.clips
 from calibration import measure_ranges
 from calibration.clips import clips
+from media.video import write_video
 from runtime.errors import InputNotFoundError, MediaError
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes
-from runtime.video import write_video
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from tests.engines.test_precision import InHalf
 
 from calibration import Ranges
-from calibration.unets import CONVOLUTIONS
 from engines import BuildOptions, build, build_onnx
 from export import RRIN, Reference
+from precision.graph import CONVOLUTIONS
 from runtime import ArtifactError, InputNotFoundError, Interpolator, check_parity
 from runtime.golden import Golden, golden_beside
 from runtime.interpolator import BUNDLED_MODEL
@@ -23,7 +24,6 @@ from runtime.limits import LEVEL
 from runtime.manifest import Manifest
 from runtime.parity import psnr_db
 from tests.conftest import Exporter, unit
-from tests.engines.test_precision import InHalf
 
 RTX = BuildOptions(target="rtx", compute_capabilities=(89,))
 

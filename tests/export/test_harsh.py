@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from calibration import measure_ranges, vimeo90k
-from calibration.unets import load_graph
-from engines.precision import with_precision
 from export import RRIN, Reference, export_onnx
+from precision.conversion import with_precision
+from precision.graph import load_graph
 from runtime import Interpolator, check_parity
 from runtime.golden import Golden
 from runtime.parity import psnr_db

@@ -11,8 +11,8 @@ import onnxruntime
 import openvino
 import pytest
 
-from calibration.unets import load_graph
-from engines.precision import with_precision
+from precision.conversion import with_precision
+from precision.graph import load_graph
 from runtime import Interpolator
 from tests.conftest import Exporter, unit
 from tests.harsh import TIMES, exact_and_own_error, harsh_network, inputs, pair, with_weights

@@ -20,8 +20,8 @@ import torch
 from onnx import numpy_helper
 from PIL import Image
 
-from calibration.ranges import Range, Ranges
 from export import RRIN
+from precision.ranges import Range, Ranges
 from runtime import Interpolator
 from runtime.golden import Golden, GoldenCase
 from runtime.interpolator import BUNDLED_MODEL

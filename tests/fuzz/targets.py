@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from calibration import Ranges, Triplet, middlebury, triplet_folders, ucf101, vimeo90k
 from export import load_checkpoint
+from media.images import read_still
+from media.video import VideoOptions, interpolate_video
 from rrin_deploy.commands import inspect
 from runtime import Interpolator, RrinError, check_parity
-from runtime.images import read_still
-from runtime.video import VideoOptions, interpolate_video
 from tests.fuzz import seeds
 from tests.fuzz.mutators import Mutator, archives, checkpoints, chunks, graphs, mutated, text
 

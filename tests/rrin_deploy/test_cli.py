@@ -17,13 +17,13 @@ import pytest
 from PIL import Image
 
 from calibration import Ranges
+from media.video import write_video
 from rrin_deploy import __version__
 from rrin_deploy.cli import main
 from runtime.golden import Golden, golden_beside
 from runtime.installation import install_hint
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render, render_bytes
-from runtime.video import write_video
 from tests.conftest import Exporter
 
 Run = Callable[..., tuple[int, str, str]]
@@ -383,7 +383,7 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runtime.stages.SourceFrame.of", interrupt)
+    monkeypatch.setattr("media.filling.SourceFrame.of", interrupt)
     code, _, err = run("interpolate", clip, "-o", "x.mp4")
     assert (code, err) == (130, "")
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]

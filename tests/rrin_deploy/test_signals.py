@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from engines import BuildOptions, build
+from media.video import write_video
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes
-from runtime.video import write_video
 from tests.conftest import write_png
 
 ROOT = Path(__file__).parents[2]

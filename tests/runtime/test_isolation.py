@@ -14,7 +14,7 @@ class Block:
         if name.split(".")[0] in BLOCKED:
             raise ImportError(f"{name} is blocked")
 BLOCKED = {"torch", "onnx", "onnx_ir", "onnxscript", "typer", "rich", "av", "PIL",
-           "export", "calibration", "engines", "rrin_deploy"}
+           "export", "calibration", "engines", "media", "precision", "rrin_deploy"}
 sys.meta_path.insert(0, Block())
 """
 

@@ -47,7 +47,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     # What has imported the simulation stays within the test, and the other way round.
-    ours = ("runtime.device", "runtime.engine", "runtime.tensorrt_session")
+    ours = ("runtime.device", "runtime.tensorrt_library", "runtime.tensorrt_session")
     for name in ours:
         sys.modules.pop(name, None)
     yield machine

@@ -12,9 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from calibration import Ranges
-from calibration.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
-from calibration.unets import load_graph
-from engines.precision import with_precision
+from precision.conversion import with_precision
+from precision.graph import load_graph
+from precision.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
 from runtime import ArtifactError, Interpolator
 from runtime.graph_check import read_checked
 from runtime.interpolator import BUNDLED_MODEL

@@ -1,0 +1,63 @@
+"""Opening media files: those of this machine alone, and whatever their names and tags hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from runtime.errors import InputNotFoundError, MediaError
+
+# FFmpeg's names of formats that are one file and hold all they show. Others open the files that
+# they name (hls, concat, dash, imf, sdp, vobsub), run scripts (avisynth, vapoursynth), or take any
+# bytes for pictures (rawvideo, tty). Which of those a build of FFmpeg has, and the next will have,
+# is not ours to know: hence these alone.
+_FORMATS = (
+    # containers
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,nut,mxf,gxf,dv,rm,wtv,lxf,swf,"
+    "film_cpk,bink,smk,flic,roq,"
+    # bare streams
+    "h261,h263,h264,hevc,vvc,evc,av1,obu,ivf,m4v,vc1,vc1test,dirac,dnxhd,cavsvideo,avs2,avs3,apv,"
+    "mjpeg,mjpeg_2000,yuv4mpegpipe,"
+    # sound alone, so that it is called that
+    "aac,ac3,eac3,aiff,amr,au,caf,dts,flac,mp3,truehd,w64,wav,"
+    # images and moving images
+    "image2,gif,apng,ico,iff,fits,webp,jpegxl_anim,"
+    "bmp_pipe,dds_pipe,dpx_pipe,exr_pipe,gem_pipe,gif_pipe,hdr_pipe,j2k_pipe,jpeg_pipe,"
+    "jpegls_pipe,jpegxl_pipe,jpegxs_pipe,pam_pipe,pbm_pipe,pcx_pipe,pfm_pipe,pgm_pipe,pgmyuv_pipe,"
+    "pgx_pipe,phm_pipe,photocd_pipe,pictor_pipe,png_pipe,ppm_pipe,psd_pipe,qdraw_pipe,qoi_pipe,"
+    "sgi_pipe,sunrast_pipe,tiff_pipe,vbn_pipe,webp_pipe,xbm_pipe,xpm_pipe,xwd_pipe"
+)
+
+
+def open_media(path: Path) -> InputContainer:
+    """Open an image or a video for reading.
+
+    Formats that open other files are refused, for a stranger's file is to be data alone.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        MediaError: FFmpeg cannot open it, or its format is none of those that hold all they show.
+    """
+    if not path.is_file():
+        found = "is no file" if path.exists() else "no such file"
+        raise InputNotFoundError(f"{path}: {found}; expected an image or a video")
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": _FORMATS,
+        "pattern_type": "none",  # a % in an image's name is a %
+    }
+    try:
+        # Absolute, for a name with a colon would be taken for a protocol.
+        return av.open(str(path.resolve()), metadata_errors="replace", options=options)
+    except av.ArgumentError as error:  # what FFmpeg says of a format that is not on the list
+        raise MediaError(
+            f"{path}: a damaged file, or a format that is not taken: playlists and their like open "
+            "further files; give the image or the video itself"
+        ) from error
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        raise MediaError(
+            f"{path}: not an image or a video that FFmpeg can open, or a damaged one ({reason})"
+        ) from error

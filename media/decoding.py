@@ -1,0 +1,177 @@
+"""The first stage of a video's way: decoded, and cut into the intervals between its frames."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+from av import Packet, VideoFrame
+from av.container import InputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from media.colour import SourceFrame, within_bits
+from media.damage import Damage
+from media.filling import Interval, VideoSummary
+from media.schedule import LONGEST_GAP, Timing, on_the_beat
+from runtime.cuts import CutDetector
+from runtime.errors import MediaError
+
+# Wanted frames of one interval that are made at once: they are in memory together.
+_PORTION = 8
+
+
+class Decoding:
+    """The first stage: packets to intervals; copied streams' packets pass as they are.
+
+    Attributes:
+        start: when the first frame is shown in the source, seconds; known once it is yielded.
+    """
+
+    def __init__(
+        self,
+        reader: InputContainer,
+        stream: VideoStream,
+        copied: list[Stream],
+        source: Path,
+        rate: Fraction,
+        timing: Timing,
+        cut_threshold: float | None,
+        done: VideoSummary,
+    ) -> None:
+        self.start = Fraction(0)
+        self._reader = reader
+        self._stream = stream
+        self._copied = {stream.index for stream in copied}
+        self._source = source
+        self._rate = rate
+        self._timing = timing
+        self._done = done
+        self._damage = Damage(reader, stream, source)
+        self._is_cut = (lambda _: False) if cut_threshold is None else CutDetector(cut_threshold)
+
+    def run(self) -> Iterator[Interval | Packet[Any]]:
+        """Yield the intervals before each frame, and those of the last frame until the end.
+
+        Raises:
+            MediaError: none of its frames can be decoded; it is interlaced; its times run
+                backwards, or leap by more than a day.
+        """
+        before: SourceFrame | None = None
+        at = said = Fraction(0)
+        length = 1 / self._rate
+        for item in self._frames():
+            if isinstance(item, Packet):
+                yield item
+                continue
+            started = time.perf_counter()
+            earlier, said = said, self._said(item, said, first=before is None)
+            if before is not None and said <= earlier:
+                self._left_out(said, earlier)
+                continue
+            length = item.duration * item.time_base if item.duration and item.time_base else length
+            after = SourceFrame.of(item)
+            is_cut = self._is_cut(after.rgb)
+            still = before is not None and np.array_equal(before.rgb, after.rgb)
+            self._done.frames_read += 1
+            self._done.cuts += is_cut
+            self._done.decode_seconds += time.perf_counter() - started
+            beat = self._on_the_beat(said)
+            end = beat if beat > at else said  # no two frames may meet on one beat
+            yield from self._portions(
+                before, after, (at, end), "cut" if is_cut else "still" if still else "motion"
+            )
+            before, at = after, end
+        self._done.damage = self._damage.found(self.start)
+        if before is not None:
+            yield from self._portions(before, before, (at, self._on_the_beat(at + length)), "still")
+        else:
+            reasons = "; ".join(self._done.damage) or "it holds no picture that could be shown"
+            raise MediaError(f"{self._source}: none of its frames can be decoded: {reasons}")
+
+    def _portions(
+        self,
+        before: SourceFrame | None,
+        after: SourceFrame,
+        times: tuple[Fraction, Fraction],
+        kind: Literal["motion", "still", "cut"],
+    ) -> Iterator[Interval]:
+        """Yield an interval in pieces, for a gap may be long and its frames large."""
+        start, end = times
+        if end - start > LONGEST_GAP:
+            raise MediaError(
+                f"{self._source}: shows one frame for {float(end - start) / 3600:.1f} hours, from "
+                f"{float(start):.3f} s on; expected {LONGEST_GAP / 3600} at most: its times are "
+                "damaged; remux it, or cut it there"
+            )
+        wanted = self._timing.between(start, end) if before is not None else iter(())
+        yield Interval(before, after, list(islice(wanted, _PORTION)), kind)
+        while portion := list(islice(wanted, _PORTION)):
+            yield Interval(before, after, portion, kind)
+
+    def _left_out(self, said: Fraction, earlier: Fraction) -> None:
+        if said < earlier:
+            raise MediaError(
+                f"{self._source}: its times run backwards after {float(earlier):.3f} s, as in "
+                "files joined end to end; remux it, or take it apart"
+            )
+        self._done.frames_left_out += 1
+
+    def _said(self, frame: VideoFrame, before: Fraction, *, first: bool) -> Fraction:
+        """Return when a frame is shown by its own timestamp."""
+        if frame.pts is None or frame.time_base is None:
+            return Fraction(0) if first else before + 1 / self._rate
+        if first:
+            self.start = frame.pts * frame.time_base
+        return frame.pts * frame.time_base - self.start
+
+    def _on_the_beat(self, said: Fraction) -> Fraction:
+        return on_the_beat(said, self._rate, self._stream.time_base or Fraction(1))
+
+    def _frames(self) -> Iterator[VideoFrame | Packet[Any]]:
+        for packet in self._packets():
+            stream = packet.stream  # an empty packet, which ends a stream, always has index 0
+            if stream.index != self._stream.index:
+                if packet.dts is not None and stream.index in self._copied:
+                    yield packet  # one without a time ends its stream
+                continue
+            started = time.perf_counter()
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                self._damage.failed(packet)
+                continue
+            self._done.decode_seconds += time.perf_counter() - started
+            for frame in frames:
+                self._check(frame)
+                self._damage.decoded(frame)
+                yield within_bits(frame)
+
+    def _packets(self) -> Iterator[Packet[Any]]:
+        """Yield the packets of all streams, for the end of any tells how much is missing."""
+        try:
+            for packet in self._reader.demux():
+                self._damage.read(packet)
+                yield packet
+        except IndexError:
+            return  # PyAV looks for the end of a stream that appeared half way; ours have ended
+        except av.FFmpegError as error:
+            self._damage.broken_off(error)
+            last: Packet[Any] = Packet()  # empty: the decoder gives what it still holds
+            last.stream, last.time_base = self._stream, self._stream.time_base or Fraction(1)
+            yield last
+
+    def _check(self, frame: VideoFrame) -> None:
+        if frame.interlaced_frame:
+            raise MediaError(
+                f"{self._source}: is interlaced, and its half frames would be morphed; deinterlace "
+                f"it first: ffmpeg -i {shlex.quote(str(self._source))} -map 0 -vf bwdif -crf 12 "
+                "-c:a copy -c:s copy whole.mkv"
+            )

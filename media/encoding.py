@@ -1,0 +1,236 @@
+"""How frames are encoded: which encoder, with which options, in which pixel format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.codec.codec import find_best_pix_fmt_of_list
+from av.video.codeccontext import VideoCodecContext
+from av.video.format import VideoFormat
+
+from runtime.errors import MediaError
+
+CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
+LARGEST_RATE_TERM = 100_000  # 60000/1001 and all its kin are well below
+# Visually lossless, for a source frame should not suffer for its new neighbours.
+_CRF = 17
+# x264 clips what is beyond; the others refuse it when they are opened, without saying why.
+_LARGEST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51, "libvpx": 63, "libvpx-vp9": 63,
+                "libaom-av1": 63, "libsvtav1": 63}  # fmt: skip
+# x264 prints to the terminal of its own accord when it is given another.
+_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
+            "veryslow", "placebo")  # fmt: skip
+_HAS_PRESETS = ("libx264", "libx264rgb", "libx265")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How frames are encoded, by FFmpeg's names.
+
+    Attributes:
+        codec: an encoder, such as libx265 or ffv1; None takes H.264, or VP9 for .webm.
+        crf: constant rate factor, for encoders that have one; lower is better and larger.
+        preset: such as veryfast or slow; None leaves the encoder's own.
+        pix_fmt: None takes the source's, or what comes nearest of those the encoder has.
+    """
+
+    codec: str | None = None
+    crf: int | None = None
+    preset: str | None = None
+    pix_fmt: str | None = None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is encoded: a pixel format by name, a size in pixels, frames a second on average."""
+
+    pix_fmt: str
+    width: int
+    height: int
+    rate: Fraction
+
+
+class Encoder:
+    """An encoder that is known to be here, and to take what it was asked for.
+
+    Attributes:
+        name: FFmpeg's.
+        options: that it is opened with.
+
+    Raises:
+        MediaError: there is no such encoder, or it has no such rate factor, preset or pixel format.
+    """
+
+    def __init__(self, encoding: Encoding, output: Path, time_base: Fraction) -> None:
+        self.name = encoding.codec or CODECS[output.suffix.lower()]
+        self._encoding = encoding
+        self._output = output
+        self._time_base = time_base
+        try:
+            codec = av.Codec(self.name, "w")
+        except av.codec.codec.UnknownCodecError as error:
+            raise MediaError(
+                f"{output}: no encoder {self.name} here; see ffmpeg -encoders"
+            ) from error
+        if codec.type != "video":
+            raise MediaError(
+                f"{output}: {self.name} encodes {codec.type}; expected an encoder of video"
+            )
+        self._formats = [pix_fmt.name for pix_fmt in codec.video_formats or ()]
+        if encoding.pix_fmt and encoding.pix_fmt not in self._formats:
+            raise MediaError(
+                f"{output}: {self.name} has no pixel format {encoding.pix_fmt}; "
+                f"it has {', '.join(self._formats)}"
+            )
+        self.options = self._checked_options()
+
+    def pixel_format(self, given: Pictures) -> str:
+        """Return what was asked for, else the frames' own, else what comes nearest of those it has.
+
+        The encoder is opened once in it, for no table knows the sizes and presets that it takes.
+
+        Raises:
+            MediaError: it cannot encode such frames, or has no such preset.
+        """
+        wanted = self._wanted(given)
+        for pix_fmt in wanted:
+            if self._opens(replace(given, pix_fmt=pix_fmt), self.options):
+                return pix_fmt
+        size = f"{given.pix_fmt} of {given.width}x{given.height}"
+        if not wanted:
+            raise MediaError(
+                f"{self._output}: {self.name} cannot hold {size} without loss; choose another "
+                f"codec, or one of its pixel formats: {', '.join(self._formats)}"
+            )
+        others = {key: value for key, value in self.options.items() if key != "preset"}
+        if "preset" in self.options and self._opens(replace(given, pix_fmt=wanted[0]), others):
+            raise MediaError(
+                f"{self._output}: {self.name} has no preset {self.options['preset']}; "
+                f"see ffmpeg -h encoder={self.name}"
+            )
+        raise MediaError(
+            f"{self._output}: {self.name} does not encode {size} here, not as "
+            f"{' or '.join(wanted)} with times of {self._time_base} s; choose another codec or "
+            "pixel format"
+        )
+
+    def _checked_options(self) -> dict[str, str]:
+        options = {}
+        crf, preset = self._encoding.crf, self._encoding.preset
+        largest = _LARGEST_CRF.get(self.name)
+        if largest is not None:
+            options["crf"] = str(_CRF if crf is None else crf)
+        if crf is not None and largest is None:
+            raise MediaError(
+                f"{self._output}: {self.name} has no constant rate factor; leave it out"
+            )
+        if crf is not None and largest is not None and not 0 <= crf <= largest:
+            raise MediaError(
+                f"{self._output}: a constant rate factor of {crf}; "
+                f"{self.name} has 0, the best, to {largest}"
+            )
+        if preset is not None:
+            if self.name in _HAS_PRESETS and preset not in _PRESETS:
+                raise MediaError(
+                    f"{self._output}: {self.name} has no preset {preset}; "
+                    f"it has {', '.join(_PRESETS)}"
+                )
+            options["preset"] = preset
+        if self.name.startswith("libvpx"):
+            options["b"] = "0"  # or the rate would be bounded
+        if self.name == "libx265":
+            options["x265-params"] = "log-level=none"  # it prints past FFmpeg's log
+        return options
+
+    def _wanted(self, given: Pictures) -> list[str]:
+        """Return the pixel formats to try, the best first."""
+        if self._encoding.pix_fmt:
+            return [self._encoding.pix_fmt]
+        own = VideoFormat(given.pix_fmt)
+        deep = bits_of(own) > 8
+        wanted = []
+        if not own.is_rgb:
+            best, _ = find_best_pix_fmt_of_list(self._formats, own.name)
+            wanted = [own.name] if own.name in self._formats else [best.name] if best else []
+        elif self._encoding.codec:
+            wanted = [own.name]  # players want YUV; who names an encoder that has RGB gets it
+        # Many cannot subsample the chroma of odd sizes.
+        sampling = "yuv444p" if given.width % 2 or given.height % 2 else "yuv420p"
+        wanted.append(sampling + ("10le" if deep else ""))
+        return [
+            name
+            for name in dict.fromkeys(wanted)
+            if name in self._formats and (bits_of(name) > 8 or not deep)
+        ]
+
+    def _opens(self, given: Pictures, options: dict[str, str]) -> bool:
+        """Say whether the encoder takes such pictures, and all of these options."""
+        context = av.CodecContext.create(self.name, "w")
+        assert isinstance(context, VideoCodecContext)  # noqa: S101 - known to encode video
+        context.width, context.height, context.pix_fmt = given.width, given.height, given.pix_fmt
+        context.time_base = self._time_base
+        context.framerate = given.rate.limit_denominator(LARGEST_RATE_TERM)
+        context.options = dict(options)
+        try:
+            with quiet(self.name):
+                context.open()
+        except (av.FFmpegError, ValueError, OverflowError):
+            return False
+        return "preset" not in context.options  # what it did not know is left there
+
+
+@contextmanager
+def quiet(encoder: str) -> Iterator[None]:
+    """Keep the encoder's own log off the terminal while it is opened, unless it was asked for."""
+    if encoder != "libsvtav1" or "SVT_LOG" in os.environ:
+        yield
+        return
+    os.environ["SVT_LOG"] = "0"  # there is no other way, and it is read when it is opened
+    try:
+        yield
+    finally:
+        os.environ.pop("SVT_LOG", None)
+
+
+def losses(own: VideoFormat, chosen: str) -> list[str]:
+    """Return what a change of pixel format loses, or changes so that players may mind."""
+    written = VideoFormat(chosen)
+    changes = []
+    if bits_of(own) > bits_of(written):
+        changes.append(f"{bits_of(own)} bits to {bits_of(written)}")
+    if len(own.components) >= 3:
+        before, after = _sampling(own), _sampling(written)
+        if before != after:
+            changes.append(f"{before} to {after}")
+    if not changes:
+        return []
+    return [f"pixel format {own.name}, written as {chosen}: {', '.join(changes)}"]
+
+
+def bits_of(pix_fmt: VideoFormat | str) -> int:
+    """Return the bits of the deepest component."""
+    video_format = VideoFormat(pix_fmt) if isinstance(pix_fmt, str) else pix_fmt
+    return max((component.bits for component in video_format.components), default=8)
+
+
+def has_alpha(pix_fmt: VideoFormat | str) -> bool:
+    """Say whether pixels may be seen through."""
+    video_format = VideoFormat(pix_fmt) if isinstance(pix_fmt, str) else pix_fmt
+    return any(component.is_alpha for component in video_format.components)
+
+
+def _sampling(video_format: VideoFormat) -> str:
+    if video_format.is_rgb:
+        return "RGB"
+    if len(video_format.components) < 3:
+        return "grey"
+    across, down = (64 // size(64) for size in (video_format.chroma_width,
+                                                video_format.chroma_height))  # fmt: skip
+    names = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
+    return "YUV " + names.get((across, down), f"with chroma {across}x{down} as coarse")

@@ -1,0 +1,161 @@
+"""Image files: their kind and size before anything is decoded, and their pixels upright."""
+
+from __future__ import annotations
+
+import re
+import struct
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.codec.context import CodecContext
+from av.filter import Graph
+from av.video.codeccontext import VideoCodecContext
+from numpy.typing import NDArray
+
+from runtime.errors import InputNotFoundError, MediaError
+
+_DECODERS = {
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"\xff\xd8\xff": "mjpeg",
+    b"BM": "bmp",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"RIFF": "webp",
+}
+# What is cut short or damaged is to fail. Not for TIFF, where FFmpeg counts unknown tags as damage.
+_STRICT = {"err_detect": "crccheck+explode"}
+_EXIF = 31  # FFmpeg's AV_FRAME_DATA_EXIF
+_JPEG_IN_TIFF = ("6", "7")
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+
+
+def decode_image(path: Path, max_pixels: int) -> VideoFrame:
+    """Decode a PNG, JPEG, BMP, TIFF or WebP, known by its content and not by its name.
+
+    Its size is read, and held against `max_pixels`, before memory is taken for its pixels. Of
+    several pages of a TIFF, and several images of a JPEG, the first is decoded.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        MediaError: another kind, an animation, more pixels than that, or damaged.
+    """
+    if not path.is_file():
+        found = "is no file" if path.exists() else "no such file"
+        raise InputNotFoundError(f"{path}: {found}; expected an image")
+    with path.open("rb") as file:
+        head = file.read(8)
+        decoder = next((name for magic, name in _DECODERS.items() if head.startswith(magic)), None)
+        if decoder is None:
+            raise MediaError(
+                f"{path}: not an image in PNG, JPEG, BMP, TIFF or WebP, or a damaged one"
+            )
+        # Decoded from memory, for FFmpeg's demuxers take a % in a name for a pattern, follow
+        # playlists and decode the image once only to learn its size.
+        data = head + file.read()
+    try:
+        if _is_animated(decoder, data):
+            raise MediaError(f"{path}: is an animation; expected a still image")
+        if decoder == "mjpeg" and not _is_whole_jpeg(data):
+            raise MediaError(f"{path}: is cut short; its end is missing")
+        width, height = _size(decoder, data)
+        if width * height > max_pixels:
+            raise MediaError(
+                f"{path}: has {width}x{height} pixels, more than the limit of {max_pixels}; "
+                f"set max_pixels to {width * height} if you trust it and have the memory"
+            )
+        context = _context(decoder)
+        # Again, for the file may hold another size than it begins with; FFmpeg rounds sizes up.
+        limit = {"max_pixels": str((width + 128) * (height + 128))}
+        context.options = limit if decoder == "tiff" else limit | _STRICT
+        frame = _decode(context, data)[0]
+    except (av.FFmpegError, struct.error, IndexError) as error:
+        raise MediaError(
+            f"{path}: not an image that FFmpeg can decode, or a damaged one"
+        ) from error
+    if decoder == "tiff" and frame.metadata.get("Compression", "").strip() in _JPEG_IN_TIFF:
+        raise MediaError(f"{path}: a TIFF compressed as JPEG, which FFmpeg gives black")
+    return frame
+
+
+def upright(frame: VideoFrame, pixels: NDArray[Any]) -> NDArray[Any]:
+    """Turn and mirror the pixels of a frame, (H, W, C), as its EXIF orientation tells."""
+    graph = Graph()
+    # PyAV knows no EXIF, and gives no other side data where there is some.
+    steps = [
+        graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
+        ),
+        graph.add("sidedata", f"mode=delete:type={_EXIF}"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*steps).configure()
+    graph.push(frame)
+    matrix = cast(VideoFrame, graph.pull()).side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return pixels
+    # Column x and row y are shown at column a x + c y and row b x + d y, counted from either end.
+    a, b, _, c, d = np.frombuffer(bytes(cast(Any, matrix)), np.int32)[:5]
+    if a == 0:
+        pixels = pixels.swapaxes(0, 1)
+    if a + c < 0:
+        pixels = pixels[:, ::-1]
+    if b + d < 0:
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _context(decoder: str) -> VideoCodecContext:
+    return cast(VideoCodecContext, CodecContext.create(decoder, "r"))
+
+
+def _decode(context: VideoCodecContext, data: bytes) -> list[VideoFrame]:
+    return [*context.decode(av.Packet(data)), *context.decode(None)]
+
+
+def _is_animated(decoder: str, data: bytes) -> bool:
+    if decoder == "png":
+        control = data.find(b"acTL", 0, data.find(b"IDAT"))
+        return control > 0 and struct.unpack_from(">I", data, control + 4)[0] > 1
+    return decoder == "webp" and data[12:16] == b"VP8X" and bool(data[20] & 2)
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether it has its last marker; without, FFmpeg makes the last blocks up."""
+    at = 2
+    while marker := _JPEG_MARKER.search(data, at):
+        if marker[0] == b"\xff\xd9":
+            return True
+        at = marker.end() + struct.unpack_from(">H", data, marker.end())[0]
+    return False
+
+
+def _size(decoder: str, data: bytes) -> tuple[int, int]:
+    """Return width and height by the header, without decoding what comes behind it."""
+    if decoder == "png":
+        width, height = struct.unpack_from(">II", data, 16)
+    elif decoder == "bmp":
+        (header,) = struct.unpack_from("<I", data, 14)
+        width, height = map(abs, struct.unpack_from("<HH" if header == 12 else "<ii", data, 18))
+    elif decoder == "webp":
+        width, height = _size_of_webp(data)
+    else:
+        context = _context(decoder)
+        context.skip_frame = "ALL"
+        _decode(context, data)
+        width, height = context.width, context.height
+    return width, height
+
+
+def _size_of_webp(data: bytes) -> tuple[int, int]:
+    if data[12:16] == b"VP8X":
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+    elif data[12:16] == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+    return width, height

@@ -1,0 +1,177 @@
+"""Image sequences: a folder or a numbered pattern of images, filled up with the frames between."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from media.images import MAX_PIXELS, Still, interpolate_stills, read_still, write_still
+from runtime.errors import InputNotFoundError, MediaError, OptionError
+from runtime.files import IMAGE_SUFFIXES, check_writable, replacing_folder
+from runtime.interpolator import Interpolator
+
+Progress = Callable[[int, int], None]
+
+_NAME = "frame_%05d.png"
+_NUMBER = re.compile(r"%(\d{0,2})d")
+_NO_FOLDERS = (*IMAGE_SUFFIXES, ".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts")
+
+
+def is_pattern(path: Path) -> bool:
+    """True for a numbered pattern such as frame_%05d.png, as FFmpeg writes it.
+
+    What exists by that very name is a file or a folder, and no pattern.
+    """
+    return _NUMBER.search(path.name) is not None and not path.exists()
+
+
+@dataclass(frozen=True)
+class SequenceSummary:
+    """What `interpolate_folder` did."""
+
+    output: Path
+    images_read: int
+    images_written: int
+
+
+def interpolate_folder(
+    interpolate: Interpolator,
+    source: str | Path,
+    output: str | Path,
+    factor: int,
+    *,
+    overwrite: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+) -> SequenceSummary:
+    """Fill up a sequence of images into a new folder.
+
+    n images become (n - 1) * factor + 1; what has 16 bits keeps them. The new folder appears when
+    all are written.
+
+    Args:
+        source: a folder of two or more images of one size, taken in natural order of their names,
+            without hidden ones; or a pattern such as in/frame_%05d.png, taken by number, whatever
+            the first is and whatever is left out. As in FFmpeg %05d is padded with zeros to five
+            digits and %d is not padded; what exists by that very name is no pattern.
+        output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
+            .jpg. `overwrite` replaces a folder that holds nothing else than such images.
+        factor: 2 or more.
+        max_pixels: of an image, as `read_still` takes it.
+        progress: called after each image with the images written and the total.
+
+    Raises:
+        InputNotFoundError, OutputExistsError: the folders are not as expected.
+        MediaError: an image cannot be decoded, or the output holds more than images.
+        FrameError: the images are of several sizes.
+        OptionError: factor is less than 2, the output is the source or named as a file, or a
+            pattern has not one number in its name, or another padding than its files.
+    """
+    source, output = Path(source), Path(output)
+    if factor < 2:
+        raise OptionError(f"factor is {factor}; expected a whole number, 2 or more")
+    images = _numbered(source) if is_pattern(source) else _images_in(source)
+    folder, name = (output.parent, output.name) if is_pattern(output) else (output, _NAME)
+    _check_pattern(name)
+    if len(images) < 2:
+        raise InputNotFoundError(
+            f"{source}: holds {len(images)} images ({', '.join(IMAGE_SUFFIXES)}); "
+            "expected two or more"
+        )
+    if folder.resolve() in (source.resolve(), images[0].parent.resolve()):
+        raise OptionError(f"{folder}: is the source as well; choose another -o")
+    _check_output(output, folder, overwrite)
+    total = (len(images) - 1) * factor + 1
+    with replacing_folder(folder) as partial:
+        stills = _filled_up(interpolate, images, factor, max_pixels)
+        for index, still in enumerate(stills):
+            write_still(partial / _named(name, index), still)
+            if progress:
+                progress(index + 1, total)
+    return SequenceSummary(folder, len(images), total)
+
+
+def _filled_up(
+    interpolate: Interpolator, images: Sequence[Path], factor: int, max_pixels: int
+) -> Iterator[Still]:
+    times = [step / factor for step in range(1, factor)]
+    before = read_still(images[0], max_pixels=max_pixels)
+    yield before
+    for image in images[1:]:
+        after = read_still(image, max_pixels=max_pixels)
+        yield from interpolate_stills(interpolate, before, after, times)
+        yield after
+        before = after
+
+
+def _check_output(output: Path, folder: Path, overwrite: bool) -> None:
+    if folder.suffix.lower() in _NO_FOLDERS and not folder.is_dir():
+        raise OptionError(
+            f"{folder}: is named as a file; images are written to a folder, or to a pattern as "
+            f"{folder.stem}/{_NAME}"
+        )
+    if not folder.is_dir() or any(folder.iterdir()):
+        check_writable(folder, overwrite=overwrite)
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise MediaError(f"{folder}: is a file; expected the name of a folder")
+    ours = _matching(output)[0] if is_pattern(output) else _images_in(folder)
+    if len(ours) < len(list(folder.iterdir())):
+        raise MediaError(f"{folder}: holds more than what would be replaced; choose another folder")
+
+
+def _check_pattern(name: str) -> None:
+    if len(_NUMBER.findall(name)) != 1 or name.count("%") != 1:
+        raise OptionError(f"{name}: expected one number in the pattern, as in {_NAME}")
+
+
+def _named(pattern: str, number: int) -> str:
+    return _NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern)
+
+
+def _matching(pattern: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files of a numbered pattern, by number, and those of another padding."""
+    before, after = (re.escape(part) for part in _NUMBER.sub("%", pattern.name).split("%"))
+    ours, others = {}, []
+    for path in pattern.parent.iterdir():
+        match = re.fullmatch(f"{before}([0-9]+){after}", path.name)
+        if match and path.is_file():
+            number = int(match[1])
+            if path.name == _named(pattern.name, number):
+                ours[number] = path
+            else:
+                others.append(path)
+    return [ours[number] for number in sorted(ours)], sorted(others)
+
+
+def _numbered(pattern: Path) -> list[Path]:
+    _check_pattern(pattern.name)
+    if not pattern.parent.is_dir():
+        raise InputNotFoundError(f"{pattern.parent}: no such folder")
+    ours, others = _matching(pattern)
+    if others:
+        raise OptionError(
+            f"{pattern}: is beside {others[0].name}, whose number is padded otherwise; give the "
+            f"pattern its digits, as in {_NAME}, or move it away"
+        )
+    return ours
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """Return the images of a folder, frame9 before frame10; hidden files are none."""
+    if not folder.is_dir():
+        raise InputNotFoundError(f"{folder}: no such folder")
+    images = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != "."
+    ]
+    return sorted(images, key=_natural)
+
+
+def _natural(path: Path) -> tuple[list[int | str], str]:
+    parts = re.split(r"(\d+)", path.name)  # every second one a number
+    return [int(part) if at % 2 else part for at, part in enumerate(parts)], path.name

@@ -1,0 +1,76 @@
+"""What a source's streams carry beside pictures: which of it can be copied, and what is lost."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import av
+from av import VideoFrame
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from media.encoding import has_alpha
+
+# What a muxer or encoder writes anew; copied, they would tell of the source. A timecode counts
+# its frames.
+_STALE = ("duration", "encoder", "bps", "number_of_", "_statistics", "handler_name", "vendor_id",
+          "major_brand", "minor_version", "compatible_brands", "timecode",
+          "alpha_mode")  # fmt: skip
+# PyAV gives encoders none of it.
+_LOST_SIDE_DATA = {
+    "MASTERING_DISPLAY_METADATA": "HDR10 metadata (mastering display)",
+    "CONTENT_LIGHT_LEVEL": "HDR10 metadata (content light level)",
+    "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
+    "DOVI_METADATA": "Dolby Vision metadata",
+    "ICC_PROFILE": "ICC profile",
+}
+
+
+def holds(container: str, stream: Stream) -> bool:
+    """Say whether a container takes a stream, by writing it the header of a file in memory."""
+    if stream.type == "attachment":
+        return container == "matroska"  # FFmpeg's WebM leaves them out without a word
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
+            trial.add_stream_from_template(stream)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def fresh(metadata: dict[str, str]) -> dict[str, str]:
+    """Return the tags that are true of the output too."""
+    return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}
+
+
+def shows_through(stream: VideoStream) -> bool:
+    """Say whether a stream has alpha, in its pixels or, as VP9 has it, in a stream beside them."""
+    own = stream.codec_context.format
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    return tags.get("alpha_mode") == "1" or (own is not None and has_alpha(own))
+
+
+def lost_with(frame: VideoFrame) -> list[str]:
+    """Return what a frame carries and its encoder is not given, for people."""
+    carried: Any = frame.side_data  # typed as if it took enumerations alone
+    return [
+        f"{name}, for encoders are not given it"
+        for key, name in _LOST_SIDE_DATA.items()
+        if carried.get(key) is not None
+    ]
+
+
+def heard_from(streams: Iterable[Stream], default: Fraction) -> Fraction:
+    """Return when the first audio or subtitle begins, seconds."""
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in streams
+        if stream.type in ("audio", "subtitle")
+        and stream.start_time is not None
+        and stream.time_base
+    ]
+    return min(starts, default=default)

@@ -1,0 +1,192 @@
+"""Interpolating a video file: decoded, filled up with frames, encoded, all at the same time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av import Packet, VideoFrame
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from media.container import open_media
+from media.decoding import Decoding
+from media.encoding import Encoding
+from media.filling import VideoSummary, made
+from media.overlap import overlapped
+from media.schedule import Timing
+from media.writer import VideoWriter, open_writer
+from runtime.cuts import THRESHOLD
+from runtime.errors import MediaError, OptionError
+from runtime.files import check_writable
+from runtime.interpolator import Interpolator
+
+Progress = Callable[[int, int, float], None]
+# Frames that may wait between two stages: enough to even them out, few enough for large frames.
+_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """What `interpolate_video` makes; `factor`, or `fps`, or `slow`, or `slow` at `fps`; all exact.
+
+    Attributes:
+        factor: times the source's frame rate. A whole one divides each interval between two frames,
+            whatever its length, so that variable frame rates stay as they are.
+        fps: frames a second, constant.
+        slow: times as long, at the source's frame rate or at `fps`; without audio and subtitles.
+        stream: which of the video streams, from 0; None takes the best.
+        cut_threshold: see `CutDetector`; None looks for no cuts.
+        encoding: how frames are encoded.
+        overwrite: replace an existing output.
+    """
+
+    factor: Fraction | None = None
+    fps: Fraction | None = None
+    slow: Fraction | None = None
+    stream: int | None = None
+    cut_threshold: float | None = THRESHOLD
+    encoding: Encoding = field(default_factory=Encoding)
+    overwrite: bool = False
+
+
+def interpolate_video(
+    interpolate: Interpolator,
+    source: str | Path,
+    output: str | Path,
+    options: VideoOptions,
+    *,
+    progress: Progress | None = None,
+) -> VideoSummary:
+    """Write a video with more frames than its source; it takes as long, but with `slow`.
+
+    Source frames go to the encoder as they were decoded; the frames between get the same pixel
+    format and colours. Nothing is made across a scene cut or between identical frames: there the
+    nearer source frame is shown again, as the last one is until the end. Audio, subtitles,
+    attachments, chapters, tags, rotation and pixel aspect are copied; what cannot be is in the
+    summary's `left_out`. Of a damaged source what can be made is made, and its `damage` says what
+    is missing or broken.
+
+    Args:
+        source: any progressive video that FFmpeg decodes, with one frame size throughout.
+        output: the file; its suffix chooses the container.
+        progress: called after each frame with the frames written, the total expected (0 if the
+            file does not say), and the seconds of video that are written.
+
+    Raises:
+        InputNotFoundError, OutputExistsError: the files are not as expected.
+        MediaError: FFmpeg cannot decode or encode it; it is interlaced; it has alpha, and
+            `encoding` asks for no pixel format without; its times run backwards, or leap by more
+            than a day.
+        OptionError: see `Timing.of`; or there is no such stream.
+        FrameError: the frame size changes, or the artifact does not take frames of this depth.
+    """
+    source, output = Path(source), Path(output)
+    with open_media(source) as reader:
+        check_writable(output, overwrite=options.overwrite)
+        stream = _chosen(reader, options.stream, source)
+        stream.thread_type = "AUTO"
+        rate = stream.average_rate or stream.guessed_rate
+        if not rate or not stream.time_base:
+            raise MediaError(f"{source}: does not say its frame rate")
+        timing = Timing.of(
+            factor=options.factor,
+            fps=options.fps,
+            slow=options.slow,
+            source_rate=rate,
+            source_base=stream.time_base,
+        )
+        shown_rate = timing.rate or rate * (timing.factor or 1) / timing.slowdown
+        frames = stream.frames or int(_seconds(reader, stream) * rate)
+        total = int(frames * shown_rate * timing.slowdown / rate)
+        done = VideoSummary(stream.width, stream.height, shown_rate)
+        with open_writer(output, options.encoding, timing.time_base) as writer:
+            writer.rate = shown_rate
+            writer.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+            copied = _copies(reader, writer, stream, options.slow)
+            done.left_out = writer.left_out
+            decoding = Decoding(
+                reader, stream, copied, source, rate, timing, options.cut_threshold, done
+            )
+            shown = made(interpolate, overlapped(decoding.run(), _DEPTH), done)
+            for item in overlapped(shown, _DEPTH):
+                started = time.perf_counter()
+                if isinstance(item, Packet):
+                    writer.copy(item)
+                else:
+                    writer.start = decoding.start
+                    frame = item.frame if isinstance(item.frame, VideoFrame) else item.frame()
+                    writer.write(frame, item.time, item.duration)
+                    done.frames_written += 1
+                done.encode_seconds += time.perf_counter() - started
+                if progress and not isinstance(item, Packet):
+                    progress(done.frames_written, total, float(item.time))
+    return done
+
+
+def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: Fraction) -> None:
+    """Encode RGB frames, (H, W, 3) uint8, at a constant rate in frames a second.
+
+    An existing file is replaced.
+
+    Raises:
+        MediaError: FFmpeg cannot encode them.
+    """
+    with open_writer(Path(output), Encoding(), 1 / rate) as writer:
+        writer.rate = rate
+        for index, rgb in enumerate(frames):
+            writer.write(VideoFrame.from_ndarray(rgb, format="rgb24"), index / rate, 1 / rate)
+
+
+def _chosen(reader: InputContainer, index: int | None, source: Path) -> VideoStream:
+    streams = [
+        stream
+        for stream in reader.streams.video
+        if not stream.disposition & Disposition.attached_pic  # the cover of a song
+    ]
+    if not streams:
+        raise MediaError(f"{source}: has no video stream")
+    if index is not None and index >= len(streams):
+        raise OptionError(
+            f"{source}: has no video stream {index}; it has {len(streams)}, counted from 0"
+        )
+    best = reader.streams.best("video")
+    chosen = streams[index or 0] if index is not None or best not in streams else best
+    if chosen.codec_context is None:
+        raise MediaError(f"{source}: its video is in a codec that FFmpeg has no decoder for here")
+    return chosen
+
+
+def _seconds(reader: InputContainer, stream: VideoStream) -> Fraction:
+    """Return how long the file says it is; 0 if it does not."""
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    return Fraction(reader.duration or 0, av.time_base)
+
+
+def _copies(
+    reader: InputContainer, writer: VideoWriter, chosen: VideoStream, slow: Fraction | None
+) -> list[Stream]:
+    """Return the streams whose packets are copied; attachments, which have none, among them."""
+    writer.describe(reader, chosen, slow or Fraction(1))
+    for video in reader.streams.video:
+        if video.disposition & Disposition.attached_pic:
+            writer.left_out.append(
+                f"cover picture, stream {video.index}, for covers are not copied"
+            )
+        elif video.index != chosen.index:
+            writer.left_out.append(f"video stream {video.index}, for one alone is interpolated")
+    copied = []
+    for stream in reader.streams:
+        if slow is not None and stream.type in ("audio", "subtitle"):
+            writer.left_out.append(f"{stream.type}, for it does not run slower")
+        elif stream.type != "video" and writer.add_copy(stream):
+            copied.append(stream)
+    return copied

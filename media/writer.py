@@ -1,0 +1,249 @@
+"""Writing a video: frames at exact times, and the streams that are copied beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from av import Packet, VideoFrame
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+
+from media.colour import in_format
+from media.encoding import (
+    CODECS,
+    LARGEST_RATE_TERM,
+    Encoder,
+    Encoding,
+    Pictures,
+    has_alpha,
+    losses,
+    quiet,
+)
+from media.streams import fresh, heard_from, holds, lost_with, shows_through
+from runtime.errors import MediaError
+from runtime.files import replacing
+
+
+class VideoWriter:
+    """A video being written; make one with `open_writer`.
+
+    Attributes:
+        left_out: what of the source is not in the output, for people; complete after `finish`.
+        rate: frames a second, on average; pixel_aspect: width by height of a pixel; start: when
+            the source's first frame is shown, seconds. To be set before the first frame is written.
+    """
+
+    def __init__(
+        self, writer: OutputContainer, output: Path, encoding: Encoding, time_base: Fraction
+    ) -> None:
+        self.left_out: list[str] = []
+        self._writer = writer
+        self._output = output
+        self._choice = Encoder(encoding, output, time_base)
+        self._asked = encoding.pix_fmt
+        self._time_base = time_base
+        self._encoder: VideoStream | None = None
+        self._pix_fmt = ""
+        self._chosen_for: Pictures | None = None
+        self._source: VideoStream | None = None
+        self._to_copy: list[Stream] = []
+        self._copied: dict[int, Stream] = {}
+        self._early: list[Packet[Any]] = []
+        self._chapters: list[Any] = []
+        self._slowdown = Fraction(1)
+        self._durations: dict[int, int] = {}
+        self._lead = Fraction(0)
+        self.rate = Fraction(25)
+        self.pixel_aspect = Fraction(1)
+        self.start = Fraction(0)
+
+    def describe(self, reader: InputContainer, stream: VideoStream, slowdown: Fraction) -> None:
+        """Copy the tags and chapters of the file, and the tags of the stream that is interpolated.
+
+        Raises:
+            MediaError: the stream has alpha, and no pixel format without was asked for; or the
+                encoder does not take its frames.
+        """
+        self._writer.metadata.update(fresh(reader.metadata))
+        self._chapters = reader.chapters()
+        self._slowdown = slowdown
+        self._source = stream
+        self._refuse_alpha(stream, reader.name)
+        if stream.codec_context.pix_fmt is not None:
+            self._choose(stream.codec_context.pix_fmt, stream.width, stream.height)
+
+    def add_copy(self, stream: Stream) -> bool:
+        """Take a stream as it is; False, and an entry in `left_out`, where it does not fit."""
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
+        kind = f"{stream.type} ({codec})" if codec else f"{stream.type} stream {stream.index}"
+        if stream.type == "data":
+            self.left_out.append(
+                f"{kind}, for it may point at frames of the source (chapters are kept)"
+            )
+            return False
+        if not holds(self._writer.format.name, stream):
+            self.left_out.append(f"{kind}, which {self._output.suffix} cannot hold")
+            return False
+        self._to_copy.append(stream)
+        return True
+
+    def copy(self, packet: Packet[Any]) -> None:
+        """Write a packet of a copied stream, in step with the frames."""
+        if self._encoder is None:  # the header has to name the video stream too
+            self._early.append(packet)
+            return
+        shift = round((self.start - self._lead) / packet.time_base)
+        for field in ("pts", "dts"):
+            if getattr(packet, field) is not None:
+                setattr(packet, field, getattr(packet, field) - shift)
+        packet.stream = self._copied[packet.stream.index]
+        self._writer.mux(packet)
+
+    def write(self, given: VideoFrame, time: Fraction, duration: Fraction) -> None:
+        """Encode a frame to be shown at `time` for `duration`, seconds since the first frame."""
+        if self._encoder is None:
+            self._choose(given.format.name, given.width, given.height)
+        frame = in_format(given, self._pix_fmt)
+        encoder = self._encoder or self._begin(frame, given)
+        frame.pts = round((time + self._lead) / self._time_base)
+        frame.time_base = self._time_base
+        self._durations[frame.pts] = round(duration / self._time_base)
+        # The decoder's choice of key frames is not to be forced on the encoder.
+        frame.pict_type = PictureType.NONE
+        self._mux(encoder.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds.
+
+        Raises:
+            MediaError: no frame was written.
+        """
+        if self._encoder is None:
+            raise MediaError(f"{self._output}: not written: the video stream holds no frames")
+        self._mux(self._encoder.encode(None))
+
+    def _mux(self, packets: list[Packet[Any]]) -> None:
+        for packet in packets:
+            # Encoders guess it from a constant rate, and players the length from the last one.
+            shown = packet.pts * packet.time_base / self._time_base if packet.pts is not None else 0
+            duration = self._durations.pop(round(shown), None)
+            if duration is not None:
+                packet.duration = round(duration * self._time_base / packet.time_base)
+            self._writer.mux(packet)
+
+    def _refuse_alpha(self, stream: VideoStream, source: str) -> None:
+        if not shows_through(stream):
+            return
+        if self._asked is None or has_alpha(self._asked):
+            raise MediaError(
+                f"{source}: has alpha, which is not interpolated; "
+                "to leave it out, ask for a pixel format without, such as yuv420p"
+            )
+        self.left_out.append("alpha, for the pixel format asked for has none")
+
+    def _choose(self, pix_fmt: str, width: int, height: int) -> None:
+        pictures = Pictures(pix_fmt, width, height, self.rate)
+        if self._chosen_for != pictures:
+            self._pix_fmt = self._choice.pixel_format(pictures)
+            self._chosen_for = pictures
+
+    def _begin(self, frame: VideoFrame, given: VideoFrame) -> VideoStream:
+        """Add the streams in the source's order, and write what came before the first frame."""
+        place = self._source.index if self._source else 0
+        for stream in [stream for stream in self._to_copy if stream.index < place]:
+            self._add_copied(stream)
+        encoder = self._encoder = self._add_encoder(frame, given)
+        for stream in [stream for stream in self._to_copy if stream.index > place]:
+            self._add_copied(stream)
+        if self._asked is None:
+            self.left_out += losses(given.format, self._pix_fmt)
+        self.left_out += lost_with(given)
+        # Players show nothing of before 0, so what is heard earlier moves the frames back.
+        lead = max(self.start - heard_from(self._to_copy, self.start), Fraction(0))
+        self._lead = math.ceil(lead / self._time_base) * self._time_base
+        self._set_chapters()
+        with quiet(self._choice.name):
+            self._writer.start_encoding()
+        early, self._early = self._early, []
+        for packet in early:
+            self.copy(packet)
+        return encoder
+
+    def _set_chapters(self) -> None:
+        for chapter in self._chapters:
+            for end in ("start", "end"):
+                time = chapter[end] * chapter["time_base"] - self.start + self._lead
+                chapter[end] = round(max(Fraction(0), time) * self._slowdown / chapter["time_base"])
+        if self._chapters:
+            self._writer.set_chapters(self._chapters)
+
+    def _add_copied(self, stream: Stream) -> None:
+        copied = self._writer.add_stream_from_template(stream)
+        copied.metadata.update(fresh(stream.metadata))
+        copied.disposition = stream.disposition
+        self._copied[stream.index] = copied
+
+    def _add_encoder(self, frame: VideoFrame, given: VideoFrame) -> VideoStream:
+        name = self._choice.name
+        try:
+            stream = self._writer.add_stream(
+                name,
+                rate=self.rate.limit_denominator(LARGEST_RATE_TERM),
+                options=self._choice.options,
+            )
+        except ValueError as error:
+            raise MediaError(
+                f"{self._output}: no encoder {name} here, or not for this container: {error}"
+            ) from error
+        encoder = cast(VideoStream, stream)
+        encoder.width, encoder.height = frame.width, frame.height
+        encoder.pix_fmt = frame.format.name
+        encoder.time_base = self._time_base
+        context = encoder.codec_context
+        context.time_base = self._time_base
+        context.sample_aspect_ratio = self.pixel_aspect
+        for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
+            setattr(context, tag, getattr(frame, tag))
+        if self._source is not None:
+            encoder.metadata.update(fresh(self._source.metadata))
+            encoder.disposition = self._source.disposition
+        matrix = given.side_data.get("DISPLAYMATRIX")
+        if matrix is not None:
+            encoder.set_display_matrix(np.frombuffer(bytes(cast(Any, matrix)), np.int32).tolist())
+        return encoder
+
+
+@contextmanager
+def open_writer(output: Path, encoding: Encoding, time_base: Fraction) -> Iterator[VideoWriter]:
+    """Yield a writer beside `output`; move its file into place when the block succeeds.
+
+    Raises:
+        MediaError: no container by that suffix, or FFmpeg cannot encode.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in CODECS:
+        raise MediaError(
+            f"{output}: no container is known by {output.suffix or 'no suffix'}; "
+            f"use one of {', '.join(CODECS)}"
+        )
+    # Matroska would call the first stream of each kind the default where the source names none.
+    options = {"default_mode": "passthrough"} if suffix in (".mkv", ".webm") else {}
+    try:
+        with (
+            replacing(output) as partial,
+            av.open(str(partial), "w", container_options=options) as container,
+        ):
+            writer = VideoWriter(container, output, encoding, time_base)
+            yield writer
+            writer.finish()
+    except av.FFmpegError as error:
+        raise MediaError(f"{output}: could not be written: {error.strerror}") from error

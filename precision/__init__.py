@@ -1,0 +1,1 @@
+"""What runs in which type: the exported graph in half, or in INT8 by measured ranges."""

@@ -1,0 +1,171 @@
+"""What a benchmark runs, each in a process of its own: artifacts, and what else one might use."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import ArtifactError
+from runtime.interpolator import Interpolator
+
+Kind = Literal[
+    "artifact", "pytorch", "torch.compile", "onnxruntime", "openvino f32", "openvino bf16"
+]
+FP32_PEERS = ("pytorch", "torch.compile", "onnxruntime", "openvino f32")
+Interpolate = Callable[..., NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something to be timed.
+
+    Attributes:
+        name: for people.
+        kind: what runs it.
+        path: an artifact; for PyTorch a checkpoint, for the others a plain ONNX file.
+        providers: of ONNX Runtime, for an artifact; None takes its own choice.
+    """
+
+    name: str
+    kind: Kind
+    path: Path
+    providers: tuple[str, ...] | None = None
+
+
+def write_peers(model: Path, folder: Path, size: tuple[int, int], times: int) -> list[Contender]:
+    """Write the network of a float32 artifact as its peers need it, and name them.
+
+    Args:
+        model: an ONNX file of `rrin-deploy export`, fp32.
+        folder: where the files go.
+        size: frames' (width, height), pixels; the plain ONNX file takes this one alone.
+        times: how many a call has.
+
+    Raises:
+        ArtifactError: the artifact is not float32.
+    """
+    import onnx_ir as ir
+    import torch
+
+    from export import load_checkpoint
+    from precision.graph import CONVOLUTIONS, check_float32, load_graph
+
+    graph, metadata = load_graph(model)
+    check_float32(metadata)
+    state = {
+        name: torch.from_numpy(value.const_value.numpy().copy())
+        for name, value in graph.graph.initializers.items()
+        if name.split(".")[0] in CONVOLUTIONS and isinstance(value.const_value, ir.TensorProtocol)
+    }
+    checkpoint, plain = folder / "network.pth", folder / "plain.onnx"
+    torch.save({"state_dict": state, "align_corners": metadata.align_corners}, checkpoint)
+    _export_plainly(load_checkpoint(checkpoint), plain, size, times)
+    return [
+        Contender("PyTorch", "pytorch", checkpoint),
+        Contender("torch.compile", "torch.compile", checkpoint),
+        Contender("plain ONNX", "onnxruntime", plain),
+        Contender("OpenVINO f32", "openvino f32", plain),
+        Contender("OpenVINO bf16", "openvino bf16", plain),
+    ]
+
+
+def open_contender(contender: Contender, threads: int) -> Interpolate:
+    """Return a callable of (frame0, frame1, t) on uint8 frames, that uses so many CPU threads.
+
+    Raises:
+        Exception: whatever its library raises where it cannot run here.
+    """
+    if contender.kind == "artifact":
+        return Interpolator(contender.path, threads=threads, providers=contender.providers)
+    if contender.kind in ("pytorch", "torch.compile"):
+        return _torch(contender.path, threads, compiled=contender.kind == "torch.compile")
+    if contender.kind == "onnxruntime":
+        return _framed(_onnxruntime(contender.path, threads))
+    precision = contender.kind.removeprefix("openvino ")
+    return _framed(_openvino(contender.path, threads, precision))
+
+
+def _export_plainly(network: Any, path: Path, size: tuple[int, int], times: int) -> None:
+    """Export as most people would: TorchScript, float32, planes, one size."""
+    import warnings
+
+    import torch
+
+    width, height = (-(-side // 32) * 32 for side in size)
+    frame0, frame1 = torch.rand(1, 3, height, width), torch.rand(1, 3, height, width)
+    t = torch.linspace(0.25, 0.75, times)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own deprecation
+        torch.onnx.export(
+            network,
+            (frame0, frame1, t),
+            str(path),
+            dynamo=False,
+            opset_version=16,
+            input_names=["frame0", "frame1", "t"],
+            output_names=["frames"],
+        )
+
+
+def _torch(checkpoint: Path, threads: int, *, compiled: bool) -> Interpolate:
+    import torch
+
+    from export import Reference, load_checkpoint
+
+    # Of this process, which is the contender's own: what is compiled goes where its network lies.
+    tempfile.tempdir = str(checkpoint.parent)
+    torch.set_num_threads(threads)
+    network = load_checkpoint(checkpoint)
+    return Reference(torch.compile(network) if compiled else network)  # type: ignore[arg-type]
+
+
+def _onnxruntime(path: Path, threads: int) -> Callable[[Sequence[Any]], NDArray[np.float32]]:
+    from runtime.onnxruntime_library import ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [node.name for node in session.get_inputs()]
+    return lambda inputs: session.run(None, dict(zip(names, inputs, strict=True)))[0]
+
+
+def _openvino(
+    path: Path, threads: int, precision: str
+) -> Callable[[Sequence[Any]], NDArray[np.float32]]:
+    # On import it would report that to Google, and keep an identifier under the user's home.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import openvino
+
+    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
+    core = openvino.Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise ArtifactError("this CPU has no bf16 arithmetic")
+    compiled = core.compile_model(core.read_model(path), "CPU", settings)
+    return lambda inputs: np.asarray(compiled(list(inputs))[0], np.float32)
+
+
+def _framed(run: Callable[[Sequence[Any]], NDArray[np.float32]]) -> Interpolate:
+    """Give a function on planes in [0, 1] frames that are uint8, as an application has them."""
+
+    def planes(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        height, width = frame.shape[:2]
+        padded = np.pad(frame, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="edge")
+        return np.ascontiguousarray(padded.transpose(2, 0, 1)[None] / np.float32(255))
+
+    def interpolate(
+        frame0: NDArray[np.uint8], frame1: NDArray[np.uint8], t: Any
+    ) -> NDArray[np.uint8]:
+        height, width = frame0.shape[:2]
+        made = run([planes(frame0), planes(frame1), np.asarray(t, np.float32)])
+        cropped = made[:, :, :height, :width].transpose(0, 2, 3, 1)
+        frames: NDArray[np.uint8] = np.rint(cropped * np.float32(255)).astype(np.uint8)
+        return frames
+
+    return interpolate

@@ -1,0 +1,282 @@
+"""Images against Pillow, which shares no code with FFmpeg."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from media.images import Still, interpolate_stills, read_still, write_still
+from runtime import FrameError, InputNotFoundError, Interpolator, MediaError
+from runtime.scene import render
+from tests.conftest import Exporter
+
+
+def scene(time: float) -> Image.Image:
+    return Image.fromarray(np.rint(render(45, 70, time) * 255).astype(np.uint8))
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def png_of_zeros(path: Path, width: int, height: int) -> None:
+    """Write a true PNG of one bit a pixel, small on disk."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((1 + (width + 7) // 8) * height))
+    signature = b"\x89PNG\r\n\x1a\n"
+    path.write_bytes(
+        signature + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+
+
+KINDS = {
+    "rgb.png": lambda path: Image.fromarray(noise(20, 30, 3)).save(path),
+    "rgba.png": lambda path: Image.fromarray(noise(20, 30, 4)).save(path),
+    "grey.png": lambda path: Image.fromarray(noise(20, 30)).save(path),
+    "grey alpha.png": lambda path: Image.fromarray(noise(20, 30, 2), "LA").save(path),
+    "palette.png": lambda path: Image.fromarray(noise(20, 30, 3)).quantize(50).save(path),
+    "clear palette.png": lambda path: (
+        Image.fromarray(noise(20, 30, 3)).quantize(50).save(path, transparency=3)
+    ),
+    "black and white.png": lambda path: Image.fromarray(noise(20, 30)).convert("1").save(path),
+    "photo.jpg": lambda path: scene(0).save(path, quality=98, subsampling=0),
+    "grey.jpg": lambda path: scene(0).convert("L").save(path, quality=98),
+    "upright.bmp": lambda path: scene(0).save(path),
+    "scan.tif": lambda path: scene(0).save(path),
+    "web.webp": lambda path: scene(0).save(path, lossless=True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reads_what_pillow_reads(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / kind
+    KINDS[kind](path)
+    still = read_still(path)
+    expected = np.asarray(Image.open(path).convert("RGBA")).astype(int)
+    tolerance = 1 if path.suffix == ".jpg" else 0
+    assert np.abs(still.rgb - expected[..., :3]).mean() <= tolerance
+    assert still.grey == (Image.open(path).mode in ("L", "LA", "1"))
+    if still.alpha is None:
+        assert (expected[..., 3] == 255).all()
+    else:
+        np.testing.assert_array_equal(still.alpha, expected[..., 3])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_come_upright(orientation: int, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"photo{suffix}"
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    options = {".jpg": {"quality": 98}, ".webp": {"lossless": True}}.get(suffix, {})
+    scene(0).save(path, exif=exif, **options)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB")).astype(int)
+    rgb = read_still(path).rgb
+    assert rgb.shape == expected.shape
+    assert np.abs(rgb - expected).mean() < (2 if suffix == ".jpg" else 1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_png_written_is_the_image_read(kind: str, tmp_path: Path) -> None:
+    path, copy = tmp_path / kind, tmp_path / "copy.png"
+    KINDS[kind](path)
+    still = read_still(path)
+    write_still(copy, still)
+    written = np.asarray(Image.open(copy).convert("RGBA"))
+    np.testing.assert_array_equal(written[..., :3], still.rgb)
+    if still.alpha is None:
+        assert Image.open(copy).mode == ("L" if still.grey else "RGB")
+    else:
+        np.testing.assert_array_equal(written[..., 3], still.alpha)
+
+
+def test_sixteen_bits_stay_sixteen(tmp_path: Path) -> None:
+    levels = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30) * 100
+    Image.fromarray(levels).save(tmp_path / "deep.png")
+    still = read_still(tmp_path / "deep.png")
+    assert still.rgb.dtype == np.float32
+    write_still(tmp_path / "copy.png", still)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "copy.png")), levels)
+
+
+def test_jpeg_written_is_near(tmp_path: Path) -> None:
+    rgb = np.asarray(scene(0))
+    write_still(tmp_path / "x.jpg", Still(rgb, None, grey=False))
+    assert np.abs(np.asarray(Image.open(tmp_path / "x.jpg")).astype(int) - rgb).mean() < 2
+
+
+def test_grey_and_grey_give_grey_colour_and_grey_give_colour(interpolate: Interpolator) -> None:
+    rgb = np.asarray(scene(0))
+    grey = Still(np.repeat(rgb[..., :1], 3, axis=2), None, grey=True)
+    colour = Still(rgb, None, grey=False)
+    (both,) = interpolate_stills(interpolate, grey, grey, [0.5])
+    (mixed,) = interpolate_stills(interpolate, grey, colour, [0.5])
+    assert (both.grey, mixed.grey) == (True, False)
+
+
+def test_invisible_colours_do_not_bleed_into_visible_ones(interpolate: Interpolator) -> None:
+    # A white disc on nothing; the colour stored where nothing is seen is a loud green.
+    y, x = np.mgrid[0:64, 0:64]
+    stills = []
+    for left in (30, 32):
+        disc = np.hypot(x - left, y - 32) < 15
+        rgb = np.where(disc[..., None], 255, np.array([0, 255, 0])).astype(np.uint8)
+        stills.append(Still(rgb, (disc * 255).astype(np.uint8), grey=False))
+    (made,) = interpolate_stills(interpolate, *stills, [0.5])
+    assert made.alpha is not None
+    assert made.alpha[32, 31] > 250
+    assert made.alpha[2, 2] < 5
+    seen = made.rgb[made.alpha > 100].astype(int)
+    assert (seen[:, 1] - seen[:, 0]).max() < 40  # no green
+
+
+def test_opaque_and_transparent_make_a_pair(interpolate: Interpolator) -> None:
+    rgb = np.asarray(scene(0))
+    clear = Still(rgb, np.zeros(rgb.shape[:2], np.uint8), grey=False)
+    (made,) = interpolate_stills(interpolate, Still(rgb, None, grey=False), clear, [0.0])
+    np.testing.assert_array_equal(made.rgb, rgb)
+    (made,) = interpolate_stills(interpolate, Still(rgb, None, grey=False), clear, [0.5])
+    assert made.alpha is not None
+    assert 60 < np.median(made.alpha) < 195
+
+
+def test_eight_and_sixteen_bits_give_sixteen(interpolate: Interpolator) -> None:
+    rgb = np.asarray(scene(0))
+    deep = Still(rgb.astype(np.float32) / 255, None, grey=False)
+    (made,) = interpolate_stills(interpolate, Still(rgb, None, grey=False), deep, [0.5])
+    assert made.rgb.dtype == np.float32
+    assert np.abs(made.rgb - deep.rgb).max() < 0.1
+
+
+def test_sixteen_bits_need_a_float32_artifact(exported: Exporter) -> None:
+    deep = Still(np.asarray(scene(0)).astype(np.float32) / 255, None, grey=False)
+    interpolate = Interpolator(exported(io="uint8"))
+    with interpolate, pytest.raises(FrameError, match="--io float32"):
+        interpolate_stills(interpolate, deep, deep, [0.5])
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", None])
+def test_broken_images(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    if content is None:
+        scene(0).save(path)
+        content = path.read_bytes()[:300]
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=r"x\.png: not an image .* or a damaged one"):
+        read_still(path)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_photo_cut_short_is_refused_and_what_follows_its_end_is_not(
+    progressive: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.jpg"
+    scene(0).save(path, progressive=progressive)
+    whole = path.read_bytes()
+    before = read_still(path).rgb
+    path.write_bytes(whole + whole[:200])
+    np.testing.assert_array_equal(read_still(path).rgb, before)
+    for cut in (8, 300, len(whole) // 2):
+        path.write_bytes(whole[:-cut])
+        with pytest.raises(MediaError, match=r"x\.jpg: is cut short"):
+            read_still(path)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_animation_is_no_still(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    scene(0).save(path, kind, save_all=True, append_images=[scene(1)])
+    with pytest.raises(MediaError, match=r"is an animation|not an image in PNG"):
+        read_still(path)
+
+
+def test_playlist_named_as_an_image_opens_nothing(tmp_path: Path) -> None:
+    scene(0).save(tmp_path / "private.png")
+    path = tmp_path / "x.png"
+    path.write_text("ffconcat version 1.0\nfile private.png\n")
+    with pytest.raises(MediaError, match="not an image in PNG"):
+        read_still(path)
+
+
+def test_tiff_that_would_come_black_is_refused(tmp_path: Path) -> None:
+    scene(0).save(tmp_path / "x.tif", compression="jpeg")
+    with pytest.raises(MediaError, match="a TIFF compressed as JPEG"):
+        read_still(tmp_path / "x.tif")
+
+
+def test_percent_in_a_name_is_but_a_letter(tmp_path: Path) -> None:
+    scene(0).save(tmp_path / "a%d.png")
+    scene(5).save(tmp_path / "a0.png")
+    still = read_still(tmp_path / "a%d.png")
+    np.testing.assert_array_equal(still.rgb, np.asarray(scene(0)))
+    write_still(tmp_path / "b%d.png", still)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b%d.png")), still.rgb)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp", "lossy.webp"])
+def test_pixel_limit_names_the_size_and_what_to_do(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x{suffix}"
+    scene(0).save(path, lossless=suffix == ".webp")
+    with pytest.raises(MediaError, match=r"has 70x45 pixels.* limit of 3149; .*max_pixels to 3150"):
+        read_still(path, max_pixels=3149)
+    assert read_still(path, max_pixels=3150).rgb.shape == (45, 70, 3)
+
+
+def test_small_file_of_many_pixels_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    png_of_zeros(path, 16000, 16000)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(MediaError, match="16000x16000"):
+        read_still(path)
+
+
+def test_file_that_lies_of_its_size_gets_no_more_than_it_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.webp"
+    exif = Image.Exif()
+    exif[0x112] = 1  # so that the canvas has a size of its own, at 24
+    scene(0).resize((300, 200)).save(path, lossless=True, exif=exif)
+    content = bytearray(path.read_bytes())
+    assert content[12:16] == b"VP8X"
+    content[24:30] = bytes([9, 0, 0, 9, 0, 0])
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match="or a damaged one"):
+        read_still(path, max_pixels=100)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (65535, 1), (1, 65535)])
+def test_extreme_sizes(width: int, height: int, tmp_path: Path) -> None:
+    rgb = noise(height, width, 3)
+    write_still(tmp_path / "x.png", Still(rgb, None, grey=False))
+    np.testing.assert_array_equal(read_still(tmp_path / "x.png").rgb, rgb)
+
+
+def test_too_large_for_jpeg(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"x\.jpg: 65536x1 could not be encoded"):
+        write_still(tmp_path / "x.jpg", Still(noise(1, 65536, 3), None, grey=False))
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_image(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such file"):
+        read_still(tmp_path / "x.png")
+    (tmp_path / "x.png").mkdir()
+    with pytest.raises(InputNotFoundError, match="is no file; expected an image"):
+        read_still(tmp_path / "x.png")
+
+
+def test_unknown_or_unfit_suffix(tmp_path: Path) -> None:
+    rgb = np.asarray(scene(0))
+    with pytest.raises(MediaError, match=r"written as \.png or \.jpg, not \.gif"):
+        write_still(tmp_path / "x.gif", Still(rgb, None, grey=False))
+    with pytest.raises(MediaError, match="JPEG holds no transparency"):
+        write_still(tmp_path / "x.jpg", Still(rgb, rgb[..., 0], grey=False))
+    with pytest.raises(MediaError, match="JPEG holds 8 bits"):
+        write_still(tmp_path / "x.jpg", Still(rgb / np.float32(255), None, grey=False))

@@ -1,0 +1,242 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from media.images import Still, read_still, write_still
+from media.sequence import interpolate_folder, is_pattern
+from runtime import (
+    FrameError,
+    InputNotFoundError,
+    Interpolator,
+    MediaError,
+    OptionError,
+    OutputExistsError,
+)
+from runtime.scene import render
+from tests.conftest import write_png
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three images whose natural order is not that of the alphabet, and a stranger."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, time in (("img_8.png", 0), ("img_9.png", 1), ("img_10.png", 2)):
+        rgb = np.rint(render(40, 56, time) * 255).astype(np.uint8)
+        Image.fromarray(rgb).save(folder / name)
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def test_fills_up_in_natural_order(folder: Path, interpolate: Interpolator, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    summary = interpolate_folder(
+        interpolate, folder, tmp_path / "out", 2, progress=lambda *n: seen.append(n)
+    )
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == [f"frame_{index:05d}.png" for index in range(5)]
+    assert (summary.images_read, summary.images_written) == (3, 5)
+    assert seen[-1] == (5, 5)
+    for index, name in ((0, "img_8.png"), (2, "img_9.png"), (4, "img_10.png")):
+        ours = np.asarray(Image.open(tmp_path / "out" / f"frame_{index:05d}.png"))
+        np.testing.assert_array_equal(ours, np.asarray(Image.open(folder / name)))
+
+
+def test_existing_folder_is_replaced_only_when_told_and_only_if_of_images(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    Image.new("RGB", (4, 4)).save(output / "old.png")
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        interpolate_folder(interpolate, folder, output, 2)
+    interpolate_folder(interpolate, folder, output, 2, overwrite=True)
+    assert len(list(output.iterdir())) == 5
+    (output / "thesis.doc").write_text("precious")
+    with pytest.raises(MediaError, match="holds more than what would be replaced"):
+        interpolate_folder(interpolate, folder, output, 2, overwrite=True)
+    assert (output / "thesis.doc").exists()
+
+
+def test_failure_half_way_leaves_nothing(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    (folder / "img_10.png").write_bytes(b"broken")
+    with pytest.raises(MediaError, match=r"img_10\.png"):
+        interpolate_folder(interpolate, folder, tmp_path / "out", 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_what_is_no_sequence(folder: Path, interpolate: Interpolator, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(folder / "img_11.png")
+    with pytest.raises(FrameError, match="two sizes"):
+        interpolate_folder(interpolate, folder, tmp_path / "out", 2)
+    with pytest.raises(InputNotFoundError, match="holds 0 images"):
+        interpolate_folder(interpolate, tmp_path, tmp_path / "out", 2)
+    with pytest.raises(OptionError, match="factor is 1"):
+        interpolate_folder(interpolate, folder, tmp_path / "out", 1)
+
+
+def test_source_is_not_its_own_output(folder: Path, interpolate: Interpolator) -> None:
+    (folder / "notes.txt").unlink()
+    before = sorted(folder.iterdir())
+    with pytest.raises(OptionError, match="is the source as well"):
+        interpolate_folder(interpolate, folder, folder, 2, overwrite=True)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_old_folder_survives_a_failed_move(
+    folder: Path, interpolate: Interpolator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    Image.new("RGB", (4, 4)).save(output / "old.png")
+    honest = Path.rename
+
+    def full_disk(self: Path, target: Path) -> Path:
+        if self.name == ".out.partial":
+            raise OSError(28, "No space left on device")
+        return honest(self, target)
+
+    monkeypatch.setattr(Path, "rename", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        interpolate_folder(interpolate, folder, output, 2, overwrite=True)
+    assert [path.name for path in output.iterdir()] == ["old.png"]
+    monkeypatch.undo()
+    # As a kill between the two moves leaves it; the next run finds the old folder again.
+    output.rename(tmp_path / ".out.old")
+    (folder / "img_10.png").write_bytes(b"broken")
+    with pytest.raises(MediaError):
+        interpolate_folder(interpolate, folder, output, 2, overwrite=True)
+    assert [path.name for path in output.iterdir()] == ["old.png"]
+
+
+def test_numbered_patterns_in_and_out(interpolate: Interpolator, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, time in ((9, 0), (10, 1), (11, 2)):
+        write_still(
+            tmp_path / f"in/shot_{number}.png", Still(render(40, 56, time), None, grey=False)
+        )
+    (tmp_path / "in/shot_x.png").write_bytes(b"not one of them")
+    done = interpolate_folder(
+        interpolate, tmp_path / "in/shot_%d.png", tmp_path / "out/made-%03d.png", 2
+    )
+    assert (done.images_read, done.images_written) == (3, 5)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"made-{index:03}.png" for index in range(5)]
+    for index in range(5):
+        still = read_still(tmp_path / f"out/made-{index:03}.png")
+        assert still.rgb.dtype == np.float32  # 16 bits stay 16
+        assert np.abs(still.rgb - render(40, 56, index / 2)).mean() < 0.03
+    first, source = (read_still(tmp_path / name) for name in ("out/made-000.png", "in/shot_9.png"))
+    np.testing.assert_array_equal(first.rgb, source.rgb)
+
+
+def test_patterns_that_cannot_be(interpolate: Interpolator, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for pattern, error, message in (
+        ("in/%d_%d.png", OptionError, "expected one number in the pattern"),
+        ("in/%d.png", InputNotFoundError, "holds 0 images"),
+        ("none/%d.png", InputNotFoundError, "none: no such folder"),
+    ):
+        with pytest.raises(error, match=message):
+            interpolate_folder(interpolate, tmp_path / pattern, tmp_path / "out", 2)
+    for index in (1, 2):
+        write_still(tmp_path / f"in/{index}.png", Still(render(40, 56, index), None, grey=False))
+    with pytest.raises(OptionError, match="is the source as well"):
+        interpolate_folder(interpolate, tmp_path / "in/%d.png", tmp_path / "in/x%d.png", 2)
+
+
+def test_a_pattern_replaces_its_own_and_nothing_else(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    for index in (1, 2):
+        write_png(tmp_path / f"in/{index}.png", np.zeros((32, 32, 3), np.uint8))
+    pattern = tmp_path / "out/o_%03d.png"
+    pattern.parent.mkdir()
+    interpolate_folder(interpolate, tmp_path / "in", pattern, 2)  # empty, so there for the taking
+    interpolate_folder(interpolate, tmp_path / "in", pattern, 3, overwrite=True)
+    assert len(list(pattern.parent.iterdir())) == 4
+    write_png(tmp_path / "out/holiday.png", np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(MediaError, match="holds more than what would be replaced"):
+        interpolate_folder(interpolate, tmp_path / "in", pattern, 2, overwrite=True)
+    assert (tmp_path / "out/holiday.png").exists()
+
+
+def test_output_of_images_is_no_file(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    for name in ("x.mp4", "x.PNG"):
+        with pytest.raises(OptionError, match=f"{name}: is named as a file; .* folder"):
+            interpolate_folder(interpolate, folder, tmp_path / name, 2)
+    (tmp_path / "notes").write_text("precious")
+    with pytest.raises(MediaError, match="notes: is a file; expected the name of a folder"):
+        interpolate_folder(interpolate, folder, tmp_path / "notes", 2, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "notes"]
+
+
+def levels_of(folder: Path) -> list[int]:
+    """The grey level of each image of a folder, by name."""
+    return [int(read_still(path).rgb[0, 0, 0]) for path in sorted(folder.iterdir())]
+
+
+def write_level(path: Path, level: int) -> None:
+    write_png(path, np.full((32, 32, 3), level, np.uint8))
+
+
+def test_pattern_takes_the_padding_it_says_and_refuses_another(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    for name, level in (("f08", 10), ("f09", 20), ("f10", 30), ("f100", 40)):
+        write_level(tmp_path / f"in/{name}.png", level)
+    interpolate_folder(interpolate, tmp_path / "in/f%02d.png", tmp_path / "out", 2)
+    assert levels_of(tmp_path / "out")[::2] == [10, 20, 30, 40]
+    with pytest.raises(OptionError, match=r"f%d\.png: is beside f08\.png, .* padded otherwise"):
+        interpolate_folder(interpolate, tmp_path / "in/f%d.png", tmp_path / "other", 2)
+    write_level(tmp_path / "in/f8.png", 50)
+    with pytest.raises(OptionError, match=r"beside f8\.png"):
+        interpolate_folder(interpolate, tmp_path / "in/f%02d.png", tmp_path / "other", 2)
+    assert not (tmp_path / "other").exists()
+
+
+def test_width_without_zero_pads_with_zeros_as_in_ffmpeg(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        write_level(tmp_path / f"in/f00{number}.png", number)
+    interpolate_folder(interpolate, tmp_path / "in/f%3d.png", tmp_path / "out/o%4d.png", 2)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["o0000.png", "o0001.png", "o0002.png"]
+
+
+def test_what_exists_by_the_name_of_a_pattern_is_no_pattern(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in%d"
+    assert is_pattern(folder)
+    for name, level in (("a", 10), ("b", 20)):
+        write_level(folder / f"{name}.png", level)
+    assert not is_pattern(folder)
+    interpolate_folder(interpolate, folder, tmp_path / "out", 2)
+    assert levels_of(tmp_path / "out")[::2] == [10, 20]
+
+
+def test_hidden_and_odd_names(interpolate: Interpolator, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    names = ("x1.png", "x2.png", "x10.png", "x\u00b2.png", "y\u0663.png", ".mid.partial.png")
+    for level, name in enumerate(names):
+        write_level(folder / name, 10 * level)
+    done = interpolate_folder(interpolate, folder, tmp_path / "out", 2)
+    assert done.images_read == 5
+    assert levels_of(tmp_path / "out")[::2] == [0, 10, 20, 30, 40]
+
+
+def test_pixel_limit_holds_for_each_image(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    with pytest.raises(MediaError, match="56x40 pixels, more than the limit of 100"):
+        interpolate_folder(interpolate, folder, tmp_path / "out", 2, max_pixels=100)
+    with pytest.raises(InputNotFoundError, match="nowhere: no such folder"):
+        interpolate_folder(interpolate, tmp_path / "nowhere", tmp_path / "out", 2)

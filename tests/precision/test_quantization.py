@@ -1,0 +1,181 @@
+"""Q/DQ: the same frames but for a little, what is INT8 and what is not."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+
+from calibration import Ranges, measure_ranges, vimeo90k
+from precision.balance import balance
+from precision.conversion import with_precision
+from precision.graph import load_graph, place_of, unet_of
+from precision.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
+from precision.quantization import LEFT_OUT, QUANTIZED, _matched
+from precision.ranges import Range
+from runtime import ArtifactError, Interpolator
+from runtime.errors import OptionError
+from runtime.interpolator import BUNDLED_MODEL
+from runtime.parity import psnr_db
+from runtime.scene import render
+from tests.conftest import Exporter
+
+LAYOUTS = [
+    pytest.param(ONNXRUNTIME, id="onnxruntime"),
+    pytest.param(OPENVINO, id="openvino"),
+    pytest.param(TENSORRT, id="tensorrt"),
+]
+
+
+def quantized(ranges: Ranges, *, layout: Layout) -> ir.Model:
+    return with_precision(*load_graph(BUNDLED_MODEL), "int8", ranges, layout=layout)[0]
+
+
+def opened(model: ir.Model, path: Path) -> Interpolator:
+    onnx.save(ir.to_proto(model), path)
+    return Interpolator(path)
+
+
+@pytest.mark.parametrize("before_activation", [True, False])
+def test_balancing_changes_no_frame_and_evens_the_channels(
+    before_activation: bool, ranges: Ranges, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    model, _ = load_graph(BUNDLED_MODEL)
+    balanced = balance(_matched(model.graph, ranges), before_activation=before_activation)
+    for value in balanced.values():
+        low, high = float(value.low[0]), float(value.high[0])
+        assert -1.001 <= low <= high <= 1.001
+    frames = render(100, 130, 0), render(100, 130, 1)
+    with opened(model, tmp_path / "balanced.onnx") as ours:
+        np.testing.assert_allclose(ours(*frames), interpolate(*frames), atol=2e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_frames_stay_close(
+    layout: Layout, ranges: Ranges, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    model = quantized(ranges, layout=layout)
+    onnx.checker.check_model(ir.to_proto(model), full_check=True)
+    with opened(model, tmp_path / "rrin.int8.onnx") as ours:
+        assert ours.metadata.precision == "int8"
+        for size, t in (((96, 128), [0.5]), ((100, 150), [0.2, 0.9])):
+            frames = render(*size, 4), render(*size, 5)
+            psnr = psnr_db(ours(*frames, t), interpolate(*frames, t))
+            assert 45 < psnr < 80  # near, and really quantized
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_quantized(layout: Layout, ranges: Ranges) -> None:
+    graph = quantized(ranges, layout=layout).graph
+    int8, others = set(), set()
+    for node in graph:
+        if node.op_type == "Conv" and "/Pool_" not in str(node.name):
+            made_by = [value.producer() for value in node.inputs[:2] if value is not None]
+            behind = [
+                maker is not None and maker.op_type == "DequantizeLinear" for maker in made_by
+            ]
+            assert behind[0] == behind[1]
+            (int8 if behind[0] else others).add(place_of(node))
+    assert others == LEFT_OUT
+    assert len(int8) == QUANTIZED == 75
+    assert {name.split("/")[0].split(".")[-1] for name in others} == {"last", "0"}
+    outside = [node for node in graph if not unet_of(node)]
+    assert not any("Quantize" in node.op_type for node in outside)
+
+
+@pytest.mark.parametrize("layout", [ONNXRUNTIME, OPENVINO], ids=["onnxruntime", "openvino"])
+def test_pairs_of_products_fit_in_16_bits_for_cpus_without_vnni(
+    layout: Layout, ranges: Ranges
+) -> None:
+    graph = quantized(ranges, layout=layout).graph
+    weights = [
+        value.const_value.numpy().astype(int)
+        for value in graph.initializers.values()
+        if value.const_value is not None and value.const_value.dtype == ir.DataType.INT8
+    ]
+    largest = max(int(abs(weight).max()) for weight in weights)
+    assert 2 * 255 * largest < 2**15
+    assert largest > 60  # and no bit more is given away
+
+
+def test_a_dead_channel_keeps_its_bias(vimeo: Path, tmp_path: Path) -> None:
+    # Nothing of a channel but its bias is left, as in networks whose training killed it.
+    proto = onnx.load(BUNDLED_MODEL)
+    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
+    for name in ("Flow_L.up_path.3.conv_block.block.2", "final.up_path.2.conv_block.block.2"):
+        weight, bias = (
+            onnx.numpy_helper.to_array(tensors[f"{name}.{kind}"]).copy()
+            for kind in ("weight", "bias")
+        )
+        weight[0], bias[0] = 0, 1
+        tensors[f"{name}.weight"].CopyFrom(onnx.numpy_helper.from_array(weight, f"{name}.weight"))
+        tensors[f"{name}.bias"].CopyFrom(onnx.numpy_helper.from_array(bias, f"{name}.bias"))
+    onnx.save(proto, tmp_path / "rrin.onnx")
+    ranges = measure_ranges(tmp_path / "rrin.onnx", vimeo90k(vimeo, "train"))
+    model, _ = with_precision(
+        *load_graph(tmp_path / "rrin.onnx"), "int8", ranges, layout=ONNXRUNTIME
+    )
+    frames = render(96, 128, 4), render(96, 128, 5)
+    with (
+        opened(model, tmp_path / "rrin.int8.onnx") as ours,
+        Interpolator(tmp_path / "rrin.onnx") as theirs,
+    ):
+        assert 45 < psnr_db(ours(*frames), theirs(*frames)) < 80
+
+
+def test_tensorrt_gets_symmetric_int8(ranges: Ranges) -> None:
+    graph = quantized(ranges, layout=TENSORRT).graph
+    for node in graph:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            scale, zero = (value.const_value.numpy() for value in node.inputs[1:])  # type: ignore[union-attr]
+            assert scale.dtype == np.float16
+            assert (scale > 0).all()
+            assert zero.dtype == np.int8
+            assert not zero.any()
+
+
+def test_onnxruntime_runs_it_in_integers(ranges: Ranges, tmp_path: Path) -> None:
+    onnx.save(ir.to_proto(quantized(ranges, layout=ONNXRUNTIME)), tmp_path / "rrin.int8.onnx")
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 4
+    ort.InferenceSession(
+        str(tmp_path / "rrin.int8.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    nodes = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert nodes.count("QLinearConv") == QUANTIZED + 13  # and the poolings
+    assert nodes.count("QLinearConcat") == 13
+    assert nodes.count("QLinearLeakyRelu") == 64 - 2 - 4  # not those beside a float convolution
+    assert "AveragePool" not in nodes
+
+
+def test_full_width_is_quantized_as_well(
+    exported: Exporter, ranges: Ranges, tmp_path: Path
+) -> None:
+    # The wide network repeats each channel four times, so it has four times the same ranges.
+    wide = {
+        name: Range(value.low.repeat(4), value.high.repeat(4))
+        for name, value in ranges.tensors.items()
+    }
+    source = exported(width=32)
+    model, _ = with_precision(
+        *load_graph(source), "int8", dataclasses.replace(ranges, tensors=wide), layout=ONNXRUNTIME
+    )
+    frames = render(96, 128, 4), render(96, 128, 5)
+    with opened(model, tmp_path / "rrin.int8.onnx") as ours, Interpolator(source) as theirs:
+        assert 45 < psnr_db(ours(*frames), theirs(*frames)) < 80
+
+
+def test_ranges_that_do_not_fit_are_refused(ranges: Ranges) -> None:
+    graph = load_graph(BUNDLED_MODEL)
+    with pytest.raises(OptionError, match="int8 needs the model's activation ranges"):
+        with_precision(*graph, "int8")
+    name, value = next(iter(ranges.tensors.items()))
+    cut = {**ranges.tensors, name: Range(value.low[1:], value.high[1:])}
+    with pytest.raises(ArtifactError, match=r"7 channels for .* which has 8 channels"):
+        with_precision(*graph, "int8", dataclasses.replace(ranges, tensors=cut))
+    with pytest.raises(ArtifactError, match="no range for"):
+        with_precision(*load_graph(BUNDLED_MODEL), "int8", dataclasses.replace(ranges, tensors={}))

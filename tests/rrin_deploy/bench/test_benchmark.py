@@ -1,0 +1,139 @@
+"""Speed: what is counted, how it is compared, and that all contenders do the same work."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from export import RRIN, Reference
+from rrin_deploy.bench.benchmark import Load, Timing, ceiling_of, multiply_adds, run_benchmark
+from rrin_deploy.bench.chart import draw
+from rrin_deploy.bench.peers import Contender, open_contender, write_peers
+from rrin_deploy.bench.worker import Worker
+from runtime import Interpolator
+from runtime.errors import ArtifactError, BackendError
+from runtime.interpolator import BUNDLED_MODEL
+from runtime.scene import render_bytes
+
+SMALL = Load(size=(64, 40), times=2, threads=1, rounds=2)
+
+
+def test_multiply_adds_are_those_of_the_network(small_network: RRIN) -> None:
+    counted = 0
+
+    def count(module: torch.nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        nonlocal counted
+        assert isinstance(module, torch.nn.Conv2d)
+        counted += output.numel() * module.weight[0].numel()
+
+    convolutions = [m for m in small_network.modules() if isinstance(m, torch.nn.Conv2d)]
+    handles = [module.register_forward_hook(count) for module in convolutions]
+    Reference(small_network)(*(render_bytes(64, 40, time) for time in (0, 1)), [0.3, 0.6, 0.9])
+    for handle in handles:
+        handle.remove()
+    assert multiply_adds(8, (64, 40), 3) == counted
+
+
+def test_rounds_memory_and_a_contender_that_cannot_run(tmp_path: Path) -> None:
+    bundled = Contender("bundled", "artifact", BUNDLED_MODEL)
+    missing = Contender("missing", "artifact", tmp_path / "none.onnx")
+    seen: list[tuple[int, int]] = []
+    timings = run_benchmark(
+        [bundled, missing], SMALL, lambda done, total: seen.append((done, total))
+    )
+    assert seen == [(1, 2), (2, 2)]
+    first, second = timings
+    assert len(first.seconds) == 2
+    assert 0 < first.median < first.first_frame_seconds
+    assert first.peak_bytes is None or 20e6 < first.peak_bytes < 1e9
+    assert first.ratio_to(first) == 1
+    assert "none.onnx: no such file" in str(second.failure)
+    assert second.to_dict(first) == {"name": "missing", "failure": second.failure}
+    assert (first.about["precision"], first.about["base_width"]) == ("fp32", 8)
+    with pytest.raises(BackendError, match=r"missing does not run here: .*no such file"):
+        run_benchmark([missing, bundled], SMALL)
+
+
+def test_rounds_are_interleaved_and_a_death_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    class Recorded(Worker):
+        def __init__(self, contender: Contender, *rest: Any) -> None:
+            super().__init__(contender, *rest)
+            self._called = contender.name
+
+        def call(self) -> float | None:
+            calls.append(self._called)
+            if calls == ["a", "b", "a", "b"]:
+                self._process.kill()
+            return super().call()
+
+    monkeypatch.setattr("rrin_deploy.bench.benchmark.Worker", Recorded)
+    pair = [Contender(name, "artifact", BUNDLED_MODEL) for name in ("a", "b")]
+    a, b = run_benchmark(pair, replace(SMALL, rounds=3))
+    assert calls == ["a", "b"] * 3
+    assert len(a.seconds) == 3
+    assert b.failure == "its process ended with code -9"
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "ceiling"),
+    [
+        ("onnxruntime 1.32.0 CPUExecutionProvider", "fp32", 2),
+        ("onnxruntime 1.32.0 CPUExecutionProvider", "int8", 3),
+        ("onnxruntime 1.32.0 CPUExecutionProvider", "fp16", None),
+        ("onnxruntime 1.24.1 OpenVINOExecutionProvider", "int8", None),
+        ("TensorRT-RTX 1.7 on a GPU", "fp16", 5),
+        ("TensorRT-RTX 1.7 on a GPU", "int8", None),
+    ],
+)
+def test_only_what_was_measured_is_a_ceiling(
+    backend: str, precision: str, ceiling: float | None
+) -> None:
+    timing = Timing("x", about={"backend": backend, "precision": precision})
+    assert ceiling_of(timing, {"FP32": 2, "INT8": 3, "GPU half": 5}) == ceiling
+
+
+def test_ratios_are_of_rounds_and_not_of_means() -> None:
+    first = Timing("first", seconds=(1.0, 10.0, 4.0))
+    other = Timing("other", seconds=(0.5, 5.0, 4.0))
+    assert other.ratio_to(first) == 2  # the medians alone say 1
+    assert other.median == 4
+    assert other.quartiles == (2.25, 4.5)
+
+
+def test_peers_make_the_same_frames(tmp_path: Path, interpolate: Interpolator) -> None:
+    frames = [render_bytes(64, 40, time) for time in (0, 1)]
+    t = np.array([1 / 3, 2 / 3], np.float32)
+    expected = interpolate(*frames, t).astype(int)
+    peers = write_peers(BUNDLED_MODEL, tmp_path, SMALL.size, SMALL.times)
+    assert [peer.name for peer in peers] == [
+        "PyTorch", "torch.compile", "plain ONNX", "OpenVINO f32", "OpenVINO bf16",
+    ]  # fmt: skip
+    for peer in peers:
+        if peer.kind in ("torch.compile", "openvino bf16"):
+            continue  # needs a compiler, or bf16 arithmetic
+        made = open_contender(peer, threads=1)(*frames, t)
+        assert made.dtype == np.uint8
+        assert np.abs(made - expected).max() <= 1, peer.name
+
+
+def test_peers_need_float32_weights(tmp_path: Path) -> None:
+    from engines import build_onnx
+
+    half = build_onnx(BUNDLED_MODEL, tmp_path / "half.onnx", precision="fp16")
+    with pytest.raises(ArtifactError, match="fp16 already"):
+        write_peers(half.path, tmp_path, SMALL.size, SMALL.times)
+
+
+def test_chart_is_a_picture(tmp_path: Path) -> None:
+    timings = [
+        Timing("rrin.onnx", seconds=(0.2, 0.3)),
+        Timing("broken", failure="no"),
+        Timing("PyTorch", seconds=(0.5, 0.6)),
+    ]
+    draw(tmp_path / "bench.png", timings, "title")
+    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
