@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from tests.engines.test_precision import InHalf
+from tests.precision.test_conversion import InHalf
 
 from calibration import Ranges
 from engines import BuildOptions, build, build_onnx
