@@ -1,7 +1,7 @@
 """PyTorch RRIN, its checkpoints, and the ONNX file made from them."""
 
 from export.checkpoint import load_checkpoint
-from export.comparison import StageDifference, compare_stages
+from export.comparison import LiveComparison, StageDifference, compare, compare_stages
 from export.graph import ExportReport, ParityError, export_onnx
 from export.network import RRIN
 from export.reference import Reference, make_golden
@@ -9,9 +9,11 @@ from export.reference import Reference, make_golden
 __all__ = [
     "RRIN",
     "ExportReport",
+    "LiveComparison",
     "ParityError",
     "Reference",
     "StageDifference",
+    "compare",
     "compare_stages",
     "export_onnx",
     "load_checkpoint",

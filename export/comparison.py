@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ import numpy as np
 import onnx
 import torch
 
+from export.checkpoint import load_checkpoint
 from export.graph import STAGES
 from export.network import RRIN
-from export.reference import planes_of
+from export.reference import make_golden, planes_of
 from runtime.errors import ArtifactError
 from runtime.frames import to_input
 from runtime.graph_check import read_checked
+from runtime.manifest import ENGINE_SUFFIX
+from runtime.parity import ParityReport, check_parity
 from runtime.scene import render_bytes
 from runtime.session import open_session
 
@@ -40,6 +44,70 @@ class StageDifference:
     max_abs_error: float
     mean_abs_error: float
     largest: float
+
+
+@dataclass(frozen=True)
+class LiveComparison:
+    """What `compare` found.
+
+    Attributes:
+        report: the verdict on the frames.
+        stages: where the difference begins; empty for an engine, which keeps no stages.
+        notes: what the user should know of the pair that was compared.
+    """
+
+    report: ParityReport
+    stages: list[StageDifference]
+    notes: list[str]
+
+
+def compare(
+    artifact: str | Path,
+    checkpoint: str | Path,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    max_error: float | None = None,
+    min_psnr: float | None = None,
+    device: int = 0,
+    threads: int | None = None,
+    providers: Sequence[str] | None = None,
+) -> LiveComparison:
+    """Run an artifact and PyTorch on the procedural scene, and judge the one by the other.
+
+    Args:
+        artifact: an ONNX file or an engine.
+        checkpoint: the reference's weights; it runs with the artifact's `align_corners`.
+        sizes: (width, height) of the pairs, pixels.
+        max_error, min_psnr, device, threads, providers: as for `runtime.check_parity`.
+
+    Raises:
+        ArtifactError, BackendError, CheckpointError, InputNotFoundError, OptionError.
+    """
+    with open_session(artifact, device=device, threads=threads, providers=providers) as session:
+        about = session.metadata
+    notes = []
+    content = Path(checkpoint).read_bytes() if Path(checkpoint).is_file() else b""
+    if hashlib.sha256(content).hexdigest() != about.checkpoint_sha256:
+        notes.append("the artifact was exported from another checkpoint file")
+    if load_checkpoint(checkpoint).align_corners != about.align_corners:
+        notes.append(
+            f"the artifact has align_corners={about.align_corners}, against what the checkpoint "
+            "says; PyTorch ran as the artifact"
+        )
+    network = load_checkpoint(checkpoint, align_corners=about.align_corners)
+    golden = make_golden(network, about.checkpoint_sha256, sizes)
+    report = check_parity(
+        artifact,
+        golden,
+        max_error=max_error,
+        min_psnr=min_psnr,
+        device=device,
+        threads=threads,
+        providers=providers,
+    )
+    engine = Path(artifact).suffix == ENGINE_SUFFIX
+    stages = [] if engine else compare_stages(artifact, network, sizes)
+    return LiveComparison(report, stages, notes)
 
 
 def compare_stages(

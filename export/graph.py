@@ -20,8 +20,9 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 
 from export.checkpoint import load_checkpoint
-from export.network import PADDING_MULTIPLE, RRIN, Stages
+from export.network import RRIN, Stages
 from export.reference import make_golden
+from runtime.architecture import PADDING_MULTIPLE
 from runtime.errors import OptionError, RrinError
 from runtime.files import replacing
 from runtime.golden import golden_beside

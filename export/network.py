@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PADDING_MULTIPLE = 32
+from runtime.architecture import LEAKY_SLOPE, UNETS, UNetShape
+
 BASE_WIDTH = 32
-_NEGATIVE_SLOPE = 0.1
 # The blend's weights are multiplied by this, which changes no bit of their quotient. Unscaled, its
 # 1e-8 is taken for 0 by the exporter's optimiser, and is 0 in half.
 _WEIGHT_SCALE = 2.0**27
@@ -31,9 +31,9 @@ class _DoubleConv(nn.Module):
         super().__init__()
         self.block = nn.Sequential(
             _conv3x3(in_channels, out_channels),
-            nn.LeakyReLU(_NEGATIVE_SLOPE),
+            nn.LeakyReLU(LEAKY_SLOPE),
             _conv3x3(out_channels, out_channels),
-            nn.LeakyReLU(_NEGATIVE_SLOPE),
+            nn.LeakyReLU(LEAKY_SLOPE),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,21 +54,21 @@ class _UpBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """A U-Net of 3x3 convolutions, [N, in_channels, H, W] to [N, out_channels, H, W].
+    """A U-Net of 3x3 convolutions, [N, inputs, H, W] to [N, outputs, H, W].
 
     H and W are multiples of 2**(depth - 1).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, depth: int, base_width: int) -> None:
+    def __init__(self, shape: UNetShape, base_width: int) -> None:
         super().__init__()
-        widths = [base_width * 2**level for level in range(depth)]
+        widths = [base_width * 2**level for level in range(shape.depth)]
         self.down_path = nn.ModuleList(
             _DoubleConv(before, after)
-            for before, after in zip([in_channels, *widths], widths, strict=False)
+            for before, after in zip([shape.inputs, *widths], widths, strict=False)
         )
         self.midconv = _conv3x3(widths[-1], widths[-1])
         self.up_path = nn.ModuleList(_UpBlock(2 * width, width) for width in reversed(widths[:-1]))
-        self.last = _conv3x3(base_width, out_channels)
+        self.last = _conv3x3(base_width, shape.outputs)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102 - the class says it
         x = self.down_path[0](x)
@@ -76,7 +76,7 @@ class UNet(nn.Module):
         for down in self.down_path[1:]:
             skips.append(x)
             x = down(F.avg_pool2d(x, 2))
-        x = F.leaky_relu(self.midconv(x), _NEGATIVE_SLOPE)
+        x = F.leaky_relu(self.midconv(x), LEAKY_SLOPE)
         for up in self.up_path:
             x = up(x, skips.pop())
         return self.last(x)  # type: ignore[no-any-return]
@@ -118,16 +118,16 @@ class RRIN(nn.Module):
         super().__init__()
         self.base_width = base_width
         self.align_corners = align_corners
-        self.Flow_L = UNet(6, 4, depth=5, base_width=base_width)
-        self.refine_flow = UNet(10, 4, depth=4, base_width=base_width)
-        self.Mask = UNet(16, 2, depth=4, base_width=base_width)
-        self.final = UNet(9, 3, depth=4, base_width=base_width)
+        self.Flow_L = UNet(UNETS["Flow_L"], base_width)
+        self.refine_flow = UNet(UNETS["refine_flow"], base_width)
+        self.Mask = UNet(UNETS["Mask"], base_width)
+        self.final = UNet(UNETS["final"], base_width)
 
     def forward(self, frame0: Tensor, frame1: Tensor, t: Tensor) -> Tensor:
         """Interpolate whole frames.
 
         Args:
-            frame0, frame1: [1, 3, H, W] in [0, 1]; H and W multiples of `PADDING_MULTIPLE`.
+            frame0, frame1: [1, 3, H, W] in [0, 1]; H and W multiples of 32.
             t: [T] in (0, 1).
 
         Returns:

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from export.network import PADDING_MULTIPLE, RRIN
+from export.network import RRIN
+from runtime.architecture import PADDING_MULTIPLE
 from runtime.golden import Golden, GoldenCase
 from runtime.scene import render_bytes
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from precision.graph import content_of, is_up_convolution, maker_of, taken, unet_of
 from precision.ranges import Range
+from runtime.architecture import LEAKY_SLOPE
 
-LEAKY_SLOPE = 0.1
 # A channel that hardly ever speaks is not raised above this share of the loudest one.
 _QUIETEST = 1 / 64
 

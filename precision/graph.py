@@ -11,12 +11,13 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from runtime.architecture import UNETS
 from runtime.errors import ArtifactError, InputNotFoundError, first_line
 from runtime.graph_check import read_checked
 from runtime.metadata import Metadata
 
-# Convolutions in each; by name, as in the checkpoint.
-CONVOLUTIONS = {"Flow_L": 24, "refine_flow": 19, "Mask": 19, "final": 19}
+# In each U-Net, by its name.
+CONVOLUTIONS = {name: unet.convolutions for name, unet in UNETS.items()}
 
 
 def load_graph(path: str | Path) -> tuple[ir.Model, Metadata]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from precision.balance import LEAKY_SLOPE, balance
+from precision.balance import balance
 from precision.graph import (
     CONVOLUTIONS,
     content_of,
@@ -27,6 +27,7 @@ from precision.graph import (
 )
 from precision.qdq import Layout, Wrapped, constant_of
 from precision.ranges import Range, Ranges
+from runtime.architecture import LEAKY_SLOPE
 from runtime.errors import ArtifactError
 
 LEFT_OUT = frozenset(

@@ -15,6 +15,7 @@ from typing import IO, Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .architecture import padded
 from .errors import ArtifactError, InputNotFoundError, first_line
 from .files import replacing
 from .records import Between, Format, Matching, Sha256
@@ -27,7 +28,6 @@ _ARTIFACT_SUFFIXES = (".onnx", ".engine")
 _REMEDY = "export or build again"
 _MAX_BYTES = 16 * 2**20  # packed or not; a file of ours holds less than 2 MiB
 _MAX_VALUES = 2**21  # padded pixels of a pair, times its times: what a backend has to hold at once
-_PADDING = 32
 _NPY: Any = np.lib.format  # which older numpy has no types for
 _ARRAYS = {"frame0": np.uint8, "frame1": np.uint8, "t": np.float32, "frames": np.float32}
 
@@ -210,7 +210,7 @@ def _load(path: Path) -> Golden:
 
 
 def _read_case(archive: zipfile.ZipFile, index: int, about: _AboutCase) -> GoldenCase:
-    width, height = (-(-side // _PADDING) * _PADDING for side in (about.width, about.height))
+    width, height = (padded(side) for side in (about.width, about.height))
     if width * height * about.times > _MAX_VALUES:
         raise ValueError(
             f"case {index} has {about.times} times of {about.width}x{about.height}, expected "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal, get_type_hints
 
+from .architecture import PADDING_MULTIPLE
 from .errors import ArtifactError
 from .records import Between, Matching, Sha256, dataclass_of, typed
 
@@ -38,7 +39,7 @@ class Metadata:
     checkpoint_sha256: Sha256
     base_width: Annotated[int, Between(1, 4096)]
     align_corners: bool
-    padding_multiple: Annotated[int, Between(32, 32)]
+    padding_multiple: Annotated[int, Between(PADDING_MULTIPLE, PADDING_MULTIPLE)]
     io: Io
     precision: Precision
     opset: Annotated[int, Between(1, 100)]

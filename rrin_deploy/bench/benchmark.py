@@ -11,6 +11,7 @@ import numpy as np
 
 from rrin_deploy.bench.peers import FP32_PEERS, Contender
 from rrin_deploy.bench.worker import Worker
+from runtime.architecture import multiply_adds
 from runtime.errors import BackendError
 from runtime.scene import render_bytes
 
@@ -82,6 +83,54 @@ class Timing:
         }
 
 
+@dataclass(frozen=True)
+class Report:
+    """A benchmark's result, beside what this machine can do at most.
+
+    Attributes:
+        load: what every contender was given.
+        timings: one a contender; the first is what the others are compared to.
+        ceilings: multiply-adds a second: 'FP32' and 'INT8' on the CPU, 'GPU half' where there is.
+    """
+
+    load: Load
+    timings: Sequence[Timing]
+    ceilings: Mapping[str, float]
+
+    def share_of_ceiling(self, timing: Timing) -> float | None:
+        """Return how much of its ceiling a contender reaches; None where none was measured."""
+        limit = self._ceiling_of(timing)
+        if timing.failure or limit is None:
+            return None
+        return self._multiply_adds(timing) / timing.median / limit
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON types."""
+        return {
+            "size": self.load.size,
+            "times": self.load.times,
+            "threads": self.load.threads,
+            "multiply_adds": self._multiply_adds(self.timings[0]),
+            "ceiling_multiply_adds_per_second": dict(self.ceilings),
+            "contenders": [
+                timing.to_dict(self.timings[0])
+                | {"share_of_ceiling": self.share_of_ceiling(timing)}
+                for timing in self.timings
+            ],
+        }
+
+    def _multiply_adds(self, timing: Timing) -> int:
+        width = self.timings[0].about["base_width"]  # the peers have the first one's weights
+        return multiply_adds(timing.about.get("base_width", width), self.load.size, self.load.times)
+
+    def _ceiling_of(self, timing: Timing) -> float | None:
+        backend, precision = timing.about.get("backend", ""), timing.about.get("precision", "fp32")
+        if backend in FP32_PEERS or "CPUExecutionProvider" in backend:
+            return self.ceilings.get({"fp32": "FP32", "int8": "INT8"}.get(precision, ""))
+        on_gpu = "tensorrt" in backend.lower() or "CUDA" in backend
+        return self.ceilings.get("GPU half") if on_gpu and precision == "fp16" else None
+
+
 def run_benchmark(
     contenders: Sequence[Contender], load: Load, progress: Progress | None = None
 ) -> list[Timing]:
@@ -126,42 +175,3 @@ def run_benchmark(
 def _check_first(workers: Sequence[Worker], contenders: Sequence[Contender]) -> None:
     if workers[0].failure:
         raise BackendError(f"{contenders[0].name} does not run here: {workers[0].failure}")
-
-
-def ceiling_of(timing: Timing, ceilings: Mapping[str, float]) -> float | None:
-    """Return the ceiling that a contender is held against; None where none was measured.
-
-    Args:
-        timing: of the contender.
-        ceilings: multiply-adds a second: 'FP32' and 'INT8' on the CPU, 'GPU half' where there is.
-    """
-    backend, precision = timing.about.get("backend", ""), timing.about.get("precision", "fp32")
-    if backend in FP32_PEERS or "CPUExecutionProvider" in backend:
-        return ceilings.get({"fp32": "FP32", "int8": "INT8"}.get(precision, ""))
-    on_gpu = "tensorrt" in backend.lower() or "CUDA" in backend
-    return ceilings.get("GPU half") if on_gpu and precision == "fp16" else None
-
-
-def multiply_adds(base_width: int, size: tuple[int, int], times: int) -> int:
-    """Return the multiply-adds of the U-Nets' convolutions in one call; the warps' are left out."""
-    pixels = np.prod([-(-side // 32) * 32 for side in size], dtype=np.int64)
-    refined = sum(
-        _unet(base_width, inputs, outputs, 4) for inputs, outputs in ((10, 4), (16, 2), (9, 3))
-    )
-    return int(pixels * (_unet(base_width, 6, 4, 5) + times * refined))
-
-
-def _unet(width: int, inputs: int, outputs: int, depth: int) -> float:
-    """Multiply-adds a pixel of one U-Net of 3x3 convolutions."""
-    total: float = 9 * (inputs * width + width * outputs)
-    for level in range(depth):
-        channels, share = width * 2**level, 1 / 4**level
-        total += 9 * channels * channels * share
-        if level:
-            total += 9 * channels * channels // 2 * share
-        if level == depth - 1:
-            total += 9 * channels * channels * share  # midconv
-        else:
-            # Up from twice the channels, the joined skip, and the second of the block.
-            total += 9 * (2 * channels * channels * 2 + channels * channels) * share
-    return total

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.architecture import padded
 from runtime.errors import ArtifactError
 from runtime.interpolator import Interpolator
 
@@ -98,7 +99,7 @@ def _export_plainly(network: Any, path: Path, size: tuple[int, int], times: int)
 
     import torch
 
-    width, height = (-(-side // 32) * 32 for side in size)
+    width, height = (padded(side) for side in size)
     frame0, frame1 = torch.rand(1, 3, height, width), torch.rand(1, 3, height, width)
     t = torch.linspace(0.25, 0.75, times)
     with warnings.catch_warnings():
@@ -156,8 +157,9 @@ def _framed(run: Callable[[Sequence[Any]], NDArray[np.float32]]) -> Interpolate:
 
     def planes(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         height, width = frame.shape[:2]
-        padded = np.pad(frame, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="edge")
-        return np.ascontiguousarray(padded.transpose(2, 0, 1)[None] / np.float32(255))
+        beyond = (0, padded(height) - height), (0, padded(width) - width), (0, 0)
+        whole = np.pad(frame, beyond, mode="edge")
+        return np.ascontiguousarray(whole.transpose(2, 0, 1)[None] / np.float32(255))
 
     def interpolate(
         frame0: NDArray[np.uint8], frame1: NDArray[np.uint8], t: Any

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ from runtime.files import check_parent
 from runtime.interpolator import BUNDLED_MODEL
 
 if TYPE_CHECKING:
-    from rrin_deploy.bench.benchmark import Timing
+    from rrin_deploy.bench.benchmark import Report
 
 
 def command(
@@ -51,7 +50,7 @@ def command(
 
     Example: `rrin-deploy bench rrin.onnx rrin.ort.int8.onnx --peers --chart bench.png`
     """
-    from rrin_deploy.bench.benchmark import Load, ceiling_of, multiply_adds, run_benchmark
+    from rrin_deploy.bench.benchmark import Load, Report, run_benchmark
     from rrin_deploy.bench.ceiling import cpu_ceilings, gpu_ceiling
     from rrin_deploy.bench.peers import Contender, write_peers
 
@@ -79,30 +78,11 @@ def command(
             ceilings |= gpu_ceiling()
         with frame_progress("timing", unit="rounds/s") as progress:
             timings = run_benchmark(contenders, load, progress)
-    width = timings[0].about["base_width"]  # the peers have the first one's weights
-    work = [
-        multiply_adds(timing.about.get("base_width", width), load.size, times) for timing in timings
-    ]
-    limits = [ceiling_of(timing, ceilings) for timing in timings]
-    shares = [
-        None if timing.failure or not limit else amount / timing.median / limit
-        for timing, limit, amount in zip(timings, limits, work, strict=True)
-    ]
+    report = Report(load, timings, ceilings)
     if as_json:
-        report = {
-            "size": load.size,
-            "times": times,
-            "threads": load.threads,
-            "multiply_adds": work[0],
-            "ceiling_multiply_adds_per_second": ceilings,
-            "contenders": [
-                timing.to_dict(timings[0]) | {"share_of_ceiling": share}
-                for timing, share in zip(timings, shares, strict=True)
-            ],
-        }
-        print(json.dumps(report, indent=2))
+        print(json.dumps(report.to_dict(), indent=2))
     else:
-        _print(timings, shares)
+        _print(report)
         shown = ", ".join(f"{kind} {rate / 1e9:.0f}" for kind, rate in ceilings.items())
         say(f"{size}, {times} a call, {load.threads} threads; ceilings, G multiply-adds/s: {shown}")
     if chart:
@@ -111,15 +91,17 @@ def command(
             say(": the times as bars", subject=chart)
 
 
-def _print(timings: Sequence[Timing], shares: Sequence[float | None]) -> None:
+def _print(report: Report) -> None:
+    timings = report.timings
     rows = table("file", "median", "quartiles", "as fast", "ceiling", "memory", "start")
     for column in rows.columns:
         column.no_wrap = True
-    for timing, share in zip(timings, shares, strict=True):
+    for timing in timings:
         if timing.failure:
             rows.add_row(timing.name, "not run")
             continue
         low, high = timing.quartiles
+        share = report.share_of_ceiling(timing)
         rows.add_row(
             timing.name,
             f"{timing.median * 1e3:.0f} ms",

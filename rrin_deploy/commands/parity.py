@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +12,7 @@ from rich.text import Text
 
 from rrin_deploy.console import errors, out, parse_size, say, table
 from rrin_deploy.options import Device, Providers, Threads
-from runtime.manifest import ENGINE_SUFFIX
 from runtime.parity import ParityReport, check_parity
-from runtime.session import open_session
 
 
 def command(
@@ -73,7 +70,11 @@ def command(
             report = check_parity(file, golden, **limits, **where)
         else:
             with errors.status("running PyTorch"):
-                report, stages, notes = _live(file, checkpoint, chosen, limits, where)
+                from export import compare
+
+                live = compare(file, checkpoint, chosen, **limits, **where)
+                report, notes = live.report, live.notes
+                stages = [asdict(stage) for stage in live.stages]
     except Exception as error:
         if as_json:
             print(json.dumps({"passed": False, "error": str(error)}, indent=2))
@@ -85,34 +86,6 @@ def command(
         for note in notes:
             say(f"note: {note}")
     raise typer.Exit(0 if report.passed else 1)
-
-
-def _live(
-    file: Path,
-    checkpoint: Path,
-    sizes: list[tuple[int, int]],
-    limits: dict[str, Any],
-    where: dict[str, Any],
-) -> tuple[ParityReport, list[dict[str, Any]], list[str]]:
-    from export import compare_stages, load_checkpoint, make_golden
-
-    with open_session(file, **where) as session:
-        about = session.metadata
-    notes = []
-    if hashlib.sha256(checkpoint.read_bytes()).hexdigest() != about.checkpoint_sha256:
-        notes.append("the artifact was exported from another checkpoint file")
-    if load_checkpoint(checkpoint).align_corners != about.align_corners:
-        notes.append(
-            f"the artifact has align_corners={about.align_corners}, against what the checkpoint "
-            "says; PyTorch ran as the artifact"
-        )
-    network = load_checkpoint(checkpoint, align_corners=about.align_corners)
-    golden = make_golden(network, about.checkpoint_sha256, sizes)
-    report = check_parity(file, golden, **limits, **where)
-    stages = []
-    if file.suffix != ENGINE_SUFFIX:
-        stages = [asdict(stage) for stage in compare_stages(file, network, sizes)]
-    return report, stages, notes
 
 
 def _print(report: ParityReport, stages: list[dict[str, Any]]) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from tests.precision.test_conversion import InHalf
 
 from calibration import Ranges
 from engines import BuildOptions, build, build_onnx
@@ -24,6 +23,7 @@ from runtime.limits import LEVEL
 from runtime.manifest import Manifest
 from runtime.parity import psnr_db
 from tests.conftest import Exporter, unit
+from tests.precision.test_conversion import InHalf
 
 RTX = BuildOptions(target="rtx", compute_capabilities=(89,))
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from export import RRIN, Reference
-from rrin_deploy.bench.benchmark import Load, Timing, ceiling_of, multiply_adds, run_benchmark
+from rrin_deploy.bench.benchmark import Load, Report, Timing, run_benchmark
 from rrin_deploy.bench.chart import draw
 from rrin_deploy.bench.peers import Contender, open_contender, write_peers
 from rrin_deploy.bench.worker import Worker
 from runtime import Interpolator
+from runtime.architecture import multiply_adds
 from runtime.errors import ArtifactError, BackendError
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes
@@ -93,8 +94,13 @@ def test_rounds_are_interleaved_and_a_death_loses_nothing(monkeypatch: pytest.Mo
 def test_only_what_was_measured_is_a_ceiling(
     backend: str, precision: str, ceiling: float | None
 ) -> None:
-    timing = Timing("x", about={"backend": backend, "precision": precision})
-    assert ceiling_of(timing, {"FP32": 2, "INT8": 3, "GPU half": 5}) == ceiling
+    about = {"backend": backend, "precision": precision, "base_width": 8}
+    timing = Timing("x", seconds=(2.0,), about=about)
+    report = Report(SMALL, [timing], {"FP32": 2, "INT8": 3, "GPU half": 5})
+    work = report.to_dict()["multiply_adds"]
+    expected = None if ceiling is None else pytest.approx(work / 2 / ceiling)
+    assert report.share_of_ceiling(timing) == expected
+    assert report.to_dict()["contenders"][0]["share_of_ceiling"] == expected
 
 
 def test_ratios_are_of_rounds_and_not_of_means() -> None:
