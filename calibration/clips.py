@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from calibration.datasets import Frames
 from media.colour import ACCURATE
 from media.container import open_media
-from runtime.errors import InputNotFoundError, MediaError
+from media.errors import MediaError
+from runtime.errors import InputNotFoundError
 
 _SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".y4m")
 

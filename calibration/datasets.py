@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import InputNotFoundError, MediaError, shown
+from media.errors import MediaError
+from runtime.errors import InputNotFoundError, shown
 from runtime.files import IMAGE_SUFFIXES
 
 Split = Literal["train", "test"]

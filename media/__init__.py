@@ -1,1 +1,30 @@
-"""Stills, folders of stills and videos: decoded, filled up with frames, encoded. Needs PyAV."""
+"""Stills, folders of stills and videos: decoded, filled up with frames, encoded. Needs PyAV.
+
+from media import VideoOptions, interpolate_video
+from runtime import Interpolator
+
+with Interpolator("rrin.onnx") as interpolate:
+    options = VideoOptions(factor=Fraction(2))
+    interpolate_video(interpolate, "clip.mp4", "smooth.mp4", options)
+"""
+
+from media.encoding import Encoding
+from media.errors import MediaError
+from media.images import Still, interpolate_stills, read_still, write_still
+from media.sequence import interpolate_folder
+from media.summary import VideoSummary
+from media.video import VideoOptions, interpolate_video, write_video
+
+__all__ = [
+    "Encoding",
+    "MediaError",
+    "Still",
+    "VideoOptions",
+    "VideoSummary",
+    "interpolate_folder",
+    "interpolate_stills",
+    "interpolate_video",
+    "read_still",
+    "write_still",
+    "write_video",
+]

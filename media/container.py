@@ -7,7 +7,8 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from runtime.errors import InputNotFoundError, MediaError
+from media.errors import MediaError
+from runtime.errors import InputNotFoundError
 
 # FFmpeg's names of formats that are one file and hold all they show. Others open the files that
 # they name (hls, concat, dash, imf, sdp, vobsub), run scripts (avisynth, vapoursynth), or take any

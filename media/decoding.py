@@ -19,10 +19,11 @@ from av.video.stream import VideoStream
 
 from media.colour import SourceFrame, within_bits
 from media.damage import Damage
-from media.filling import Interval, VideoSummary
-from media.schedule import LONGEST_GAP, Timing, on_the_beat
+from media.errors import MediaError
+from media.filling import Interval
+from media.schedule import LONGEST_GAP, Schedule, on_the_beat
+from media.summary import VideoSummary
 from runtime.cuts import CutDetector
-from runtime.errors import MediaError
 
 # Wanted frames of one interval that are made at once: they are in memory together.
 _PORTION = 8
@@ -42,7 +43,7 @@ class Decoding:
         copied: list[Stream],
         source: Path,
         rate: Fraction,
-        timing: Timing,
+        schedule: Schedule,
         cut_threshold: float | None,
         done: VideoSummary,
     ) -> None:
@@ -52,7 +53,7 @@ class Decoding:
         self._copied = {stream.index for stream in copied}
         self._source = source
         self._rate = rate
-        self._timing = timing
+        self._schedule = schedule
         self._done = done
         self._damage = Damage(reader, stream, source)
         self._is_cut = (lambda _: False) if cut_threshold is None else CutDetector(cut_threshold)
@@ -111,7 +112,7 @@ class Decoding:
                 f"{float(start):.3f} s on; expected {LONGEST_GAP / 3600} at most: its times are "
                 "damaged; remux it, or cut it there"
             )
-        wanted = self._timing.between(start, end) if before is not None else iter(())
+        wanted = self._schedule.between(start, end) if before is not None else iter(())
         yield Interval(before, after, list(islice(wanted, _PORTION)), kind)
         while portion := list(islice(wanted, _PORTION)):
             yield Interval(before, after, portion, kind)

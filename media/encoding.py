@@ -14,7 +14,7 @@ from av.codec.codec import find_best_pix_fmt_of_list
 from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 
-from runtime.errors import MediaError
+from media.errors import MediaError
 
 CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
 LARGEST_RATE_TERM = 100_000  # 60000/1001 and all its kin are well below

@@ -1,11 +1,11 @@
-"""What passes between the stages of a video's way, and the stage of the network."""
+"""The second stage of a video's way: its intervals filled up with frames by the network."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -14,41 +14,9 @@ from numpy.typing import NDArray
 
 from media.colour import SourceFrame, video_frame
 from media.schedule import Wanted
+from media.summary import VideoSummary
 from runtime.frames import Frame
 from runtime.interpolator import Interpolator
-
-
-@dataclass
-class VideoSummary:
-    """What `interpolate_video` did.
-
-    Attributes:
-        width, height: of the frames, pixels.
-        rate: of the output, frames a second, on average where the source's varies.
-        frames_read: of the source.
-        frames_made: by the network.
-        frames_repeated: of the source, shown again: at cuts, in stills, after the last frame.
-        cuts: scene cuts found.
-        frames_left_out: of the source, for they have the very time of the frame before.
-        left_out: what of the source is not in the output, and why.
-        damage: what is missing or broken in the source, and where; the output is made of the rest.
-        decode_seconds, inference_seconds, encode_seconds: that the stages worked; they overlap.
-    """
-
-    width: int
-    height: int
-    rate: Fraction
-    frames_read: int = 0
-    frames_made: int = 0
-    frames_repeated: int = 0
-    frames_written: int = 0
-    frames_left_out: int = 0
-    cuts: int = 0
-    left_out: list[str] = field(default_factory=list)
-    damage: list[str] = field(default_factory=list)
-    decode_seconds: float = 0
-    inference_seconds: float = 0
-    encode_seconds: float = 0
 
 
 @dataclass(frozen=True)
@@ -73,10 +41,10 @@ class Shown:
     frame: VideoFrame | Callable[[], VideoFrame]
 
 
-def made(
+def filled(
     interpolate: Interpolator, items: Iterator[Interval | Packet[Any]], done: VideoSummary
 ) -> Iterator[Shown | Packet[Any]]:
-    """The second stage: intervals to the frames that are shown."""
+    """Yield the frames that are shown, and the packets that pass, in their order."""
     passing: deque[Packet[Any]] = deque()
     asked: deque[Interval | None] = deque()
     waited = 0.0
@@ -101,11 +69,11 @@ def made(
             times = [float(w.t) for w in item.wanted if w.t] if item.kind == "motion" else []
             yield item.after.rgb, times
 
-    filled = interpolate.fill(wanted())
+    steps = interpolate.fill(wanted())
     try:
         while True:
             started, waited_before = time.perf_counter(), waited
-            step = next(filled, None)
+            step = next(steps, None)
             busy = time.perf_counter() - started - (waited - waited_before)
             done.inference_seconds += busy
             while passing:
@@ -120,16 +88,16 @@ def made(
             items.close()
 
 
-def _between(interval: Interval, made: NDArray[Any], done: VideoSummary) -> Iterator[Shown]:
+def _between(interval: Interval, frames: NDArray[Any], done: VideoSummary) -> Iterator[Shown]:
     before, after = interval.before, interval.after
-    pictures = iter(made)
+    made = iter(frames)
     for t, at, duration in interval.wanted:
         assert before is not None  # noqa: S101 - the first frame has no interval before it
         if t == 0:
             yield Shown(at, duration, before.video)
         elif interval.kind == "motion":
             done.frames_made += 1
-            yield Shown(at, duration, _converted(next(pictures), float(t), before, after))
+            yield Shown(at, duration, _converted(next(made), float(t), before, after))
         else:
             done.frames_repeated += 1
             nearer = after if t >= Fraction(1, 2) else before

@@ -16,7 +16,8 @@ from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
-from runtime.errors import InputNotFoundError, MediaError
+from media.errors import MediaError
+from runtime.errors import InputNotFoundError
 
 _DECODERS = {
     b"\x89PNG\r\n\x1a\n": "png",

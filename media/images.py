@@ -17,8 +17,8 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from media.colour import ACCURATE
+from media.errors import MediaError
 from media.image_file import decode_image, upright
-from runtime.errors import MediaError
 from runtime.files import replacing
 from runtime.interpolator import Interpolator
 

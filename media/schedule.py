@@ -36,7 +36,7 @@ class Wanted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Timing:
+class Schedule:
     """How output times follow from source times, both counted from the first frame on.
 
     Attributes:
@@ -61,7 +61,7 @@ class Timing:
         slow: Fraction | None,
         source_rate: Fraction,
         source_base: Fraction,
-    ) -> Timing:
+    ) -> Schedule:
         """Choose from what was asked for: `factor`, or `fps`, or `slow`, or `slow` at `fps`.
 
         Args:

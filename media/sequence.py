@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from media.errors import MediaError
 from media.images import MAX_PIXELS, Still, interpolate_stills, read_still, write_still
-from runtime.errors import InputNotFoundError, MediaError, OptionError
+from runtime.errors import InputNotFoundError, OptionError
 from runtime.files import IMAGE_SUFFIXES, check_writable, replacing_folder
 from runtime.interpolator import Interpolator
 

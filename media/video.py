@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from media.container import open_media
 from media.decoding import Decoding
 from media.encoding import Encoding
-from media.filling import VideoSummary, made
+from media.errors import MediaError
+from media.filling import filled
 from media.overlap import overlapped
-from media.schedule import Timing
+from media.schedule import Schedule
+from media.summary import VideoSummary
 from media.writer import VideoWriter, open_writer
 from runtime.cuts import THRESHOLD
-from runtime.errors import MediaError, OptionError
+from runtime.errors import OptionError
 from runtime.files import check_writable
 from runtime.interpolator import Interpolator
 
@@ -85,7 +87,7 @@ def interpolate_video(
         MediaError: FFmpeg cannot decode or encode it; it is interlaced; it has alpha, and
             `encoding` asks for no pixel format without; its times run backwards, or leap by more
             than a day.
-        OptionError: see `Timing.of`; or there is no such stream.
+        OptionError: see `Schedule.of`; or there is no such stream.
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """
     source, output = Path(source), Path(output)
@@ -96,26 +98,26 @@ def interpolate_video(
         rate = stream.average_rate or stream.guessed_rate
         if not rate or not stream.time_base:
             raise MediaError(f"{source}: does not say its frame rate")
-        timing = Timing.of(
+        schedule = Schedule.of(
             factor=options.factor,
             fps=options.fps,
             slow=options.slow,
             source_rate=rate,
             source_base=stream.time_base,
         )
-        shown_rate = timing.rate or rate * (timing.factor or 1) / timing.slowdown
+        shown_rate = schedule.rate or rate * (schedule.factor or 1) / schedule.slowdown
         frames = stream.frames or int(_seconds(reader, stream) * rate)
-        total = int(frames * shown_rate * timing.slowdown / rate)
+        total = int(frames * shown_rate * schedule.slowdown / rate)
         done = VideoSummary(stream.width, stream.height, shown_rate)
-        with open_writer(output, options.encoding, timing.time_base) as writer:
+        with open_writer(output, options.encoding, schedule.time_base) as writer:
             writer.rate = shown_rate
             writer.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
             copied = _copies(reader, writer, stream, options.slow)
             done.left_out = writer.left_out
             decoding = Decoding(
-                reader, stream, copied, source, rate, timing, options.cut_threshold, done
+                reader, stream, copied, source, rate, schedule, options.cut_threshold, done
             )
-            shown = made(interpolate, overlapped(decoding.run(), _DEPTH), done)
+            shown = filled(interpolate, overlapped(decoding.run(), _DEPTH), done)
             for item in overlapped(shown, _DEPTH):
                 started = time.perf_counter()
                 if isinstance(item, Packet):

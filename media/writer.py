@@ -28,8 +28,8 @@ from media.encoding import (
     losses,
     quiet,
 )
+from media.errors import MediaError
 from media.streams import fresh, heard_from, holds, lost_with, shows_through
-from runtime.errors import MediaError
 from runtime.files import replacing
 
 

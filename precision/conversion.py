@@ -1,24 +1,18 @@
-"""Precision lives in the graph: which part of RRIN runs in which type.
-
-The U-Nets run in half or, with activation ranges, most of their convolutions in INT8. Flow
-arithmetic, the sampling grid, the warps, the blend and the last addition stay float32: a half grid
-misplaces samples by up to 0.05 pixels at width 448 and 0.23 at 1920; and 1e-8, as the blend has it,
-is 0 in half.
-"""
+"""A float32 graph put in another precision: the U-Nets in half, or most of them in INT8."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 
-from precision.graph import check_float32, load_graph, taken, unet_of
+from precision.graph import check_float32, load_graph
+from precision.half import halve
 from precision.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
 from precision.quantization import quantize
 from precision.ranges import Ranges, ranges_beside
-from runtime.errors import ArtifactError, OptionError
+from runtime.errors import OptionError
 from runtime.metadata import Metadata, Precision, Runtime
 
 _LAYOUTS: dict[Runtime, Layout] = {
@@ -77,72 +71,7 @@ def with_precision(
             raise OptionError("int8 needs the model's activation ranges; calibrate it first")
         quantize(model.graph, ranges, layout)
     if precision == "fp16" or (precision == "int8" and layout == TENSORRT):
-        _halve(model.graph)
+        halve(model.graph)
     metadata = dataclasses.replace(metadata, precision=precision)
     model.metadata_props.update(metadata.to_properties())
     return model, metadata
-
-
-def _halve(graph: ir.Graph) -> None:
-    """Put the U-Nets in half, with casts at their borders."""
-    inside = [node for node in graph if unet_of(node)]
-    members = set(inside)
-    halves: dict[ir.Value, ir.Value] = {}
-    for node in inside:
-        for index, value in enumerate(node.inputs):
-            if value is None or value.producer() in members or not _is_data(node, index):
-                continue
-            if value not in halves:
-                halves[value] = _half_weight(graph, value) or _cast(
-                    graph, value, ir.DataType.FLOAT16, before=node
-                )
-            node.replace_input_with(index, halves[value])
-    for node in inside:
-        for output in node.outputs:
-            if output.dtype not in (None, ir.DataType.FLOAT):
-                continue  # INT8 stays what it is
-            output.type = ir.TensorType(ir.DataType.FLOAT16)
-            outside = [use for use in output.uses() if use.node not in members]
-            if outside:
-                back = _cast(graph, output, ir.DataType.FLOAT, after=node)
-                for use in outside:
-                    use.node.replace_input_with(use.idx, back)
-
-
-def _is_data(node: ir.Node, index: int) -> bool:
-    # Resize's scales are float32 by the operator's definition, integers stay integers.
-    of_data = node.op_type != "Resize" or index == 0
-    return of_data and taken(node, index).dtype in (None, ir.DataType.FLOAT)
-
-
-def _half_weight(graph: ir.Graph, value: ir.Value) -> ir.Value | None:
-    """Replace a float32 weight by its half; None if the value is not a weight."""
-    if value.const_value is None or value.name not in graph.initializers:
-        return None
-    with np.errstate(over="ignore"):
-        half = value.const_value.numpy().astype(np.float16)
-    if not np.isfinite(half).all():
-        raise ArtifactError(f"{value.name} exceeds half's range (65504); build with --fp32")
-    value.const_value = ir.tensor(half, name=value.name)
-    value.type = ir.TensorType(ir.DataType.FLOAT16)
-    return value
-
-
-def _cast(
-    graph: ir.Graph,
-    value: ir.Value,
-    dtype: ir.DataType,
-    *,
-    before: ir.Node | None = None,
-    after: ir.Node | None = None,
-) -> ir.Value:
-    suffix = "half" if dtype == ir.DataType.FLOAT16 else "float"
-    node = ir.node("Cast", [value], {"to": dtype.value}, name=f"RRIN/Cast_{value.name}_{suffix}")
-    (result,) = node.outputs
-    result.name = f"{value.name}_{suffix}"
-    result.type, result.shape = ir.TensorType(dtype), value.shape
-    if before is not None:
-        graph.insert_before(before, node)
-    elif after is not None:
-        graph.insert_after(after, node)
-    return result

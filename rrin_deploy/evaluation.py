@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from calibration.datasets import Frames, Triplet
+from media.errors import MediaError
 from media.images import Still, write_still
-from runtime.errors import MediaError
 from runtime.parity import psnr_db
 
 AVERAGE = "plain average"

@@ -36,10 +36,6 @@ class OptionError(RrinError, ValueError):
     """An option is outside what it may be."""
 
 
-class MediaError(RrinError, ValueError):
-    """An image or a video could not be decoded or encoded."""
-
-
 class BackendError(RrinError, RuntimeError):
     """This machine cannot run what was asked for: a package, a provider or a device is missing."""
 

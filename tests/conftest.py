@@ -13,9 +13,10 @@ import onnx
 import pytest
 import torch
 
-from calibration import Ranges, measure_ranges, vimeo90k
+from calibration import measure_ranges, vimeo90k
 from export import RRIN, export_onnx, load_checkpoint
 from media.images import Still, write_still
+from precision import Ranges
 from runtime import Interpolator
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes

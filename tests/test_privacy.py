@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from calibration import Ranges
+from precision import Ranges
 from runtime.golden import golden_beside
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes

@@ -12,7 +12,6 @@ import typer
 from rrin_deploy.console import frame_progress, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
 from runtime.cuts import THRESHOLD
-from runtime.errors import MediaError
 from runtime.files import IMAGE_SUFFIXES
 from runtime.interpolator import Interpolator
 
@@ -146,6 +145,8 @@ def command(
     for found in damage:
         say(f": damaged: {found}", subject=inputs[0])
     if damage and not allow_damaged:
+        from media.errors import MediaError
+
         raise MediaError(
             f"{inputs[0]}: is damaged, as said above; what could be made is kept in {output}; "
             "--allow-damaged makes this no failure"

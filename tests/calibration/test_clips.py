@@ -11,8 +11,9 @@ import pytest
 import calibration.clips
 from calibration import measure_ranges
 from calibration.clips import clips
+from media.errors import MediaError
 from media.video import write_video
-from runtime.errors import InputNotFoundError, MediaError
+from runtime.errors import InputNotFoundError
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes
 

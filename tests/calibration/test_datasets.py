@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from calibration import middlebury, triplet_folders, ucf101, vimeo90k
+from media.errors import MediaError
 from runtime import InputNotFoundError
-from runtime.errors import MediaError
 from tests.conftest import write_png
 
 

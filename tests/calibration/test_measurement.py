@@ -9,9 +9,10 @@ import onnx
 import pytest
 import torch
 
-from calibration import Ranges, Triplet, measure_ranges, triplet_folders, vimeo90k
+from calibration import Triplet, measure_ranges, triplet_folders, vimeo90k
 from calibration.measurement import PERCENTILE, _enlarged, _Extremes, _Histogram
 from export import RRIN, Reference
+from precision import Ranges
 from runtime.errors import ArtifactError, OptionError
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes

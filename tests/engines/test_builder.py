@@ -12,11 +12,11 @@ import onnx
 import pytest
 import tensorrt_rtx as trt
 
-from calibration import Ranges
 from engines import BuildOptions, CensusError, build, build_onnx
 from engines.builder import BuildError, _logger, _parse
 from engines.census import take_census
 from engines.flavours import load_flavour
+from precision import Ranges
 from precision.graph import load_graph
 from runtime import ArtifactError, BackendError, InputNotFoundError, OptionError
 from runtime.interpolator import BUNDLED_MODEL

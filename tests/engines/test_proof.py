@@ -12,9 +12,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from calibration import Ranges
 from engines import BuildOptions, build, build_onnx
 from export import RRIN, Reference
+from precision import Ranges
 from precision.graph import CONVOLUTIONS
 from runtime import ArtifactError, InputNotFoundError, Interpolator, check_parity
 from runtime.golden import Golden, golden_beside

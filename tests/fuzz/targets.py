@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import Ranges, Triplet, middlebury, triplet_folders, ucf101, vimeo90k
+from calibration import Triplet, middlebury, triplet_folders, ucf101, vimeo90k
 from export import load_checkpoint
 from media.images import read_still
 from media.video import VideoOptions, interpolate_video
+from precision import Ranges
 from rrin_deploy.commands import inspect
 from runtime import Interpolator, RrinError, check_parity
 from tests.fuzz import seeds

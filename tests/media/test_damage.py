@@ -7,9 +7,10 @@ import av
 import numpy as np
 import pytest
 
-from media.filling import VideoSummary
+from media.errors import MediaError
+from media.summary import VideoSummary
 from media.video import VideoOptions, interpolate_video
-from runtime import Interpolator, MediaError
+from runtime import Interpolator
 from runtime.scene import render
 
 CONTAINERS = {

@@ -11,8 +11,9 @@ import pytest
 from av.stream import Disposition
 
 from media.encoding import Encoding
+from media.errors import MediaError
 from media.video import VideoOptions, interpolate_video
-from runtime import Interpolator, MediaError
+from runtime import Interpolator
 from runtime.scene import render_bytes
 
 

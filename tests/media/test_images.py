@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from media.errors import MediaError
 from media.images import Still, interpolate_stills, read_still, write_still
-from runtime import FrameError, InputNotFoundError, Interpolator, MediaError
+from runtime import FrameError, InputNotFoundError, Interpolator
 from runtime.scene import render
 from tests.conftest import Exporter
 

@@ -5,19 +5,19 @@ from itertools import islice, pairwise
 
 import pytest
 
-from media.schedule import Timing, on_the_beat
+from media.schedule import Schedule, on_the_beat
 from runtime.errors import OptionError
 
 F = Fraction
 RATE, BASE = F(25), F(1, 12800)
 
 
-def timing(rate: F = RATE, base: F = BASE, **asked: F) -> Timing:
+def timing(rate: F = RATE, base: F = BASE, **asked: F) -> Schedule:
     given = {"factor": None, "fps": None, "slow": None, **asked}
-    return Timing.of(source_rate=rate, source_base=base, **given)
+    return Schedule.of(source_rate=rate, source_base=base, **given)
 
 
-def laid_out(timing: Timing, *times: F) -> list[tuple[F, F, F]]:
+def laid_out(timing: Schedule, *times: F) -> list[tuple[F, F, F]]:
     """All that is wanted over source frames at these times."""
     return [tuple(wanted) for pair in pairwise(times) for wanted in timing.between(*pair)]  # type: ignore[misc]
 

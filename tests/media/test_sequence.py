@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from media.errors import MediaError
 from media.images import Still, read_still, write_still
 from media.sequence import interpolate_folder, is_pattern
 from runtime import (
     FrameError,
     InputNotFoundError,
     Interpolator,
-    MediaError,
     OptionError,
     OutputExistsError,
 )

@@ -9,7 +9,8 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from calibration import Ranges, measure_ranges, vimeo90k
+from calibration import measure_ranges, vimeo90k
+from precision import Ranges
 from precision.balance import balance
 from precision.conversion import with_precision
 from precision.graph import load_graph, place_of, unet_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration import Ranges
+from precision import Ranges
 from precision.graph import load_graph
 from precision.ranges import ranges_beside
 from runtime import ArtifactError, InputNotFoundError

@@ -16,8 +16,8 @@ import onnx
 import pytest
 from PIL import Image
 
-from calibration import Ranges
 from media.video import write_video
+from precision import Ranges
 from rrin_deploy import __version__
 from rrin_deploy.cli import main
 from runtime.golden import Golden, golden_beside

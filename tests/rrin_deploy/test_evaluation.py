@@ -9,8 +9,8 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from calibration import Triplet, triplet_folders
+from media.errors import MediaError
 from rrin_deploy.evaluation import AVERAGE, by_motion, evaluate, report, summarise, worst
-from runtime.errors import MediaError
 from runtime.scene import render_bytes
 from tests.conftest import write_png
 

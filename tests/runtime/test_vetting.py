@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from calibration import Ranges
+from precision import Ranges
 from precision.conversion import with_precision
 from precision.graph import load_graph
 from precision.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
