@@ -16,13 +16,13 @@ from export.checkpoint import load_checkpoint
 from export.graph import STAGES
 from export.network import RRIN
 from export.reference import make_golden, planes_of
+from runtime.backends import open_session
 from runtime.errors import ArtifactError
 from runtime.frames import to_input
 from runtime.graph_check import read_checked
 from runtime.manifest import ENGINE_SUFFIX
 from runtime.parity import ParityReport, check_parity
 from runtime.scene import render_bytes
-from runtime.session import open_session
 
 _TIMES = (0.25, 0.5, 0.75)
 

@@ -15,6 +15,7 @@ from skimage.metrics import structural_similarity
 from calibration.datasets import Frames, Triplet
 from media.errors import MediaError
 from media.images import Still, write_still
+from runtime.frames import PairInterpolator
 from runtime.parity import psnr_db
 
 AVERAGE = "plain average"
@@ -23,7 +24,6 @@ BUCKETS = (2.0, 4.0, 8.0, 16.0, float("inf"))
 _ERROR_GAIN = 4
 _SSIM_WINDOW = 11
 
-Interpolate = Callable[..., NDArray[np.uint8]]
 Progress = Callable[[int, int], None]
 
 
@@ -70,7 +70,7 @@ class Summary:
 
 
 def evaluate(
-    contenders: Mapping[str, Interpolate],
+    contenders: Mapping[str, PairInterpolator],
     triplets: Sequence[Triplet],
     *,
     save: Path | None = None,

@@ -6,7 +6,7 @@ And how many times between two of them are asked for, and run, at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,26 @@ from .errors import FrameError
 from .metadata import Io
 
 Frame = NDArray[Any]
+
+
+class DeviceArray(Protocol):
+    """An array in a GPU's memory, of whatever library: CuPy, PyCUDA, torch."""
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+
+
+class PairInterpolator(Protocol):
+    """Whatever makes frames between two frames: an artifact, or the PyTorch reference.
+
+    Frames are (H, W, 3) RGB; see `Interpolator.__call__`.
+    """
+
+    def __call__(  # noqa: D102 - the class says it
+        self, frame0: Frame, frame1: Frame, t: float | Sequence[float] | NDArray[Any] = 0.5
+    ) -> NDArray[Any]: ...
+
+
 MAX_TIMES = 1000
 # ONNX Runtime on the CPU takes 1.06 GB a time at 1920x1088 with base width 8, 508 bytes a pixel,
 # from the second run of a shape on; 0.8 GB in the first.
@@ -50,7 +70,7 @@ def check_same_kind(frame0: Frame, frame1: Frame) -> None:
 
 
 def check_device_frames(
-    frame0: Any, frame1: Any, times: NDArray[np.float32], multiple: int
+    frame0: DeviceArray, frame1: DeviceArray, times: NDArray[np.float32], multiple: int
 ) -> tuple[int, int]:
     """Return the height and width of two device arrays, as `__cuda_array_interface__` has them.
 

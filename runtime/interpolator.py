@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .backends import open_session
 from .errors import ArtifactError, OptionError
 from .frames import (
     MAX_TIMES,
+    DeviceArray,
     Frame,
     check_device_frames,
     check_frame,
@@ -24,7 +26,7 @@ from .frames import (
     to_input,
 )
 from .metadata import Metadata
-from .session import open_session
+from .session import Backend, Lease
 
 BUNDLED_MODEL = Path(__file__).parent / "model" / "rrin-w8.onnx"
 _INPUTS = {"frame0", "frame1", "t", "window"}
@@ -40,13 +42,13 @@ class Interpolator:
             thirds = interpolate(frame0, frame1, t=[1/3, 2/3])
 
     Frames are (H, W, 3) RGB of any size, uint8, or float32 in [0, 1]; float32 needs an artifact
-    exported with `--io float32`. The ONNX Runtime backend may be called from several threads.
+    exported with `--io float32`. It may be called from several threads at once.
 
     Args:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
             takes the bundled small model.
         device: index of the GPU, for backends that use one.
-        threads: CPU threads; None leaves the choice to the backend.
+        threads: CPU threads, for ONNX Runtime; None leaves it the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU.
 
@@ -54,6 +56,7 @@ class Interpolator:
         InputNotFoundError: there is no such file.
         ArtifactError: the file is damaged or not one of ours.
         BackendError: a backend, provider or device that it needs is missing here.
+        OptionError: an option that the artifact's backend does not have.
     """
 
     def __init__(
@@ -74,8 +77,8 @@ class Interpolator:
             )
 
     @property
-    def backend(self) -> str:
-        """What runs the artifact: name, version, and provider or device."""
+    def backend(self) -> Backend:
+        """What runs the artifact: library, version, and provider or device."""
         return self._session.backend
 
     @property
@@ -89,9 +92,7 @@ class Interpolator:
         """Interpolate one pair.
 
         Args:
-            frame0, frame1: (H, W, 3), uint8, or float32 in [0, 1]; of one size and dtype. With an
-                engine also device arrays of its own dtype, C-contiguous, sizes multiples of 32; the
-                result, (T, H, W, 3), then stays on the device, and t lies inside (0, 1).
+            frame0, frame1: (H, W, 3), uint8, or float32 in [0, 1]; of one size and dtype.
             t: when between them, in [0, 1]; exactly 0 or 1 gives that frame; 1000 times at most.
                 Several in one call cost less than several calls, as the flow between the frames,
                 30 % of the arithmetic, is computed once a run. An engine runs as many at once as
@@ -105,8 +106,6 @@ class Interpolator:
             FrameError: wrong type, dtype, shape or values; two sizes; t is not as above.
             BackendError: the backend failed, for want of memory for example.
         """
-        if any(hasattr(frame, "__cuda_array_interface__") for frame in (frame0, frame1)):
-            return self._on_device(frame0, frame1, times_of(t))
         check_frame(frame0, "frame0")
         check_frame(frame1, "frame1")
         check_same_kind(frame0, frame1)
@@ -117,20 +116,39 @@ class Interpolator:
         between = (times > 0) & (times < 1)
         if between.any():
             inputs = self._to_input(frame0), self._to_input(frame1)
-            try:
-                _, made[between] = _finished(frame0, self._start(*inputs, times[between]))
-            except BaseException:
-                self._session.settle()
-                raise
+            with self._session.lease() as lease:
+                _, made[between] = _finished(frame0, self._start(lease, *inputs, times[between]))
         return made[0] if np.ndim(t) == 0 else made
 
-    def _on_device(self, frame0: Any, frame1: Any, times: NDArray[np.float32]) -> NDArray[Any]:
+    def on_device(
+        self,
+        frame0: DeviceArray,
+        frame1: DeviceArray,
+        t: float | Sequence[float] | NDArray[Any] = 0.5,
+    ) -> DeviceArray:
+        """Interpolate one pair that lies in the GPU's memory, and leave the result there.
+
+        Nothing is copied, padded or converted, so that the frames have to be what the engine takes.
+
+        Args:
+            frame0, frame1: (H, W, 3) of the engine's own dtype (`metadata.io`), C-contiguous, H and
+                W multiples of 32.
+            t: when between them, inside (0, 1); no more times than the engine was built for.
+
+        Returns:
+            (T, H, W, 3), also for a number t. Its memory is used again when nobody refers to it any
+            more, and freed when the interpolator is closed: wait for whatever reads it before that.
+
+        Raises:
+            FrameError: the arrays or times are not as above.
+            BackendError: the backend has no device memory, or it failed.
+        """
+        times = times_of(t)
         height, width = check_device_frames(frame0, frame1, times, self.metadata.padding_multiple)
         window = np.array([0, 0, width, height], np.float32)
-        made: NDArray[Any] = self._session.run_on_device(
+        return self._session.run_on_device(
             {"frame0": frame0, "frame1": frame1, "t": times, "window": window}
         )
-        return made
 
     def stream(self, frames: Iterable[Frame], factor: int) -> Iterator[Frame]:
         """Yield every frame and, before each next one, the `factor` - 1 frames between.
@@ -167,19 +185,16 @@ class Interpolator:
             FrameError: as for a call.
         """
         waiting: deque[tuple[Frame, list[_Finish]]] = deque()
-        try:
-            for begun in self._begun(frames):
+        with self._session.lease() as lease:  # the loop that takes our frames may be left at any
+            for begun in self._begun(lease, frames):
                 waiting.append(begun)
                 if len(waiting) > self._session.runs_ahead:
                     yield _finished(*waiting.popleft())
             while waiting:
                 yield _finished(*waiting.popleft())
-        except BaseException:  # the loop that takes our frames may be left at any of them
-            self._session.settle()
-            raise
 
     def _begun(
-        self, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
+        self, lease: Lease, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
     ) -> Iterator[tuple[Frame, list[_Finish]]]:
         """Yield every frame with the runs, just begun, that make the frames before it."""
         before: tuple[Frame, Any] | None = None
@@ -193,8 +208,8 @@ class Interpolator:
             if before is not None:
                 check_same_kind(before[0], frame)
                 if len(times):
-                    prepared = self._prepared(prepared)
-                    runs = self._start(self._prepared(before[1]), prepared, times)
+                    prepared = _prepared(lease, prepared)
+                    runs = self._start(lease, _prepared(lease, before[1]), prepared, times)
             before = frame, prepared
             yield frame, runs
 
@@ -226,22 +241,25 @@ class Interpolator:
     def _to_input(self, frame: Frame) -> NDArray[Any]:
         return to_input(frame, self.metadata.io, self.metadata.padding_multiple)
 
-    def _prepared(self, tensor: Any) -> Any:
-        return self._session.prepare(tensor) if isinstance(tensor, np.ndarray) else tensor
-
-    def _start(self, frame0: Any, frame1: Any, times: NDArray[np.float32]) -> list[_Finish]:
+    def _start(
+        self, lease: Lease, frame0: Any, frame1: Any, times: NDArray[np.float32]
+    ) -> list[_Finish]:
         """Begin as many runs as the times need."""
         height, width = frame0.shape[1:3]
         at_once = self._session.max_times or times_at_once(height, width, self.metadata.base_width)
         if len(times) > at_once:
-            frame0, frame1 = self._prepared(frame0), self._prepared(frame1)
+            frame0, frame1 = _prepared(lease, frame0), _prepared(lease, frame1)
         # A whole frame is its own window; tiles would say where they lie.
         window = np.array([0, 0, width, height], np.float32)
         pair = {"frame0": frame0, "frame1": frame1, "window": window}
         return [
-            self._session.start({**pair, "t": times[first : first + at_once]})
+            lease.start({**pair, "t": times[first : first + at_once]})
             for first in range(0, len(times), at_once)
         ]
+
+
+def _prepared(lease: Lease, tensor: Any) -> Any:
+    return lease.prepare(tensor) if isinstance(tensor, np.ndarray) else tensor
 
 
 def _finished(frame: Frame, runs: list[_Finish]) -> tuple[Frame, NDArray[Any]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import ArtifactError, BackendError, OptionError, first_line
 from .graph_check import read_checked
 from .onnxruntime_library import ort
-from .session import Session, TensorSpec
+from .session import Backend, Session, TensorSpec
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -40,7 +40,7 @@ class OnnxRuntimeSession(Session):
         self._session: ort.InferenceSession | None = session
         self.inputs = {node.name: _spec(node, path) for node in session.get_inputs()}
         self.outputs = {node.name: _spec(node, path) for node in session.get_outputs()}
-        self.backend = f"onnxruntime {ort.__version__} {session.get_providers()[0]}"
+        self.backend = Backend("onnxruntime", ort.__version__, session.get_providers()[0])
 
     def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Session.run`."""

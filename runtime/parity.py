@@ -117,7 +117,7 @@ def check_parity(
         return ParityReport(
             artifact=str(path),
             reference="PyTorch, live" if isinstance(source, Golden) else str(source),
-            backend=interpolate.backend,
+            backend=str(interpolate.backend),
             precision=about.precision,
             io=about.io,
             limits_from="; ".join([basis, *(f"{name} as given" for name in chosen)]),

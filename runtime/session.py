@@ -1,19 +1,18 @@
-"""The one contract that every backend fulfils, and the choice among backends by file."""
+"""The one contract that every backend fulfils."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BackendError, InputNotFoundError
-from .manifest import ENGINE_SUFFIX
+from .errors import BackendError
+from .frames import DeviceArray
 from .metadata import Metadata
 
 
@@ -25,18 +24,74 @@ class TensorSpec:
     shape: tuple[int | str | None, ...]
 
 
+@dataclass(frozen=True)
+class Backend:
+    """What runs an artifact.
+
+    Attributes:
+        library: its import name, such as onnxruntime or tensorrt.
+        version: of the library.
+        device: a provider of ONNX Runtime, or the name of a GPU.
+    """
+
+    library: str
+    version: str
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.library} {self.version} {self.device}"
+
+
+class Lease:
+    """What one call or one stream works with; a context manager that hands it back.
+
+    Leave it with an exception where runs have begun that nobody waits for any more.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def prepare(self, array: NDArray[Any]) -> Any:
+        """Hand over an input that several runs will take; return what they take instead.
+
+        What it holds is given back when nobody refers to it any more.
+        """
+        return array
+
+    def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
+        """Begin a run on arrays or prepared inputs; return a function that waits for its outputs.
+
+        Raises:
+            BackendError: the backend failed, for want of memory for example, or the session was
+                closed meanwhile; so does the function.
+        """
+        outputs = self._session.run(tensors)
+        return lambda: outputs
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        return None
+
+
 class Session(ABC):
     """A loaded artifact. A context manager; `close` frees what it holds and may be called twice.
 
     Attributes:
-        backend: what runs the artifact, for people: name, version, provider or device.
+        backend: what runs the artifact.
         metadata: what the artifact says of itself.
         inputs, outputs: by name.
         max_times: the most times that one run takes; None where there is no limit.
         runs_ahead: how many runs a stream should begin before it waits for the first.
     """
 
-    backend: str
+    backend: Backend
     metadata: Metadata
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
@@ -51,26 +106,16 @@ class Session(ABC):
             BackendError: the backend failed, for want of memory for example.
         """
 
-    def prepare(self, array: NDArray[Any]) -> Any:
-        """Hand over an input that several runs will take; return what they take instead.
+    def lease(self) -> Lease:
+        """Return what a call or a stream works with, in whichever threads it goes on.
 
-        What it holds is given back when nobody refers to it any more.
+        Raises:
+            BackendError: the session is closed, or the device has no memory for another one.
         """
-        return array
+        return Lease(self)
 
-    def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
-        """Begin a run on arrays or prepared inputs; return a function that waits for its outputs.
-
-        The function has to be called.
-        """
-        outputs = self.run(tensors)
-        return lambda: outputs
-
-    def settle(self) -> None:  # noqa: B027 - most have nothing under way
-        """Wait for the runs that this thread has begun, before their inputs are dropped."""
-
-    def run_on_device(self, tensors: Mapping[str, Any]) -> Any:  # noqa: ARG002
-        """Run on device arrays and leave `frames` there; see `__cuda_array_interface__`.
+    def run_on_device(self, tensors: Mapping[str, Any]) -> DeviceArray:  # noqa: ARG002
+        """Run on device arrays and leave `frames` there.
 
         Raises:
             BackendError: this backend has no device memory.
@@ -95,34 +140,3 @@ class Session(ABC):
         except Exception:
             if error is None:  # else the caller's own error is the one to hear of
                 raise
-
-
-def open_session(
-    artifact: str | Path,
-    *,
-    device: int = 0,
-    threads: int | None = None,
-    providers: Sequence[str] | None = None,
-) -> Session:
-    """Open an artifact with the backend that its kind needs.
-
-    Args:
-        artifact: an ONNX file of `rrin-deploy export`, or an engine of `rrin-deploy build`.
-        device: index of the GPU, for backends that use one.
-        threads: CPU threads within one operator; None leaves the choice to the backend.
-        providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
-            where it loads, else the CPU.
-
-    Raises:
-        InputNotFoundError, ArtifactError, BackendError.
-    """
-    path = Path(artifact)
-    if not path.is_file():
-        raise InputNotFoundError(f"{path}: no such file; expected an artifact such as rrin.onnx")
-    if path.suffix == ENGINE_SUFFIX:
-        from .tensorrt_session import TensorRTSession
-
-        return TensorRTSession(path, device=device)
-    from .onnxruntime_session import OnnxRuntimeSession
-
-    return OnnxRuntimeSession(path, device=device, threads=threads, providers=providers)

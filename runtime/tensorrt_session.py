@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from .device import DeviceTensor, Gpu, Lane, compute_capability
 from .errors import ArtifactError, BackendError, FrameError
 from .manifest import Manifest, read_plan
-from .session import Session, TensorSpec
+from .session import Backend, Lease, Session, TensorSpec
 from .tensorrt_library import Resources, check_gpu, import_for
 
 
 class TensorRTSession(Session):
-    """See `Session`. Each thread gets an execution context and streams of its own.
+    """See `Session`. Calls and streams that go on at the same time have a lane each.
 
-    Close it when no thread uses it any more; what is forgotten is freed when it is collected, or
-    at exit.
+    Close it when no call is under way in another thread; what is forgotten is freed when it is
+    collected, or at exit.
 
     Args:
         path: the engine; its manifest lies beside it.
@@ -41,9 +41,8 @@ class TensorRTSession(Session):
         self.metadata = manifest.metadata
         self.max_times = manifest.profile.max_times
         self._manifest, self._path, self._trt = manifest, path, trt
-        self._lock, self._local = threading.Lock(), threading.local()
         gpu = Gpu(device)
-        self.backend = f"{trt.__name__} {trt.__version__} {gpu.name}"
+        self.backend = Backend(trt.__name__, str(trt.__version__), gpu.name)
         self._held = Resources(gpu, path.with_name(f"{path.name}.sm{capability}.cache"))
         self._finalizer = weakref.finalize(self, self._held.free)
         try:
@@ -95,39 +94,28 @@ class TensorRTSession(Session):
 
     def run(self, tensors: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """See `Session.run`."""
-        return self.start(tensors)()
+        with self.lease() as lease:
+            return lease.start(tensors)()
 
-    def prepare(self, array: NDArray[Any]) -> DeviceTensor:
-        """See `Session.prepare`."""
-        with self._current() as lane:
-            return DeviceTensor.uploaded(lane, array)
-
-    def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
-        """See `Session.start`."""
-        with self._current() as lane:
-            frames, inputs = self._enqueue(lane, tensors)
-            lane.download(frames.buffer, frames.nbytes)
-            done = lane.record(lane.compute)
-
-        def finish() -> dict[str, NDArray[Any]]:
-            with self._held.gpu.current():
-                done.wait()
-            lane.give_signal(done)
-            inputs.clear()  # until now they were in use
-            return {"frames": frames.buffer.view(frames.shape, frames.dtype).copy()}
-
-        return finish
+    def lease(self) -> Lease:
+        """See `Session.lease`."""
+        with self.open():
+            return _LaneLease(self, self._held.lend(self._execution_context))
 
     def run_on_device(self, tensors: Mapping[str, Any]) -> DeviceTensor:
         """See `Session.run_on_device`."""
-        with self._current() as lane:
-            if any(_may_be_filling(tensor) for tensor in tensors.values()):
-                self._held.gpu.settle()
-            frames, _inputs = self._enqueue(lane, tensors)
-            lane.compute.synchronize()
+        with self.open():
+            lane = self._held.lend(self._execution_context)
+            try:
+                if any(_may_be_filling(tensor) for tensor in tensors.values()):
+                    self._held.gpu.settle()
+                frames, _inputs = self.enqueue(lane, tensors)
+                lane.compute.synchronize()
+            finally:
+                self._held.take_back(lane)
             return frames
 
-    def _enqueue(self, lane: Lane, tensors: Mapping[str, Any]) -> tuple[DeviceTensor, list[Any]]:
+    def enqueue(self, lane: Lane, tensors: Mapping[str, Any]) -> tuple[DeviceTensor, list[Any]]:
         """Begin inference; return its output, and the inputs to be kept until it is done."""
         inputs: list[Any] = []
         execution = lane.execution
@@ -164,36 +152,25 @@ class TensorRTSession(Session):
         shape = tuple(array["shape"])
         return (shape if len(shape) == len(spec.shape) else (1, *shape)), array["data"][0]
 
-    def settle(self) -> None:
-        """See `Session.settle`."""
-        lane = getattr(self._local, "lane", None)
-        if lane is not None and self._finalizer.alive:
-            with self._held.gpu.current():
-                lane.settle()
-
     def close(self) -> None:
         """See `Session.close`."""
         self._finalizer()
 
     @contextlib.contextmanager
-    def _current(self) -> Iterator[Lane]:
-        """Make the context current and yield this thread's lane."""
+    def open(self) -> Iterator[None]:
+        """Make the GPU's context current; BackendError where the session is closed."""
         if not self._finalizer.alive:
             raise BackendError("the session is closed; open the engine again")
         with self._held.gpu.current():
-            lane = getattr(self._local, "lane", None)
-            if lane is None:
-                # Contexts of one engine may run side by side, but not be made so.
-                with self._lock:
-                    lane = Lane()
-                    try:
-                        lane.execution = self._execution_context()
-                    except BaseException:
-                        lane.free()
-                        raise
-                    self._held.lanes.append(lane)
-                self._local.lane = lane
-            yield lane
+            yield
+
+    def take_back(self, lane: Lane, *, settle: bool) -> None:
+        """Let others have a lane, after waiting for what is under way on it if need be."""
+        if self._finalizer.alive:  # else it is freed already
+            with self._held.gpu.current():
+                if settle:
+                    lane.settle()
+                self._held.take_back(lane)
 
     def _execution_context(self) -> Any:
         held = self._held
@@ -222,3 +199,40 @@ def _may_be_filling(tensor: Any) -> bool:
     """
     array = getattr(tensor, "__cuda_array_interface__", None)
     return array is not None and (array["version"] < 3 or array.get("stream") is not None)
+
+
+class _LaneLease(Lease):
+    def __init__(self, session: TensorRTSession, lane: Lane) -> None:
+        self._trt_session, self._lane = session, lane
+
+    def prepare(self, array: NDArray[Any]) -> DeviceTensor:
+        with self._trt_session.open():
+            return DeviceTensor.uploaded(self._lane, array)
+
+    def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
+        lane = self._lane
+        with self._trt_session.open():
+            frames, inputs = self._trt_session.enqueue(lane, tensors)
+            lane.download(frames.buffer, frames.nbytes)
+            done = lane.record(lane.compute)
+
+        def finish() -> dict[str, NDArray[Any]]:
+            with self._trt_session.open():
+                done.wait()
+            lane.give_signal(done)
+            inputs.clear()  # until now they were in use
+            return {"frames": frames.buffer.view(frames.shape, frames.dtype).copy()}
+
+        return finish
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._trt_session.take_back(self._lane, settle=kind is not None)
+        except BackendError:
+            if error is None:  # else the caller's own error is the one to hear of
+                raise

@@ -15,6 +15,7 @@ from runtime.architecture import multiply_adds
 from runtime.errors import BackendError
 from runtime.scene import render_bytes
 
+_GPU_LIBRARIES = ("tensorrt", "tensorrt_rtx")
 Progress = Callable[[int, int], None]
 
 
@@ -124,10 +125,11 @@ class Report:
         return multiply_adds(timing.about.get("base_width", width), self.load.size, self.load.times)
 
     def _ceiling_of(self, timing: Timing) -> float | None:
-        backend, precision = timing.about.get("backend", ""), timing.about.get("precision", "fp32")
-        if backend in FP32_PEERS or "CPUExecutionProvider" in backend:
+        about = timing.about
+        device, precision = about.get("device"), about.get("precision", "fp32")
+        if about.get("backend") in FP32_PEERS or device == "CPUExecutionProvider":
             return self.ceilings.get({"fp32": "FP32", "int8": "INT8"}.get(precision, ""))
-        on_gpu = "tensorrt" in backend.lower() or "CUDA" in backend
+        on_gpu = about.get("library") in _GPU_LIBRARIES or device == "CUDAExecutionProvider"
         return self.ceilings.get("GPU half") if on_gpu and precision == "fp16" else None
 
 

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from runtime.architecture import padded
 from runtime.errors import ArtifactError
+from runtime.frames import Frame, PairInterpolator
 from runtime.interpolator import Interpolator
+from runtime.manifest import ENGINE_SUFFIX
 
 Kind = Literal[
     "artifact", "pytorch", "torch.compile", "onnxruntime", "openvino f32", "openvino bf16"
 ]
 FP32_PEERS = ("pytorch", "torch.compile", "onnxruntime", "openvino f32")
-Interpolate = Callable[..., NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,19 @@ def write_peers(model: Path, folder: Path, size: tuple[int, int], times: int) ->
     ]
 
 
-def open_contender(contender: Contender, threads: int) -> Interpolate:
+def open_contender(contender: Contender, threads: int) -> PairInterpolator:
     """Return a callable of (frame0, frame1, t) on uint8 frames, that uses so many CPU threads.
 
     Raises:
         Exception: whatever its library raises where it cannot run here.
     """
     if contender.kind == "artifact":
-        return Interpolator(contender.path, threads=threads, providers=contender.providers)
+        engine = contender.path.suffix == ENGINE_SUFFIX
+        return Interpolator(
+            contender.path,
+            threads=None if engine else threads,
+            providers=None if engine else contender.providers,
+        )
     if contender.kind in ("pytorch", "torch.compile"):
         return _torch(contender.path, threads, compiled=contender.kind == "torch.compile")
     if contender.kind == "onnxruntime":
@@ -115,7 +121,7 @@ def _export_plainly(network: Any, path: Path, size: tuple[int, int], times: int)
         )
 
 
-def _torch(checkpoint: Path, threads: int, *, compiled: bool) -> Interpolate:
+def _torch(checkpoint: Path, threads: int, *, compiled: bool) -> PairInterpolator:
     import torch
 
     from export import Reference, load_checkpoint
@@ -152,7 +158,7 @@ def _openvino(
     return lambda inputs: np.asarray(compiled(list(inputs))[0], np.float32)
 
 
-def _framed(run: Callable[[Sequence[Any]], NDArray[np.float32]]) -> Interpolate:
+def _framed(run: Callable[[Sequence[Any]], NDArray[np.float32]]) -> PairInterpolator:
     """Give a function on planes in [0, 1] frames that are uint8, as an application has them."""
 
     def planes(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -161,9 +167,7 @@ def _framed(run: Callable[[Sequence[Any]], NDArray[np.float32]]) -> Interpolate:
         whole = np.pad(frame, beyond, mode="edge")
         return np.ascontiguousarray(whole.transpose(2, 0, 1)[None] / np.float32(255))
 
-    def interpolate(
-        frame0: NDArray[np.uint8], frame1: NDArray[np.uint8], t: Any
-    ) -> NDArray[np.uint8]:
+    def interpolate(frame0: Frame, frame1: Frame, t: Any = 0.5) -> NDArray[np.uint8]:
         height, width = frame0.shape[:2]
         made = run([planes(frame0), planes(frame1), np.asarray(t, np.float32)])
         cropped = made[:, :, :height, :width].transpose(0, 2, 3, 1)

@@ -29,7 +29,8 @@ class Worker:
     """Starts the process; the caller then asks it for calls, one at a time.
 
     Attributes:
-        about: what it says of itself: 'backend', and for artifacts 'precision' and 'base_width'.
+        about: what it says of itself: 'backend', and for artifacts also 'library', 'device',
+            'precision' and 'base_width'.
         first_frame_seconds: from starting the process to its first result.
         failure: why it does not run, or None.
     """
@@ -115,9 +116,10 @@ def _serve(
 ) -> None:
     """Run in the process: one call at once, then what is asked for."""
     answer: tuple[str, Any]
+    frame0, frame1 = frames
     try:
         interpolate = open_contender(contender, threads)
-        interpolate(*frames, t)
+        interpolate(frame0, frame1, t)
         answer = "ready", _about(interpolate, contender)
     except Exception as error:
         answer = "failure", first_line(error)
@@ -129,7 +131,7 @@ def _serve(
                 continue
             started = time.perf_counter()
             try:
-                interpolate(*frames, t)
+                interpolate(frame0, frame1, t)
                 answer = "seconds", time.perf_counter() - started
             except Exception as error:
                 answer = "failure", first_line(error)
@@ -139,9 +141,11 @@ def _serve(
 def _about(interpolate: object, contender: Contender) -> dict[str, Any]:
     if not isinstance(interpolate, Interpolator):
         return {"backend": contender.kind}
-    metadata = interpolate.metadata
+    metadata, backend = interpolate.metadata, interpolate.backend
     return {
-        "backend": interpolate.backend,
+        "backend": str(backend),
+        "library": backend.library,
+        "device": backend.device,
         "precision": metadata.precision,
         "base_width": metadata.base_width,
     }

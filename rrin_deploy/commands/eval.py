@@ -18,7 +18,8 @@ from runtime.manifest import ENGINE_SUFFIX
 
 if TYPE_CHECKING:
     from calibration import Triplet
-    from rrin_deploy.evaluation import Case, Interpolate
+    from rrin_deploy.evaluation import Case
+    from runtime.frames import PairInterpolator
 
 _FOLDER = "One folder a triplet, "
 
@@ -80,7 +81,7 @@ def command(
         raise OutputExistsError(f"{save}: is a file; expected a folder for the pictures")
     chosen = _triplets(vimeo90k, ucf101, middlebury, triplets, samples)
     with ExitStack() as stack:
-        contenders: dict[str, Interpolate] = {}
+        contenders: dict[str, PairInterpolator] = {}
         where: dict[str, Any] = {"device": device, "threads": threads, "providers": providers}
         for file, name in zip(files, short_names(files), strict=True):
             contenders |= _contenders(stack, file, name, both_corners, where)
@@ -125,11 +126,13 @@ def _triplets(
 
 def _contenders(
     stack: ExitStack, file: Path, name: str, both_corners: bool, where: Mapping[str, Any]
-) -> Mapping[str, Interpolate]:
+) -> Mapping[str, PairInterpolator]:
     if not file.is_file():
         raise InputNotFoundError(f"{file}: no such file; expected an artifact or a checkpoint")
     if file.suffix in (".onnx", ENGINE_SUFFIX):
-        return {name: stack.enter_context(Interpolator(file, **where))}
+        # An engine has neither threads nor providers; what it is compared to may.
+        own = {"device": where["device"]} if file.suffix == ENGINE_SUFFIX else where
+        return {name: stack.enter_context(Interpolator(file, **own))}
     import torch
 
     from export import Reference, load_checkpoint

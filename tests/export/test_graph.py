@@ -10,11 +10,11 @@ import pytest
 from export import Reference, compare_stages, export_onnx, load_checkpoint
 from export.graph import STAGES
 from runtime import ArtifactError, Interpolator, check_parity
+from runtime.backends import open_session
 from runtime.errors import CheckpointError, InputNotFoundError
 from runtime.golden import Golden, golden_beside
 from runtime.parity import psnr_db
 from runtime.scene import render_bytes
-from runtime.session import open_session
 from tests.conftest import Exporter, unit
 
 Inputs = dict[str, np.ndarray]

@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
 from runtime.parity import psnr_db
 from runtime.scene import render
-from runtime.session import Session, TensorSpec
+from runtime.session import Backend, Session, TensorSpec
 from tests.conftest import Exporter, unit
 
 
@@ -224,7 +225,7 @@ class Counted(Session):
     Its frames are as bright as their times.
     """
 
-    backend = "counted"
+    backend = Backend("counted", "1", "nowhere")
     metadata = Metadata("ab" * 32, 8, False, 32, "uint8", "fp32", 19, "a test")
 
     def __init__(self) -> None:
@@ -289,8 +290,9 @@ def test_threads_may_share_an_interpolator(interpolate: Interpolator) -> None:
 
 
 def test_backend_and_metadata_are_visible(interpolate: Interpolator) -> None:
-    assert interpolate.backend.startswith("onnxruntime ")
-    assert interpolate.backend.endswith("CPUExecutionProvider")
+    backend = interpolate.backend
+    assert (backend.library, backend.device) == ("onnxruntime", "CPUExecutionProvider")
+    assert str(backend) == f"onnxruntime {version('onnxruntime')} CPUExecutionProvider"
     assert interpolate.metadata.base_width == 8
     assert interpolate.metadata.align_corners is False
 
@@ -327,7 +329,7 @@ def test_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(BackendError, match=f"{cuda} did not load on this machine"):
         Interpolator(providers=[cuda, cpu])
     with Interpolator() as interpolate:  # not asked for: what loads is taken
-        assert interpolate.backend.endswith(cpu)
+        assert interpolate.backend.device == cpu
 
 
 def test_closed_interpolator_says_so() -> None:

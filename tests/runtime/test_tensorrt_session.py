@@ -21,11 +21,11 @@ from runtime import (
     Interpolator,
     check_parity,
 )
+from runtime.backends import open_session
 from runtime.golden import golden_beside
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Manifest, Profile, manifest_path
 from runtime.scene import render
-from runtime.session import open_session
 from tests.conftest import unit
 from tests.simulation import cuda, tensorrt
 from tests.simulation.machine import Machine
@@ -100,7 +100,7 @@ def test_calls_give_the_frames_of_onnx_runtime(
     pair = frames(2, width, height)
     t = np.linspace(0.1, 0.9, times)
     with Interpolator(engine(target=target)) as ours:
-        assert ours.backend.endswith("Simulated GPU")
+        assert str(ours.backend).endswith("Simulated GPU")
         np.testing.assert_array_equal(ours(*pair, t), interpolate(*pair, t))
         np.testing.assert_array_equal(ours(*map(unit, pair), t), interpolate(*map(unit, pair), t))
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
@@ -273,7 +273,7 @@ def test_device_arrays_are_taken_and_given_without_a_copy(
     pair = [unit(frame) for frame in frames(2)]
     t = [0.25, 0.75]
     with Interpolator(engine()) as ours:
-        made: Any = ours(*(Torch(machine, frame) for frame in pair), t)
+        made: Any = ours.on_device(*(Torch(machine, frame) for frame in pair), t)
         array = made.__cuda_array_interface__
         assert array["shape"] == (2, 64, 96, 3)
         raw = machine.memory[array["data"][0]]
@@ -295,7 +295,7 @@ def test_device_arrays_that_do_not_fit(
     array: np.ndarray, more: dict[str, Any], message: str, machine: Machine, engine: MakeEngine
 ) -> None:
     with Interpolator(engine()) as ours, pytest.raises(FrameError, match=message):
-        ours(Torch(machine, array, **more), Torch(machine, array, **more))
+        ours.on_device(Torch(machine, array, **more), Torch(machine, array, **more))
 
 
 def test_onnx_runtime_says_that_it_takes_no_device_arrays(
@@ -303,7 +303,7 @@ def test_onnx_runtime_says_that_it_takes_no_device_arrays(
 ) -> None:
     array = Torch(machine, np.zeros((32, 32, 3), np.float32))
     with pytest.raises(BackendError, match="device arrays need an engine"):
-        interpolate(array, array)  # type: ignore[arg-type]
+        interpolate.on_device(array, array)
 
 
 def test_sizes_outside_the_profile_say_how_to_build(machine: Machine, engine: MakeEngine) -> None:

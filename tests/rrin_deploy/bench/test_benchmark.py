@@ -81,20 +81,21 @@ def test_rounds_are_interleaved_and_a_death_loses_nothing(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("backend", "precision", "ceiling"),
+    ("library", "device", "precision", "ceiling"),
     [
-        ("onnxruntime 1.32.0 CPUExecutionProvider", "fp32", 2),
-        ("onnxruntime 1.32.0 CPUExecutionProvider", "int8", 3),
-        ("onnxruntime 1.32.0 CPUExecutionProvider", "fp16", None),
-        ("onnxruntime 1.24.1 OpenVINOExecutionProvider", "int8", None),
-        ("TensorRT-RTX 1.7 on a GPU", "fp16", 5),
-        ("TensorRT-RTX 1.7 on a GPU", "int8", None),
+        ("onnxruntime", "CPUExecutionProvider", "fp32", 2),
+        ("onnxruntime", "CPUExecutionProvider", "int8", 3),
+        ("onnxruntime", "CPUExecutionProvider", "fp16", None),
+        ("onnxruntime", "OpenVINOExecutionProvider", "int8", None),
+        ("onnxruntime", "CUDAExecutionProvider", "fp16", 5),
+        ("tensorrt_rtx", "NVIDIA GeForce RTX 4090", "fp16", 5),
+        ("tensorrt_rtx", "NVIDIA GeForce RTX 4090", "int8", None),
     ],
 )
 def test_only_what_was_measured_is_a_ceiling(
-    backend: str, precision: str, ceiling: float | None
+    library: str, device: str, precision: str, ceiling: float | None
 ) -> None:
-    about = {"backend": backend, "precision": precision, "base_width": 8}
+    about = {"library": library, "device": device, "precision": precision, "base_width": 8}
     timing = Timing("x", seconds=(2.0,), about=about)
     report = Report(SMALL, [timing], {"FP32": 2, "INT8": 3, "GPU half": 5})
     work = report.to_dict()["multiply_adds"]

@@ -1,0 +1,46 @@
+"""The choice among backends, by what kind of file an artifact is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import InputNotFoundError, OptionError
+from .manifest import ENGINE_SUFFIX
+from .session import Session
+
+
+def open_session(
+    artifact: str | Path,
+    *,
+    device: int = 0,
+    threads: int | None = None,
+    providers: Sequence[str] | None = None,
+) -> Session:
+    """Open an artifact with the backend that its kind needs.
+
+    Args:
+        artifact: an ONNX file of `rrin-deploy export`, or an engine of `rrin-deploy build`.
+        device: index of the GPU, for backends that use one.
+        threads: CPU threads within one operator, for ONNX Runtime; None leaves it the choice.
+        providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
+            where it loads, else the CPU.
+
+    Raises:
+        InputNotFoundError, ArtifactError, BackendError.
+        OptionError: an engine, with `threads` or `providers`.
+    """
+    path = Path(artifact)
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no such file; expected an artifact such as rrin.onnx")
+    if path.suffix == ENGINE_SUFFIX:
+        given = {"threads": threads, "providers": providers}
+        for name, value in given.items():
+            if value is not None:
+                raise OptionError(f"{path}: is an engine, which has no {name}; leave it out")
+        from .tensorrt_session import TensorRTSession
+
+        return TensorRTSession(path, device=device)
+    from .onnxruntime_session import OnnxRuntimeSession
+
+    return OnnxRuntimeSession(path, device=device, threads=threads, providers=providers)
