@@ -19,6 +19,7 @@ from runtime import (
     FrameError,
     InputNotFoundError,
     Interpolator,
+    OptionError,
     check_parity,
 )
 from runtime.backends import open_session
@@ -205,6 +206,85 @@ def test_four_threads_at_once(
         for one, other in zip(found[index], expected, strict=True):
             np.testing.assert_array_equal(one, other)
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
+def test_many_videos_take_no_more_of_the_gpu_than_one(
+    machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    source = frames(4, 64, 32)
+    expected = list(interpolate.stream(source, 2))
+    found: list[list[np.ndarray]] = []
+
+    def use(work: Callable[[], object]) -> None:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    with Interpolator(engine()) as ours:
+        use(lambda: found.append(list(ours.stream(source, 2))))
+        after_one = machine.live_buffers, machine.live_handles, machine.contexts
+        for _ in range(9):  # a thread each, as the stages of a video have
+            use(lambda: found.append(list(ours.stream(source, 2))))
+        for _ in range(20):
+            use(lambda: [ours(*source[:2]) for _ in range(5)])
+        gc.collect()
+        assert (machine.live_buffers, machine.live_handles, machine.contexts) == after_one
+    for streamed in found:
+        for one, other in zip(streamed, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
+def test_a_stream_may_go_on_and_end_in_other_threads(
+    machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    source = frames(5)
+    expected = list(interpolate.stream(source, 2))
+    found: list[np.ndarray] = []
+    with Interpolator(engine()) as ours:
+        stream = ours.stream(source, 2)
+        for _ in expected:
+            thread = threading.Thread(target=lambda: found.append(next(stream)))
+            thread.start()
+            thread.join()
+        assert next(stream, None) is None
+        np.testing.assert_array_equal(ours(*source[:2]), expected[1])
+        assert machine.contexts == 1  # the call had the lane that the stream gave back
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("after", range(1, 5))
+def test_close_in_the_middle_of_a_stream_is_said_in_the_stream(
+    after: int, machine: Machine, engine: MakeEngine
+) -> None:
+    ours = Interpolator(engine())
+    stream = ours.stream(frames(5), 2)
+    for _ in range(after):
+        next(stream)
+    ours.close()
+    with pytest.raises(BackendError, match="the session is closed"):
+        list(stream)
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
+def test_warm_up_makes_what_the_next_call_uses(machine: Machine, engine: MakeEngine) -> None:
+    with Interpolator(engine()) as ours:
+        ours.warm_up(64, 96, 2)
+        made = machine.allocations
+        thread = threading.Thread(target=lambda: ours(*frames(2), [0.3, 0.6]))
+        thread.start()
+        thread.join()
+        assert machine.allocations == made
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("given", [{"threads": 2}, {"providers": ["CPUExecutionProvider"]}])
+def test_options_that_an_engine_does_not_have_are_refused(
+    given: dict[str, Any], engine: MakeEngine
+) -> None:
+    with pytest.raises(OptionError, match=f"is an engine, which has no {next(iter(given))}"):
+        Interpolator(engine(), **given)
 
 
 SOURCES = 5

@@ -25,6 +25,7 @@ class Machine:
         ignore_wait: the how-manieth wait is ignored; None for none.
         fail_execution: whether execution fails.
         waits, allocations: counted so far.
+        contexts: execution contexts that were made.
         uploaded: bytes copied to the device by each stream.
     """
 
@@ -44,6 +45,7 @@ class Machine:
         self.uploaded: dict[int, int] = {}
         self.caches_read: list[bytes] = []
         self.runtimes: list[Any] = []
+        self.contexts = 0
         self._addresses = itertools.count(0x7000_0000, 0x1000_0000)
 
     @property

@@ -106,7 +106,11 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
 
     class ICudaEngine:
         def __init__(self, plan: bytes) -> None:
-            self.session = onnxruntime.InferenceSession(plan, providers=["CPUExecutionProvider"])
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = 1  # frames here are too small for more
+            self.session = onnxruntime.InferenceSession(
+                plan, options, providers=["CPUExecutionProvider"]
+            )
             self.nodes = [*self.session.get_inputs(), *self.session.get_outputs()]
 
         @property
@@ -139,6 +143,7 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
             machine.allocations += 1
             if machine.allocations - 1 == machine.fail_allocation:
                 return None
+            machine.contexts += 1
             return IExecutionContext(self.session)
 
     class Runtime:
