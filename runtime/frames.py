@@ -110,7 +110,8 @@ def times_of(t: float | Sequence[float] | NDArray[Any]) -> NDArray[np.float32]:
 def times_at_once(height: int, width: int, base_width: int) -> int:
     """Return how many times one run may have where its memory grows with each.
 
-    More at once share the flow, 30 % of the arithmetic; fewer bound the memory.
+    The flow is made before them, once for all runs: fewer at once bound the memory and cost no
+    more than the start of a run.
     """
     return max(1, _RUN_BYTES // (height * width * base_width * _BYTES_PER_PIXEL_AND_WIDTH))
 

@@ -21,7 +21,6 @@ from .frames import (
     check_frame,
     check_same_kind,
     from_output,
-    times_at_once,
     times_of,
     to_input,
 )
@@ -94,10 +93,11 @@ class Interpolator:
         Args:
             frame0, frame1: (H, W, 3), uint8, or float32 in [0, 1]; of one size and dtype.
             t: when between them, in [0, 1]; exactly 0 or 1 gives that frame; 1000 times at most.
-                Several in one call cost less than several calls, as the flow between the frames,
-                30 % of the arithmetic, is computed once a run. An engine runs as many at once as
-                it was built for; ONNX Runtime, whose memory grows with each, as many as take about
-                1 GiB, but one at least: 18 at 448x256 with the bundled model, one at 1920x1080.
+                Several in one call cost less than several calls, as the flow between the frames is
+                30 % of the arithmetic: ONNX Runtime computes it once a call, an engine once a run
+                of as many times as it was built for. Memory does not grow with the times: what
+                ONNX Runtime runs at once takes about 1 GiB, but is one time at least: 18 at 448x256
+                with the bundled model, one at 1920x1080.
 
         Returns:
             (H, W, 3) for a number t, (T, H, W, 3) for several; dtype of the frames.
@@ -246,7 +246,7 @@ class Interpolator:
     ) -> list[_Finish]:
         """Begin as many runs as the times need."""
         height, width = frame0.shape[1:3]
-        at_once = self._session.max_times or times_at_once(height, width, self.metadata.base_width)
+        at_once = self._session.max_times or len(times)
         if len(times) > at_once:
             frame0, frame1 = _prepared(lease, frame0), _prepared(lease, frame1)
         # A whole frame is its own window; tiles would say where they lie.

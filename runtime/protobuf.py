@@ -1,4 +1,4 @@
-"""Protobuf's wire format, read by a table of the fields that a message may have.
+"""Protobuf's wire format: written, and read by a table of the fields that a message may have.
 
 All else is refused: what is not understood here would be understood by the library that the file is
 handed to.
@@ -45,7 +45,7 @@ def read_message(view: memoryview, table: Mapping[int, Field]) -> dict[str, Any]
             type.
     """
     message: dict[str, Any] = {field.name: [] for field in table.values() if field.most > 1}
-    for number, wire, raw in _raw_fields(view):
+    for number, wire, raw in _wire_fields(view):
         field = table.get(number) or Field(f"field {number}", "refused")
         if field.kind == "refused":
             raise ValueError(f"{_owner(message)}has {field.name}, which no file of ours has")
@@ -63,6 +63,18 @@ def read_message(view: memoryview, table: Mapping[int, Field]) -> dict[str, Any]
     return message
 
 
+def raw_fields(view: memoryview) -> Iterator[tuple[int, Any]]:
+    """Yield a message's fields as they are: number, and unsigned integer or content."""
+    return ((number, raw) for number, _, raw in _wire_fields(view))
+
+
+def field_bytes(number: int, value: int | bytes | memoryview) -> bytes:
+    """Write a field: an unsigned integer, or content."""
+    if isinstance(value, int):
+        return _varint_bytes(number << 3 | _VARINT) + _varint_bytes(value)
+    return b"".join((_varint_bytes(number << 3 | _BYTES), _varint_bytes(len(value)), value))
+
+
 def text_of(content: bytes, what: str) -> str:
     """Decode UTF-8; ValueError where it is none."""
     try:
@@ -71,7 +83,7 @@ def text_of(content: bytes, what: str) -> str:
         raise ValueError(f"{what} {shown(repr(content))} is not UTF-8") from error
 
 
-def _raw_fields(view: memoryview) -> Iterator[tuple[int, int, Any]]:
+def _wire_fields(view: memoryview) -> Iterator[tuple[int, int, Any]]:
     """Yield number, wire type and content: an unsigned integer, or a view."""
     at = 0
     while at < len(view):
@@ -98,6 +110,11 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
         if byte < 128 and value < 2**64:
             return value, at + index + 1
     raise ValueError("cut short, or an integer of more than 64 bits")
+
+
+def _varint_bytes(value: int) -> bytes:
+    groups = [value >> shift & 127 for shift in range(0, max(1, value.bit_length()), 7)]
+    return bytes(group | 128 for group in groups[:-1]) + bytes(groups[-1:])
 
 
 def _integers(view: memoryview, most: int) -> Iterator[int]:

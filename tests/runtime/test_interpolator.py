@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from runtime import (
     OptionError,
     RrinError,
 )
+from runtime.frames import times_at_once
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
 from runtime.parity import psnr_db
 from runtime.scene import render
-from runtime.session import Backend, Session, TensorSpec
 from tests.conftest import Exporter, unit
 
 
@@ -219,49 +219,11 @@ def test_stream_passes_on_the_exception_of_its_source(interpolate: Interpolator)
         list(interpolate.stream(source(), 2))
 
 
-class Counted(Session):
-    """A backend without a limit, of the bundled model's width, that counts the times of its runs.
-
-    Its frames are as bright as their times.
-    """
-
-    backend = Backend("counted", "1", "nowhere")
-    metadata = Metadata("ab" * 32, 8, False, 32, "uint8", "fp32", 19, "a test")
-
-    def __init__(self) -> None:
-        spec = TensorSpec(np.dtype(np.uint8), ())
-        self.inputs = dict.fromkeys(("frame0", "frame1", "t", "window"), spec)
-        self.outputs = {"frames": spec}
-        self.times: list[int] = []
-
-    def run(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        t = tensors["t"]
-        self.times.append(len(t))
-        shape = (len(t), *tensors["frame0"].shape[1:])
-        levels = (t * 100).astype(np.uint8).reshape(-1, 1, 1, 1)
-        return {"frames": np.broadcast_to(levels, shape)}
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.mark.parametrize(
-    ("width", "height", "runs"),
-    [(448, 256, [7]), (1280, 720, [2, 2, 2, 1]), (1920, 1080, [1] * 7), (3840, 2160, [1] * 7)],
+    ("height", "width", "times"), [(256, 448, 18), (736, 1280, 2), (1088, 1920, 1), (2176, 3840, 1)]
 )
-def test_large_frames_run_few_times_at_once_and_small_ones_all(
-    width: int, height: int, runs: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = Counted()
-    monkeypatch.setattr("runtime.interpolator.open_session", lambda *_, **__: session)
-    pair = [np.zeros((height, width, 3), np.uint8)] * 2
-    made = Interpolator()(*pair, np.arange(1, 8) / 8)
-    assert session.times == runs
-    assert made[:, -1, -1, -1].tolist() == [12, 25, 37, 50, 62, 75, 87]
-    session.times.clear()
-    streamed = list(Interpolator().stream(pair, 8))
-    assert session.times == runs
-    assert [int(frame[0, 0, 0]) for frame in streamed[1:-1]] == made[:, 0, 0, 0].tolist()
+def test_large_frames_run_few_times_at_once(height: int, width: int, times: int) -> None:
+    assert times_at_once(height, width, 8) == times
 
 
 def test_times_run_one_by_one_give_the_same_frames(
@@ -269,7 +231,7 @@ def test_times_run_one_by_one_give_the_same_frames(
 ) -> None:
     pair = scene(101, 70, 0), scene(101, 70, 3)
     expected = interpolate(*pair, [0.2, 0.5, 0.9])
-    monkeypatch.setattr("runtime.interpolator.times_at_once", lambda *_: 1)
+    monkeypatch.setattr("runtime.frames._RUN_BYTES", 1)
     np.testing.assert_array_equal(interpolate(*pair, [0.2, 0.5, 0.9]), expected)
 
 
