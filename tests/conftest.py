@@ -19,7 +19,9 @@ from export import RRIN, export_onnx, load_checkpoint
 from runtime import Interpolator
 from runtime.images import Still, write_still
 from runtime.interpolator import BUNDLED_MODEL
+from runtime.metadata import Metadata
 from runtime.scene import render_bytes
+from tests.harsh import set_weights
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -101,6 +103,26 @@ def exported(
         return path
 
     return export
+
+
+@pytest.fixture
+def skip_tracing(exported: Exporter, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let `export_onnx` start from a graph traced before, for tests of what it does with a graph:
+    PyTorch's tracing takes half a minute and knows nothing of the weights."""
+
+    def skip(io: str = "float32", align_corners: bool = False) -> None:
+        traced = exported(8, io, align_corners)
+
+        def graph(network: RRIN, metadata: Metadata) -> onnx.ModelProto:
+            assert (metadata.io, metadata.align_corners) == (io, align_corners)
+            model = onnx.load(traced)
+            set_weights(model, network)
+            onnx.helper.set_model_props(model, metadata.to_properties())
+            return model
+
+        monkeypatch.setattr("export.graph._graph", graph)
+
+    return skip
 
 
 @pytest.fixture(scope="session")
