@@ -18,7 +18,7 @@ test: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/ruff format --check .
 	$(TEST_ENV)/bin/mypy
 	$(TEST_ENV)/bin/lint-imports
-	$(TEST_ENV)/bin/python -m pytest
+	$(TEST_ENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 fuzz: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)

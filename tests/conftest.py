@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -19,14 +20,20 @@ from media.images import Still, write_still
 from precision import Ranges
 from runtime import Interpolator
 from runtime.interpolator import BUNDLED_MODEL
+from runtime.metadata import Metadata
 from runtime.scene import render_bytes
+from tests.harsh import set_weights
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
 
 
 def pytest_configure() -> None:
-    torch.set_num_threads(2)
+    # A worker of several, and each process that it starts, keeps to its share of the cores.
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -83,16 +90,40 @@ def exported(
     tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path, full_width_checkpoint: Path
 ) -> Exporter:
     """Export once for each combination of width, io and align_corners that tests ask for."""
-    folder = tmp_path_factory.mktemp("exported")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # the workers share it, and the exports
 
     def export(width: int = 8, io: str = "float32", align_corners: bool = False) -> Path:
         path = folder / f"w{width}-{io}-{align_corners}.onnx"
-        if not path.exists():
-            checkpoint = small_checkpoint if width == 8 else full_width_checkpoint
-            export_onnx(checkpoint, path, io=io, align_corners=align_corners)
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                checkpoint = small_checkpoint if width == 8 else full_width_checkpoint
+                export_onnx(checkpoint, path, io=io, align_corners=align_corners)
         return path
 
     return export
+
+
+@pytest.fixture
+def skip_tracing(exported: Exporter, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let `export_onnx` start from a graph traced before, for tests of what it does with a graph:
+    PyTorch's tracing takes half a minute and knows nothing of the weights."""
+
+    def skip(io: str = "float32", align_corners: bool = False) -> None:
+        traced = exported(8, io, align_corners)
+
+        def graph(network: RRIN, metadata: Metadata) -> onnx.ModelProto:
+            assert (metadata.io, metadata.align_corners) == (io, align_corners)
+            model = onnx.load(traced)
+            set_weights(model, network)
+            onnx.helper.set_model_props(model, metadata.to_properties())
+            return model
+
+        monkeypatch.setattr("export.graph._graph", graph)
+
+    return skip
 
 
 @pytest.fixture(scope="session")

@@ -78,13 +78,18 @@ def exact_and_own_error(network: RRIN) -> tuple[np.ndarray, float]:
 def with_weights(exported: Path, network: RRIN, output: Path) -> Path:
     """Write the graph of an exported file with another network's weights; the metadata stays."""
     model = onnx.load(exported)
+    set_weights(model, network)
+    onnx.save(model, output)
+    return output
+
+
+def set_weights(model: onnx.ModelProto, network: RRIN) -> None:
+    """Replace the weights of an exported graph by another network's of the same width."""
     state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     replaced = [tensor for tensor in model.graph.initializer if tensor.name in state]
     assert len(replaced) == len(state)
     for tensor in replaced:
         tensor.CopyFrom(onnx.numpy_helper.from_array(state[tensor.name], tensor.name))
-    onnx.save(model, output)
-    return output
 
 
 def _stages(network: RRIN, times: Sequence[float]) -> Stages:

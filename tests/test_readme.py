@@ -91,16 +91,14 @@ def test_snippet_runs() -> None:
     assert len(shown) == 9
 
 
-def test_make_targets_exist_and_the_demo_runs(tmp_path: Path) -> None:
+def test_make_targets_exist() -> None:
     (commands,) = blocks("sh")
     targets = re.findall(r"^make (\w+)", commands, re.MULTILINE)
     assert targets == ["demo", "test"]
     for target in targets:
         shell(f"make --dry-run {target}", ROOT, MAKEFLAGS="")
-    # The recipe itself, on this environment instead of a fresh one.
     recipe = shell("make --dry-run --no-print-directory demo", ROOT, MAKEFLAGS="")
-    command = recipe.splitlines()[-1].replace(".venv-run/bin/rrin-deploy", "rrin-deploy")
-    assert "parity with PyTorch: pass" in shell(command, tmp_path)
+    assert recipe.splitlines()[-1] == ".venv-run/bin/rrin-deploy demo"
 
 
 def test_ci_and_workflow_run_the_same_commands() -> None:

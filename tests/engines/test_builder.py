@@ -100,17 +100,16 @@ def test_half_engine_is_smaller(tmp_path: Path) -> None:
 
 def test_one_engine_for_three_capabilities(exported: Exporter, tmp_path: Path) -> None:
     report = build(
-        exported(io="uint8", align_corners=True),
+        exported(align_corners=True),
         tmp_path / "x.engine",
         options=dataclasses.replace(RTX, compute_capabilities=(86, 89, 120)),
     )
     assert report.manifest.compute_capabilities == (86, 89, 120)
-    assert report.manifest.metadata.io == "uint8"
     assert report.manifest.metadata.align_corners is True
 
 
 def test_full_width(exported: Exporter, tmp_path: Path) -> None:
-    report = build(exported(32, "uint8", False), tmp_path / "x.engine", options=RTX)
+    report = build(exported(32, "float32", True), tmp_path / "x.engine", options=RTX)
     assert report.manifest.metadata.base_width == 32
     assert report.manifest.census == {"HALF": 81}
 
@@ -233,8 +232,9 @@ def test_float32_is_not_tf32(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert flags == [False]
 
 
-def test_engine_can_be_read_without_its_builder(tmp_path: Path) -> None:
-    report = build(BUNDLED_MODEL, tmp_path / "x.engine", options=RTX)
+def test_engine_can_be_read_without_its_builder(exported: Exporter, tmp_path: Path) -> None:
+    report = build(exported(io="uint8"), tmp_path / "x.engine", options=RTX)
     content = manifest_path(report.engine).read_text()
     assert str(tmp_path) not in content
-    assert Manifest.load(report.engine).metadata.align_corners is False
+    metadata = Manifest.load(report.engine).metadata
+    assert (metadata.io, metadata.align_corners) == ("uint8", False)

@@ -396,9 +396,12 @@ def test_sizes_outside_the_profile_say_how_to_build(machine: Machine, engine: Ma
 
 
 def test_out_of_memory_at_every_allocation_in_turn(machine: Machine, engine: MakeEngine) -> None:
+    path = engine()
+    video = frames(3, 32, 32)
+
     def use() -> None:
-        with Interpolator(engine()) as ours:
-            list(ours.stream(frames(3), 2))
+        with Interpolator(path) as ours:
+            list(ours.stream(video, 2))
 
     use()
     needed = machine.allocations
