@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 
 from .colour import ACCURATE
 from .errors import MediaError
-from .files import replacing
+from .files import MAX_PIXELS, replacing
 from .image_file import decode_image, upright
 from .interpolator import Interpolator
 
-# Photographs of 108 megapixels pass; of 16 bits and with alpha, reading takes 4.5 GB at this size.
-MAX_PIXELS = 128_000_000
 _CODECS = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
 _OPTIONS = {"mjpeg": {"qmin": "2", "qmax": "2"}}  # FFmpeg's best but one
 _FORMATS = {1: "gray", 3: "rgb24", 4: "rgba"}  # by channels

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputNotFoundError, MediaError, OptionError
-from .files import IMAGE_SUFFIXES, check_writable, replacing_folder
-from .images import MAX_PIXELS, Still, interpolate_stills, read_still, write_still
+from .files import IMAGE_SUFFIXES, MAX_PIXELS, check_writable, replacing_folder
+from .frames import MAX_TIMES
+from .images import Still, interpolate_stills, read_still, write_still
 from .interpolator import Interpolator
 
 Progress = Callable[[int, int], None]
 
+# Images between two that are made at once: they are in memory together.
+_PORTION = 8
 _NAME = "frame_%05d.png"
 _NUMBER = re.compile(r"%(\d{0,2})d")
 _NO_FOLDERS = (*IMAGE_SUFFIXES, ".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts")
@@ -58,7 +61,7 @@ def interpolate_folder(
             digits and %d is not padded; what exists by that very name is no pattern.
         output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
             .jpg. `overwrite` replaces a folder that holds nothing else than such images.
-        factor: 2 or more.
+        factor: 2 to 1000.
         max_pixels: of an image, as `read_still` takes it.
         progress: called after each image with the images written and the total.
 
@@ -66,12 +69,12 @@ def interpolate_folder(
         InputNotFoundError, OutputExistsError: the folders are not as expected.
         MediaError: an image cannot be decoded, or the output holds more than images.
         FrameError: the images are of several sizes.
-        OptionError: factor is less than 2, the output is the source or named as a file, or a
+        OptionError: factor is not 2 to 1000, the output is the source or named as a file, or a
             pattern has not one number in its name, or another padding than its files.
     """
     source, output = Path(source), Path(output)
-    if factor < 2:
-        raise OptionError(f"factor is {factor}; expected a whole number, 2 or more")
+    if not 2 <= factor <= MAX_TIMES:
+        raise OptionError(f"factor is {factor}; expected a whole number from 2 to {MAX_TIMES}")
     images = _numbered(source) if is_pattern(source) else _images_in(source)
     folder, name = (output.parent, output.name) if is_pattern(output) else (output, _NAME)
     _check_pattern(name)
@@ -101,7 +104,9 @@ def _filled_up(
     yield before
     for image in images[1:]:
         after = read_still(image, max_pixels=max_pixels)
-        yield from interpolate_stills(interpolate, before, after, times)
+        for first in range(0, len(times), _PORTION):
+            portion = times[first : first + _PORTION]
+            yield from interpolate_stills(interpolate, before, after, portion)
         yield after
         before = after
 

@@ -13,7 +13,7 @@ from rrin_deploy.console import frame_progress, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
 from runtime.cuts import THRESHOLD
 from runtime.errors import MediaError
-from runtime.files import IMAGE_SUFFIXES
+from runtime.files import IMAGE_SUFFIXES, MAX_PIXELS
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def command(
     ] = False,
     max_pixels: Annotated[
         int | None,
-        typer.Option(help="Images: width times height at most; default 128 million.", min=1),
+        typer.Option(help=f"Images: width times height at most; default {MAX_PIXELS:,}.", min=1),
     ] = None,
     overwrite: Overwrite = False,
     device: Device = 0,
@@ -112,7 +112,6 @@ def command(
     if not (pair or folder) and max_pixels is not None:
         raise typer.BadParameter("--max-pixels is for images")
     from runtime.encoding import Encoding
-    from runtime.images import MAX_PIXELS
     from runtime.video import VideoOptions
 
     pixels = MAX_PIXELS if max_pixels is None else max_pixels
