@@ -148,7 +148,9 @@ def parse_rational(text: str) -> Fraction:
             return Fraction(text)
     except (ValueError, ZeroDivisionError):
         pass
-    raise typer.BadParameter(f"{shortened(text)} is no number; expected one as in 2, 2.5 or 60000/1001")
+    raise typer.BadParameter(
+        f"{shortened(text)} is no number; expected one as in 2, 2.5 or 60000/1001"
+    )
 
 
 def short_names(files: Sequence[Path]) -> list[str]:

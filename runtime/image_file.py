@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,11 +11,11 @@ import av
 import numpy as np
 from av import VideoFrame
 from av.codec.context import CodecContext
-from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from .errors import InputNotFoundError, MediaError
+from .side_data import side_data
 
 _DECODERS = {
     b"\x89PNG\r\n\x1a\n": "png",
@@ -28,7 +27,6 @@ _DECODERS = {
 }
 # What is cut short or damaged is to fail. Not for TIFF, where FFmpeg counts unknown tags as damage.
 _STRICT = {"err_detect": "crccheck+explode"}
-_EXIF = 31  # FFmpeg's AV_FRAME_DATA_EXIF
 _JPEG_IN_TIFF = ("6", "7")
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
@@ -83,22 +81,11 @@ def decode_image(path: Path, max_pixels: int) -> VideoFrame:
 
 def upright(frame: VideoFrame, pixels: NDArray[Any]) -> NDArray[Any]:
     """Turn and mirror the pixels of a frame, (H, W, C), as its EXIF orientation tells."""
-    graph = Graph()
-    # PyAV knows no EXIF, and gives no other side data where there is some.
-    steps = [
-        graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
-        ),
-        graph.add("sidedata", f"mode=delete:type={_EXIF}"),
-        graph.add("buffersink"),
-    ]
-    graph.link_nodes(*steps).configure()
-    graph.push(frame)
-    matrix = cast(VideoFrame, graph.pull()).side_data.get("DISPLAYMATRIX")
+    matrix = side_data(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return pixels
     # Column x and row y are shown at column a x + c y and row b x + d y, counted from either end.
-    a, b, _, c, d = np.frombuffer(bytes(cast(Any, matrix)), np.int32)[:5]
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5]
     if a == 0:
         pixels = pixels.swapaxes(0, 1)
     if a + c < 0:

@@ -30,6 +30,7 @@ from .encoding import (
 )
 from .errors import MediaError
 from .files import replacing
+from .side_data import side_data
 from .streams import fresh, heard_from, holds, lost_with, shows_through
 
 
@@ -216,9 +217,9 @@ class VideoWriter:
         if self._source is not None:
             encoder.metadata.update(fresh(self._source.metadata))
             encoder.disposition = self._source.disposition
-        matrix = given.side_data.get("DISPLAYMATRIX")
+        matrix = side_data(given).get("DISPLAYMATRIX")
         if matrix is not None:
-            encoder.set_display_matrix(np.frombuffer(bytes(cast(Any, matrix)), np.int32).tolist())
+            encoder.set_display_matrix(np.frombuffer(bytes(matrix), np.int32).tolist())
         return encoder
 
 

@@ -1,3 +1,4 @@
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -7,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from runtime import (
     InputNotFoundError,
@@ -18,7 +20,7 @@ from runtime import (
 from runtime.colour import ACCURATE, SourceFrame, video_frame
 from runtime.encoding import Encoding
 from runtime.images import Still, read_still, write_still
-from runtime.scene import render
+from runtime.scene import render, render_bytes
 from runtime.video import VideoOptions, interpolate_video, write_video
 
 
@@ -701,3 +703,25 @@ def test_an_unknown_codec_is_named_as_the_cause(interpolate: Interpolator, tmp_p
     source.write_bytes(source.read_bytes().replace(b"avc1", b"zzzz"))
     with pytest.raises(MediaError, match="codec that FFmpeg has no decoder for"):
         interpolate_video(interpolate, source, tmp_path / "out.mp4", multiplied(2))
+
+
+@pytest.mark.parametrize("name", ["in.avi", "in.mov"])
+def test_pictures_of_a_camera_with_exif_are_a_video(
+    name: str, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    with av.open(str(tmp_path / name), "w") as writer:
+        stream = writer.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p"
+        for index in range(3):
+            exif = Image.Exif()
+            exif[0x10F], exif[0x112] = "a camera", 6  # its maker; turned by a quarter
+            photo = io.BytesIO()
+            Image.fromarray(render_bytes(96, 64, index)).save(photo, "JPEG", exif=exif)
+            packet = av.Packet(photo.getvalue())
+            packet.pts = packet.dts = index
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 25), True
+            writer.mux(packet)
+    interpolate_video(interpolate, tmp_path / name, tmp_path / "out.mp4", multiplied(2))
+    frames = decode(tmp_path / "out.mp4")
+    assert len(frames) == 6
+    assert frames[0].rotation == decode(tmp_path / name)[0].rotation == -90
