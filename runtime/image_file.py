@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import av
+import av.logging
 import numpy as np
 from av import VideoFrame
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
-from .errors import InputNotFoundError, MediaError
+from .errors import InputNotFoundError, MediaError, shown
 from .side_data import side_data
 
 _DECODERS = {
@@ -69,11 +72,14 @@ def decode_image(path: Path, max_pixels: int) -> VideoFrame:
         # Again, for the file may hold another size than it begins with; FFmpeg rounds sizes up.
         limit = {"max_pixels": str((width + 128) * (height + 128))}
         context.options = limit if decoder == "tiff" else limit | _STRICT
-        frame = _decode(context, data)[0]
+        with _said() as complaints:
+            frame = _decode(context, data)[0]
     except (av.FFmpegError, struct.error, IndexError) as error:
         raise MediaError(
             f"{path}: not an image that FFmpeg can decode, or a damaged one"
         ) from error
+    if complaints and decoder == "tiff":
+        raise MediaError(f"{path}: a damaged TIFF; FFmpeg says: {shown(complaints[0][2].strip())}")
     if decoder == "tiff" and frame.metadata.get("Compression", "").strip() in _JPEG_IN_TIFF:
         raise MediaError(f"{path}: a TIFF compressed as JPEG, which FFmpeg gives black")
     return frame
@@ -101,6 +107,18 @@ def _context(decoder: str) -> VideoCodecContext:
 
 def _decode(context: VideoCodecContext, data: bytes) -> list[VideoFrame]:
     return [*context.decode(av.Packet(data)), *context.decode(None)]
+
+
+@contextmanager
+def _said() -> Iterator[list[tuple[int, str, str]]]:
+    """Yield the errors that FFmpeg logs; in a TIFF it goes on after them, and leaves rows black."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as logged:
+            yield logged
+    finally:
+        av.logging.set_level(level)
 
 
 def _is_animated(decoder: str, data: bytes) -> bool:

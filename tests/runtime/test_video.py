@@ -215,6 +215,21 @@ def test_pixel_aspect_is_kept_and_key_frames_are_the_encoders(
         assert sum(frame.key_frame for frame in reader.decode(video=0)) == 1
 
 
+def test_reordered_frames_of_an_avi_are_shown_in_order(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    """AVI has no times of showing."""
+    source = write(tmp_path / "in.avi", scene_frames(12), Fraction(25))
+    assert any(packet.dts != packet.pts for packet in av.open(str(source)).demux(video=0))
+    interpolate_video(interpolate, source, tmp_path / "out.mkv", multiplied(2))
+    made = decode(tmp_path / "out.mkv")
+    assert [round(frame.time * 50) for frame in made] == list(range(24))
+    for index, frame in enumerate(made[::2]):
+        shown = frame.to_ndarray(format="rgb24") / 255
+        errors = [np.abs(shown - render(64, 96, time)).mean() for time in range(12)]
+        assert int(np.argmin(errors)) == index
+
+
 def test_webm(interpolate: Interpolator, tmp_path: Path) -> None:
     source = write(tmp_path / "in.mkv", scene_frames(3), Fraction(25))
     interpolate_video(interpolate, source, tmp_path / "out.webm", multiplied(2))
