@@ -492,10 +492,12 @@ def test_calibrate_build_and_evaluate_int8(run: Run, vimeo: Path, tmp_path: Path
 def test_calibrate_on_ones_own_frames(run: Run, vimeo: Path, tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     frames = [render_bytes(96, 64, time) for time in range(4)]
+    frames += [255 - frame for frame in frames]  # another scene
     write_video(tmp_path / "videos" / "a.mp4", frames, Fraction(25))
     code, out, err = run("calibrate", BUNDLED_MODEL, "--clips", "videos", "-o", "clips.json")
     assert code == 0, err
-    assert "clips.json: ranges of 77 tensors by max, 2 triplets (all that there are; " in out
+    assert "ranges of 77 tensors by max, 4 triplets, 2 more left out for the scene cuts" in out
+    assert "(all that there are; 500 asked for)" in out
     folders = vimeo / "sequences"
     code, out, err = run("calibrate", BUNDLED_MODEL, "--triplets", folders, "-o", "own.json")
     assert code == 0, err
