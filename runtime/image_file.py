@@ -11,14 +11,13 @@ from typing import Any, cast
 
 import av
 import av.logging
-import numpy as np
 from av import VideoFrame
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from .errors import InputNotFoundError, MediaError, shown
-from .side_data import side_data
+from .side_data import display_matrix
 
 _DECODERS = {
     b"\x89PNG\r\n\x1a\n": "png",
@@ -87,11 +86,11 @@ def decode_image(path: Path, max_pixels: int) -> VideoFrame:
 
 def upright(frame: VideoFrame, pixels: NDArray[Any]) -> NDArray[Any]:
     """Turn and mirror the pixels of a frame, (H, W, C), as its EXIF orientation tells."""
-    matrix = side_data(frame).get("DISPLAYMATRIX")
+    matrix = display_matrix(frame)
     if matrix is None:
         return pixels
     # Column x and row y are shown at column a x + c y and row b x + d y, counted from either end.
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5]
+    a, b, _, c, d = matrix[:5]
     if a == 0:
         pixels = pixels.swapaxes(0, 1)
     if a + c < 0:

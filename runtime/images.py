@@ -21,6 +21,7 @@ from .errors import MediaError
 from .files import MAX_PIXELS, replacing
 from .image_file import decode_image, upright
 from .interpolator import Interpolator
+from .side_data import carries
 
 _CODECS = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
 _OPTIONS = {"mjpeg": {"qmin": "2", "qmax": "2"}}  # FFmpeg's best but one
@@ -36,11 +37,13 @@ class Still:
         rgb: (H, W, 3) uint8, or float32 in [0, 1] for images of more than 8 bits.
         alpha: (H, W), of the same dtype, or None where all is opaque.
         grey: whether the image has no colour, and its result should have none.
+        profile: whether it came with an ICC profile, which is neither applied nor written.
     """
 
     rgb: NDArray[Any]
     alpha: NDArray[Any] | None
     grey: bool
+    profile: bool = False
 
 
 def read_still(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Still:
@@ -74,6 +77,7 @@ def read_still(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Still:
         rgb=np.ascontiguousarray(pixels[..., :3]),
         alpha=alpha,
         grey=colours == 1 and not frame.format.has_palette,
+        profile=carries(frame, "ICC_PROFILE"),
     )
 
 

@@ -32,11 +32,16 @@ def is_pattern(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class SequenceSummary:
-    """What `interpolate_folder` did."""
+    """What `interpolate_folder` did.
+
+    Attributes:
+        profiles: of how many images the ICC profile is not kept.
+    """
 
     output: Path
     images_read: int
     images_written: int
+    profiles: int
 
 
 def interpolate_folder(
@@ -89,11 +94,13 @@ def interpolate_folder(
     total = (len(images) - 1) * factor + 1
     with replacing_folder(folder) as partial:
         stills = _filled_up(interpolate, images, factor, max_pixels)
+        profiles = 0
         for index, still in enumerate(stills):
+            profiles += still.profile  # which the images between have not
             write_still(partial / _named(name, index), still)
             if progress:
                 progress(index + 1, total)
-    return SequenceSummary(folder, len(images), total)
+    return SequenceSummary(folder, len(images), total, profiles)
 
 
 def _filled_up(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
-import numpy as np
 from av import Packet, VideoFrame
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
@@ -30,7 +29,7 @@ from .encoding import (
 )
 from .errors import MediaError
 from .files import replacing
-from .side_data import side_data
+from .side_data import display_matrix
 from .streams import fresh, heard_from, holds, lost_with, shows_through
 
 
@@ -217,9 +216,9 @@ class VideoWriter:
         if self._source is not None:
             encoder.metadata.update(fresh(self._source.metadata))
             encoder.disposition = self._source.disposition
-        matrix = side_data(given).get("DISPLAYMATRIX")
+        matrix = display_matrix(given)
         if matrix is not None:
-            encoder.set_display_matrix(np.frombuffer(bytes(matrix), np.int32).tolist())
+            encoder.set_display_matrix(matrix.tolist())
         return encoder
 
 

@@ -167,6 +167,9 @@ def _pair(
     still0, still1 = (read_still(path, max_pixels=max_pixels) for path in inputs)
     (middle,) = interpolate_stills(interpolate, still0, still1, [t])
     write_still(output, middle)
+    for path, still in zip(inputs, (still0, still1), strict=True):
+        if still.profile:
+            say(": not kept: ICC profile", subject=path)
     height, width = middle.rgb.shape[:2]
     return f"{width}x{height}, t = {t:g}"
 
@@ -191,6 +194,8 @@ def _folder(
             max_pixels=max_pixels,
             progress=progress,
         )
+    if done.profiles:
+        say(f": not kept: ICC profile of {done.profiles} images", subject=source)
     return f"{done.images_written} images from {done.images_read}"
 
 

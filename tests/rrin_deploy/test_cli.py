@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from runtime.installation import install_hint
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render, render_bytes
 from runtime.video import write_video
-from tests.conftest import Exporter
+from tests.conftest import ROOT, Exporter
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -502,6 +503,25 @@ def test_calibrate_on_ones_own_frames(run: Run, vimeo: Path, tmp_path: Path) -> 
     code, out, err = run("calibrate", BUNDLED_MODEL, "--triplets", folders, "-o", "own.json")
     assert code == 0, err
     assert "own.json: ranges of 77 tensors by max, 4 triplets" in out
+
+
+def test_images_with_an_icc_profile_are_read_and_its_loss_is_said(tmp_path: Path) -> None:
+    """In a process of its own, which PyAV would bring down."""
+    for name, time in (("in/a.png", 0), ("in/b.png", 1)):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        image = Image.fromarray(render_bytes(64, 48, time))
+        image.save(tmp_path / name, icc_profile=b"profile" * 50)
+    for arguments, line in (
+        (("in/a.png", "in/b.png", "-o", "mid.png"), "in/a.png: not kept: ICC profile\n"),
+        (("in", "-o", "out"), "in: not kept: ICC profile of 2 images\n"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "rrin_deploy", "interpolate", *arguments],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert line in done.stdout
 
 
 def test_export_says_what_it_assumed(run: Run, small_checkpoint: Path) -> None:
