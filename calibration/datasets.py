@@ -5,7 +5,7 @@ Only lists and folder names are read here; an image is opened when its triplet i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.errors import MediaError
+from runtime.cuts import CutDetector
 from runtime.errors import InputNotFoundError, shown
 from runtime.files import IMAGE_SUFFIXES
 
@@ -40,6 +41,16 @@ class Frames(NamedTuple):
     frame0: NDArray[np.uint8]
     truth: NDArray[np.uint8]
     frame1: NDArray[np.uint8]
+
+
+def has_cut(frames: Frames) -> bool:
+    """Say whether a scene begins between the three, and not motion alone; see `CutDetector`."""
+    return _begins(frames) or _begins(frames[::-1])
+
+
+def _begins(frames: Iterable[NDArray[np.uint8]]) -> bool:
+    """Say whether the last of three begins a scene."""
+    return [*map(CutDetector(), frames)][-1]
 
 
 @dataclass(frozen=True)

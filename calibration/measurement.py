@@ -16,10 +16,16 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from calibration.datasets import Frames
+from calibration.datasets import Frames, has_cut
 from precision.graph import check_float32, hidden_tensors, load_graph
 from precision.ranges import METHODS, Method, Range, Ranges
-from runtime.errors import ArtifactError, BackendError, OptionError, first_line
+from runtime.errors import (
+    ArtifactError,
+    BackendError,
+    InputNotFoundError,
+    OptionError,
+    first_line,
+)
 from runtime.frames import to_input
 from runtime.metadata import Metadata
 
@@ -62,12 +68,12 @@ def measure_ranges(
 
     Each triplet is run whole at t of 1/4 and 3/4, and its middle, enlarged twice, at 1/2: Vimeo90K
     moves little, and a range must hold for larger motion too. Of larger frames than
-    640x360 the middle is taken.
+    640x360 the middle is taken. Triplets with a scene cut are left out: no motion leads across.
 
     Args:
         model: a float32 file that `rrin-deploy export` wrote.
         triplets: what to choose from, in any order; their true middle frames are not used.
-        samples: how many to run; all of them where there are fewer.
+        samples: how many to choose; all of them where there are fewer.
         method: 'max' keeps the extremes; 'percentile' leaves out the outermost 0.001 %.
         seed: of the choice, which is the same for the same names.
         threads: CPU threads; None leaves the choice to ONNX Runtime.
@@ -76,7 +82,7 @@ def measure_ranges(
     Raises:
         InputNotFoundError, ArtifactError: the model is missing, damaged, not float32, or gives
             values that are not finite.
-        InputNotFoundError, MediaError: an image is missing or damaged.
+        InputNotFoundError, MediaError: an image is missing or damaged, or all triplets have cuts.
         BackendError: ONNX Runtime failed, for want of memory for example.
         OptionError: `samples` is below 1, or another method.
     """
@@ -94,8 +100,13 @@ def measure_ranges(
     count = min(samples, len(ordered))
     # In order, for a clip is best decoded from front to back.
     chosen = np.sort(np.random.default_rng(seed).permutation(len(ordered))[:count])
+    measured = 0
     for done, index in enumerate(chosen, 1):
-        for inputs in _runs(ordered[index].read(), metadata):
+        frames = ordered[index].read()
+        if has_cut(frames):
+            continue
+        measured += 1
+        for inputs in _runs(frames, metadata):
             try:
                 outputs = session.run(list(observed), inputs)
             except Exception as error:  # its exceptions have no common base of their own
@@ -110,11 +121,16 @@ def measure_ranges(
             del outputs, values  # before the next run takes as much again
         if progress:
             progress(done, count)
+    if not measured:
+        raise InputNotFoundError(
+            f"{count} triplets chosen, and each of them has a scene cut; expected neighbouring "
+            "frames of one scene"
+        )
     return Ranges(
         checkpoint_sha256=metadata.checkpoint_sha256,
         align_corners=metadata.align_corners,
         method=method,
-        samples=count,
+        samples=measured,
         seed=seed,
         data_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
         tensors={place: observer.range() for place, observer in observers.items()},

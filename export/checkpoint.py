@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from export.network import RRIN
+from export.pickles import is_bounded
 from runtime.errors import CheckpointError, InputNotFoundError, first_line, shown
 
 # BasicSR's trainers keep both of the last two; the averaged weights are the ones to use.
@@ -21,6 +23,7 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", 
 _PREFIXES = ("module.", "net.", "model.")
 _FIRST_WEIGHT = "Flow_L.down_path.0.block.0.weight"
 _LARGEST_WIDTH = 4096
+_OLD_PICKLES = 5  # a number, a version, the system, the content, the names of its storages
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -67,6 +70,7 @@ def _read(path: Path) -> Mapping[Any, Any]:
         raise InputNotFoundError(f"{path}: no such file; expected a PyTorch checkpoint")
     try:
         _check_archive(path)
+        _check_pickles(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
@@ -93,15 +97,35 @@ def _read(path: Path) -> Mapping[Any, Any]:
     return content
 
 
+def _is_archive(path: Path) -> bool:
+    """Whether it is a zip; the format of before 1.6 is none, and has no checksums."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"  # as PyTorch tells them apart
+
+
+def _check_pickles(path: Path) -> None:
+    """Raise where a few bytes unfold to so many objects that looking at them never ends."""
+    if _is_archive(path):
+        # By PyTorch's own reader, for a crafted zip may hold several entries of one name.
+        content = torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")
+        bounded = is_bounded(io.BytesIO(content))
+    else:
+        with path.open("rb") as file:
+            bounded = all(is_bounded(file) for _ in range(_OLD_PICKLES))
+    if not bounded:
+        raise CheckpointError(
+            f"{path}: its pickle is larger or more nested than that of any state dict; "
+            "expected plain tensors: save network.state_dict() in the environment it came from"
+        )
+
+
 def _check_archive(path: Path) -> None:
     """Raise unless the entries of a zip are as large as they say and match their checksums.
 
-    PyTorch's own reader takes damaged entries, and unpacks any size. The format of before 1.6 is
-    no zip and has no checksums.
+    PyTorch's own reader takes damaged entries, and unpacks any size.
     """
-    with path.open("rb") as file:
-        if file.read(4) != b"PK\x03\x04":  # as PyTorch tells them apart
-            return
+    if not _is_archive(path):
+        return
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):

@@ -127,11 +127,13 @@ class Decoding:
 
     def _said(self, frame: VideoFrame, before: Fraction, *, first: bool) -> Fraction:
         """Return when a frame is shown by its own timestamp."""
-        if frame.pts is None or frame.time_base is None:
+        # AVI says when to decode and not when to show, which FFmpeg makes up; for H.264 wrongly.
+        stamp = frame.dts if self._reader.format.name == "avi" else frame.pts
+        if stamp is None or frame.time_base is None:
             return Fraction(0) if first else before + 1 / self._rate
         if first:
-            self.start = frame.pts * frame.time_base
-        return frame.pts * frame.time_base - self.start
+            self.start = stamp * frame.time_base
+        return stamp * frame.time_base - self.start
 
     def _on_the_beat(self, said: Fraction) -> Fraction:
         return on_the_beat(said, self._rate, self._stream.time_base or Fraction(1))

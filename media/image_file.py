@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 import struct
-from fractions import Fraction
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import av
-import numpy as np
+import av.logging
 from av import VideoFrame
 from av.codec.context import CodecContext
-from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from media.errors import MediaError
-from runtime.errors import InputNotFoundError
+from media.side_data import display_matrix
+from runtime.errors import InputNotFoundError, shown
 
 _DECODERS = {
     b"\x89PNG\r\n\x1a\n": "png",
@@ -29,7 +30,6 @@ _DECODERS = {
 }
 # What is cut short or damaged is to fail. Not for TIFF, where FFmpeg counts unknown tags as damage.
 _STRICT = {"err_detect": "crccheck+explode"}
-_EXIF = 31  # FFmpeg's AV_FRAME_DATA_EXIF
 _JPEG_IN_TIFF = ("6", "7")
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
@@ -72,11 +72,14 @@ def decode_image(path: Path, max_pixels: int) -> VideoFrame:
         # Again, for the file may hold another size than it begins with; FFmpeg rounds sizes up.
         limit = {"max_pixels": str((width + 128) * (height + 128))}
         context.options = limit if decoder == "tiff" else limit | _STRICT
-        frame = _decode(context, data)[0]
+        with _said() as complaints:
+            frame = _decode(context, data)[0]
     except (av.FFmpegError, struct.error, IndexError) as error:
         raise MediaError(
             f"{path}: not an image that FFmpeg can decode, or a damaged one"
         ) from error
+    if complaints and decoder == "tiff":
+        raise MediaError(f"{path}: a damaged TIFF; FFmpeg says: {shown(complaints[0][2].strip())}")
     if decoder == "tiff" and frame.metadata.get("Compression", "").strip() in _JPEG_IN_TIFF:
         raise MediaError(f"{path}: a TIFF compressed as JPEG, which FFmpeg gives black")
     return frame
@@ -84,22 +87,11 @@ def decode_image(path: Path, max_pixels: int) -> VideoFrame:
 
 def upright(frame: VideoFrame, pixels: NDArray[Any]) -> NDArray[Any]:
     """Turn and mirror the pixels of a frame, (H, W, C), as its EXIF orientation tells."""
-    graph = Graph()
-    # PyAV knows no EXIF, and gives no other side data where there is some.
-    steps = [
-        graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
-        ),
-        graph.add("sidedata", f"mode=delete:type={_EXIF}"),
-        graph.add("buffersink"),
-    ]
-    graph.link_nodes(*steps).configure()
-    graph.push(frame)
-    matrix = cast(VideoFrame, graph.pull()).side_data.get("DISPLAYMATRIX")
+    matrix = display_matrix(frame)
     if matrix is None:
         return pixels
     # Column x and row y are shown at column a x + c y and row b x + d y, counted from either end.
-    a, b, _, c, d = np.frombuffer(bytes(cast(Any, matrix)), np.int32)[:5]
+    a, b, _, c, d = matrix[:5]
     if a == 0:
         pixels = pixels.swapaxes(0, 1)
     if a + c < 0:
@@ -115,6 +107,18 @@ def _context(decoder: str) -> VideoCodecContext:
 
 def _decode(context: VideoCodecContext, data: bytes) -> list[VideoFrame]:
     return [*context.decode(av.Packet(data)), *context.decode(None)]
+
+
+@contextmanager
+def _said() -> Iterator[list[tuple[int, str, str]]]:
+    """Yield the errors that FFmpeg logs; in a TIFF it goes on after them, and leaves rows black."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as logged:
+            yield logged
+    finally:
+        av.logging.set_level(level)
 
 
 def _is_animated(decoder: str, data: bytes) -> bool:

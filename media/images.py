@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from media.colour import ACCURATE
 from media.errors import MediaError
 from media.image_file import decode_image, upright
-from runtime.files import replacing
+from media.side_data import carries
+from runtime.files import MAX_PIXELS, replacing
 from runtime.interpolator import Interpolator
 
-# Photographs of 108 megapixels pass; of 16 bits and with alpha, reading takes 4.5 GB at this size.
-MAX_PIXELS = 128_000_000
 _CODECS = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
 _OPTIONS = {"mjpeg": {"qmin": "2", "qmax": "2"}}  # FFmpeg's best but one
 _FORMATS = {1: "gray", 3: "rgb24", 4: "rgba"}  # by channels
@@ -38,11 +37,13 @@ class Still:
         rgb: (H, W, 3) uint8, or float32 in [0, 1] for images of more than 8 bits.
         alpha: (H, W), of the same dtype, or None where all is opaque.
         grey: whether the image has no colour, and its result should have none.
+        profile: whether it came with an ICC profile, which is neither applied nor written.
     """
 
     rgb: NDArray[Any]
     alpha: NDArray[Any] | None
     grey: bool
+    profile: bool = False
 
 
 def read_still(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Still:
@@ -76,6 +77,7 @@ def read_still(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Still:
         rgb=np.ascontiguousarray(pixels[..., :3]),
         alpha=alpha,
         grey=colours == 1 and not frame.format.has_palette,
+        profile=carries(frame, "ICC_PROFILE"),
     )
 
 

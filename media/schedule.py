@@ -10,12 +10,12 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from runtime.errors import OptionError
+from runtime.frames import MAX_TIMES
 
 # What a container's clock can hold, and so what a time base's terms may be.
 _LARGEST_TERM = 2**31 - 1
 _LARGEST_DENOMINATOR = 100_000  # of a rate: 60000/1001 and all its kin are well below
 # What nobody can mean, and would fill disks: a slip of the finger, or a damaged clock.
-_MOST_TIMES = 1000
 _MOST_FPS = 10_000
 LONGEST_GAP = Fraction(24 * 60 * 60)  # seconds between two frames of a source
 # A clock whose tick is longer than this part of the frame interval puts no time on the beat.
@@ -78,10 +78,10 @@ class Schedule:
         if factor is not None and (fps is not None or slow is not None):
             raise OptionError("factor goes with neither fps nor slow; leave it out, or both")
         times = slow if factor is None else factor
-        if times is not None and not 1 < times <= _MOST_TIMES:
+        if times is not None and not 1 < times <= MAX_TIMES:
             raise OptionError(
                 f"{'slow' if factor is None else 'factor'} is {_number(times)}; "
-                f"expected more than 1, and at most {_MOST_TIMES}"
+                f"expected more than 1, and at most {MAX_TIMES}"
             )
         if fps is not None:
             rate = fps.limit_denominator(_LARGEST_DENOMINATOR)
@@ -136,5 +136,6 @@ def _common_divisor(a: Fraction, b: Fraction) -> Fraction:
 
 
 def _number(value: Fraction) -> str:
-    shown = str(value)
-    return shown if len(shown) < 20 else f"{Decimal(value.numerator) / value.denominator:.6g}"
+    if max(abs(value.numerator), value.denominator) < 10**9:
+        return str(value)
+    return f"{Decimal(value.numerator) / value.denominator:.6g}"

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media.errors import MediaError
-from media.images import MAX_PIXELS, Still, interpolate_stills, read_still, write_still
+from media.images import Still, interpolate_stills, read_still, write_still
 from runtime.errors import InputNotFoundError, OptionError
-from runtime.files import IMAGE_SUFFIXES, check_writable, replacing_folder
+from runtime.files import IMAGE_SUFFIXES, MAX_PIXELS, check_writable, replacing_folder
+from runtime.frames import MAX_TIMES
 from runtime.interpolator import Interpolator
 
 Progress = Callable[[int, int], None]
 
+# Images between two that are made at once: they are in memory together.
+_PORTION = 8
 _NAME = "frame_%05d.png"
 _NUMBER = re.compile(r"%(\d{0,2})d")
 _NO_FOLDERS = (*IMAGE_SUFFIXES, ".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts")
@@ -30,11 +33,16 @@ def is_pattern(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class SequenceSummary:
-    """What `interpolate_folder` did."""
+    """What `interpolate_folder` did.
+
+    Attributes:
+        profiles: of how many images the ICC profile is not kept.
+    """
 
     output: Path
     images_read: int
     images_written: int
+    profiles: int
 
 
 def interpolate_folder(
@@ -59,7 +67,7 @@ def interpolate_folder(
             digits and %d is not padded; what exists by that very name is no pattern.
         output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
             .jpg. `overwrite` replaces a folder that holds nothing else than such images.
-        factor: 2 or more.
+        factor: 2 to 1000.
         max_pixels: of an image, as `read_still` takes it.
         progress: called after each image with the images written and the total.
 
@@ -67,12 +75,12 @@ def interpolate_folder(
         InputNotFoundError, OutputExistsError: the folders are not as expected.
         MediaError: an image cannot be decoded, or the output holds more than images.
         FrameError: the images are of several sizes.
-        OptionError: factor is less than 2, the output is the source or named as a file, or a
+        OptionError: factor is not 2 to 1000, the output is the source or named as a file, or a
             pattern has not one number in its name, or another padding than its files.
     """
     source, output = Path(source), Path(output)
-    if factor < 2:
-        raise OptionError(f"factor is {factor}; expected a whole number, 2 or more")
+    if not 2 <= factor <= MAX_TIMES:
+        raise OptionError(f"factor is {factor}; expected a whole number from 2 to {MAX_TIMES}")
     images = _numbered(source) if is_pattern(source) else _images_in(source)
     folder, name = (output.parent, output.name) if is_pattern(output) else (output, _NAME)
     _check_pattern(name)
@@ -87,11 +95,13 @@ def interpolate_folder(
     total = (len(images) - 1) * factor + 1
     with replacing_folder(folder) as partial:
         stills = _filled_up(interpolate, images, factor, max_pixels)
+        profiles = 0
         for index, still in enumerate(stills):
+            profiles += still.profile  # which the images between have not
             write_still(partial / _named(name, index), still)
             if progress:
                 progress(index + 1, total)
-    return SequenceSummary(folder, len(images), total)
+    return SequenceSummary(folder, len(images), total, profiles)
 
 
 def _filled_up(
@@ -102,7 +112,9 @@ def _filled_up(
     yield before
     for image in images[1:]:
         after = read_still(image, max_pixels=max_pixels)
-        yield from interpolate_stills(interpolate, before, after, times)
+        for first in range(0, len(times), _PORTION):
+            portion = times[first : first + _PORTION]
+            yield from interpolate_stills(interpolate, before, after, portion)
         yield after
         before = after
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
 
 import av
 from av import VideoFrame
@@ -13,6 +12,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from media.encoding import has_alpha
+from media.side_data import carries
 
 # What a muxer or encoder writes anew; copied, they would tell of the source. A timecode counts
 # its frames.
@@ -56,11 +56,10 @@ def shows_through(stream: VideoStream) -> bool:
 
 def lost_with(frame: VideoFrame) -> list[str]:
     """Return what a frame carries and its encoder is not given, for people."""
-    carried: Any = frame.side_data  # typed as if it took enumerations alone
     return [
         f"{name}, for encoders are not given it"
         for key, name in _LOST_SIDE_DATA.items()
-        if carried.get(key) is not None
+        if carries(frame, key)
     ]
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
-import numpy as np
 from av import Packet, VideoFrame
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
@@ -29,6 +28,7 @@ from media.encoding import (
     quiet,
 )
 from media.errors import MediaError
+from media.side_data import display_matrix
 from media.streams import fresh, heard_from, holds, lost_with, shows_through
 from runtime.files import replacing
 
@@ -216,9 +216,9 @@ class VideoWriter:
         if self._source is not None:
             encoder.metadata.update(fresh(self._source.metadata))
             encoder.disposition = self._source.disposition
-        matrix = given.side_data.get("DISPLAYMATRIX")
+        matrix = display_matrix(given)
         if matrix is not None:
-            encoder.set_display_matrix(np.frombuffer(bytes(cast(Any, matrix)), np.int32).tolist())
+            encoder.set_display_matrix(matrix.tolist())
         return encoder
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any, Protocol
 
 import typer
@@ -142,11 +143,14 @@ def parse_size(text: str) -> tuple[int, int]:
 def parse_rational(text: str) -> Fraction:
     """Parse '2', '2.5' or '60000/1001', exactly; a usage error otherwise."""
     try:
-        return Fraction(text)
+        # An exponent asks for as many digits as it says, and they may fill all memory.
+        if re.fullmatch(r"[-+0-9./]{1,40}", text):
+            return Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise typer.BadParameter(
-            f"{text!r} is no number; expected one as in 2, 2.5 or 60000/1001"
-        ) from None
+        pass
+    raise typer.BadParameter(
+        f"{shortened(text)} is no number; expected one as in 2, 2.5 or 60000/1001"
+    )
 
 
 def short_names(files: Sequence[Path]) -> list[str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from .errors import InputNotFoundError, OutputExistsError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+# Photographs of 108 megapixels pass; of 16 bits and with alpha, reading takes 4.5 GB at this size.
+MAX_PIXELS = 128_000_000
 
 
 @contextmanager

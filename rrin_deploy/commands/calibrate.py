@@ -86,10 +86,13 @@ def command(
         )
     ranges.save(target)
     seconds = time.perf_counter() - started
-    fewer = "" if ranges.samples == samples else f" (all that there are; {samples} asked for)"
+    run = min(samples, len(chosen))
+    fewer = "" if run == samples else f" (all that there are; {samples} asked for)"
+    cuts = run - ranges.samples
+    left_out = f", {cuts} more left out for the scene cuts in them" if cuts else ""
     say(
         f": ranges of {len(ranges.tensors)} tensors by {method.value}, "
-        f"{ranges.samples} triplets{fewer}; {seconds:.0f} s",
+        f"{ranges.samples} triplets{left_out}{fewer}; {seconds:.0f} s",
         subject=target,
     )
 

@@ -12,7 +12,7 @@ import typer
 from rrin_deploy.console import frame_progress, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
 from runtime.cuts import THRESHOLD
-from runtime.files import IMAGE_SUFFIXES
+from runtime.files import IMAGE_SUFFIXES, MAX_PIXELS
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def command(
     ] = False,
     max_pixels: Annotated[
         int | None,
-        typer.Option(help="Images: width times height at most; default 128 million.", min=1),
+        typer.Option(help=f"Images: width times height at most; default {MAX_PIXELS:,}.", min=1),
     ] = None,
     overwrite: Overwrite = False,
     device: Device = 0,
@@ -111,7 +111,6 @@ def command(
     if not (pair or folder) and max_pixels is not None:
         raise typer.BadParameter("--max-pixels is for images")
     from media.encoding import Encoding
-    from media.images import MAX_PIXELS
     from media.video import VideoOptions
 
     pixels = MAX_PIXELS if max_pixels is None else max_pixels
@@ -169,6 +168,9 @@ def _pair(
     still0, still1 = (read_still(path, max_pixels=max_pixels) for path in inputs)
     (middle,) = interpolate_stills(interpolate, still0, still1, [t])
     write_still(output, middle)
+    for path, still in zip(inputs, (still0, still1), strict=True):
+        if still.profile:
+            say(": not kept: ICC profile", subject=path)
     height, width = middle.rgb.shape[:2]
     return f"{width}x{height}, t = {t:g}"
 
@@ -193,6 +195,8 @@ def _folder(
             max_pixels=max_pixels,
             progress=progress,
         )
+    if done.profiles:
+        say(f": not kept: ICC profile of {done.profiles} images", subject=source)
     return f"{done.images_written} images from {done.images_read}"
 
 

@@ -11,6 +11,7 @@ import pytest
 import calibration.clips
 from calibration import measure_ranges
 from calibration.clips import clips
+from calibration.datasets import has_cut
 from media.errors import MediaError
 from media.video import write_video
 from runtime.errors import InputNotFoundError
@@ -57,6 +58,18 @@ def test_a_clip_is_decoded_once(videos: Path, monkeypatch: pytest.MonkeyPatch) -
     ranges = measure_ranges(BUNDLED_MODEL, clips(videos)[::-1])
     assert opened == ["b.mp4", "a.mkv"]
     assert ranges.samples == 6
+
+
+def test_triplets_across_a_cut_are_left_out(tmp_path: Path) -> None:
+    scene = [render_bytes(96, 64, time) for time in range(4)]
+    other = [255 - frame for frame in scene]
+    write_video(tmp_path / "cut.mp4", scene + other, Fraction(25))
+    triplets = clips(tmp_path)
+    cuts = [has_cut(triplet.read()) for triplet in triplets]
+    assert cuts == [False, False, True, True, False, False]
+    assert measure_ranges(BUNDLED_MODEL, triplets).samples == 4
+    with pytest.raises(InputNotFoundError, match=r"2 triplets chosen, and each .* scene cut"):
+        measure_ranges(BUNDLED_MODEL, triplets[2:4])
 
 
 def test_what_is_wrong_is_said(videos: Path, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def broken(state: State) -> dict[str, tuple[Any, str]]:
         "a long name": ({"a" * 10**6: torch.zeros(1)}, r"holds 'aaaa.*\.\.\."),
         "a field that doubles with every level": (
             {"state_dict": state, "align_corners": doubling(100)},
-            r"'align_corners' is a tuple, '\(\(.*expected True or False",
+            "larger or more nested than that of any state dict",
         ),
         "NaN": ({**state, last: torch.full((3,), float("nan"))}, f"{last} holds NaN"),
         "a list": ([1, 2], "holds a list; expected a state dict"),
@@ -287,6 +287,48 @@ def test_refuses_a_zip_whose_entries_overlap(state: State, tmp_path: Path) -> No
         new.filelist.extend([largest] * 100)
     with pytest.raises(CheckpointError, match="its entries claim more bytes than the file holds"):
         load_checkpoint(overlapping)
+
+
+def doubled(levels: int) -> bytes:
+    """A pickle's opcodes that leave a tuple of 2 ** levels tuples on the stack."""
+    twice = (b"h" + bytes([level]) for level in range(levels))
+    return b")q\x00" + b"".join(
+        2 * get + b"\x86q" + bytes([level + 1]) for level, get in enumerate(twice)
+    )
+
+
+LISTS = b"".join(b"]q" + bytes([level]) for level in range(25))
+GRAFTS = b"".join(  # from the outermost on, so that each is empty when another takes it
+    b"h" + bytes([level]) + b"(" + 2 * (b"h" + bytes([level - 1])) + b"e"
+    for level in range(24, 0, -1)
+)
+ENDLESS = {
+    "as a key": doubled(24) + b"}h\x18K\x01s.",
+    "as a value": b"}X\x0d\x00\x00\x00align_corners" + doubled(24) + b"s.",
+    "many small ones as keys": doubled(12) + b"}" + 2000 * b"h\x0cK\x01s" + b".",
+    "as a function": doubled(24) + b")R.",
+    "lists filled afterwards, as a function": LISTS + GRAFTS + b"h\x18)R.",
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_refuses_tuples_without_end_at_once(kind: str, zipped: bool, tmp_path: Path) -> None:
+    path, pickled = tmp_path / "endless.pth", b"\x80\x02" + ENDLESS[kind]
+    torch.save({}, path, _use_new_zipfile_serialization=zipped)
+    if zipped:
+        with zipfile.ZipFile(path) as old:
+            entries = {entry.filename: old.read(entry) for entry in old.infolist()}
+        with zipfile.ZipFile(path, "w") as new:
+            for name, content in entries.items():
+                new.writestr(name, pickled if name.endswith("data.pkl") else content)
+    else:
+        empty = pickle.dumps({}, protocol=2)
+        content = path.read_bytes()
+        at = content.rindex(empty)
+        path.write_bytes(content[:at] + pickled + content[at + len(empty) :])
+    with pytest.raises(CheckpointError, match="larger or more nested than that of any state dict"):
+        load_checkpoint(path)
 
 
 def files() -> dict[str, bytes]:

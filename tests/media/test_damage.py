@@ -126,6 +126,7 @@ HIDDEN = {
     "altref.webm": ("libvpx", {"auto-alt-ref": "1", "lag-in-frames": "16"}),
     "superframes.webm": ("libvpx-vp9", {"auto-alt-ref": "1", "lag-in-frames": "16"}),
     "packed.avi": ("mpeg4", {"bf": "2"}),
+    "reordered.avi": ("libx264", {"bf": "2"}),
     "open.ts": ("libx264", {"x264-params": "open-gop=1:keyint=10:bframes=3"}),
     "refreshed.mkv": ("libx264", {"x264-params": "intra-refresh=1:keyint=10"}),
 }

@@ -213,6 +213,24 @@ def test_tiff_that_would_come_black_is_refused(tmp_path: Path) -> None:
         read_still(tmp_path / "x.tif")
 
 
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_damaged_tiff_does_not_come_black(
+    compression: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.tif"
+    exif = Image.Exif()
+    exif[0x10F] = "a camera"  # which FFmpeg, when it is strict, counts as damage
+    scene(0).resize((700, 450)).save(path, compression=compression, exif=exif)
+    read_still(path)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 60] = bytes(range(200, 140, -1))
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match="a damaged TIFF; FFmpeg says: "):
+        read_still(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_percent_in_a_name_is_but_a_letter(tmp_path: Path) -> None:
     scene(0).save(tmp_path / "a%d.png")
     scene(5).save(tmp_path / "a0.png")

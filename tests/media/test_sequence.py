@@ -75,8 +75,31 @@ def test_what_is_no_sequence(folder: Path, interpolate: Interpolator, tmp_path: 
         interpolate_folder(interpolate, folder, tmp_path / "out", 2)
     with pytest.raises(InputNotFoundError, match="holds 0 images"):
         interpolate_folder(interpolate, tmp_path, tmp_path / "out", 2)
-    with pytest.raises(OptionError, match="factor is 1"):
-        interpolate_folder(interpolate, folder, tmp_path / "out", 1)
+
+
+@pytest.mark.parametrize("factor", [1, 1001, 10**30])
+def test_factor_that_nobody_can_mean_is_refused_as_such(
+    factor: int, folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=f"factor is {factor}; expected .* from 2 to 1000"):
+        interpolate_folder(interpolate, folder, tmp_path / "out", factor)
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_between_two_are_not_held_all_at_once(tmp_path: Path) -> None:
+    class Recorder:
+        most = 0
+
+        def __call__(self, frame0: np.ndarray, _: np.ndarray, t: list[float]) -> np.ndarray:
+            self.most = max(self.most, len(t))
+            return np.stack([np.full_like(frame0, round(100 * time)) for time in t])
+
+    for name, level in (("a", 0), ("b", 100)):
+        write_level(tmp_path / f"in/{name}.png", level)
+    recorder = Recorder()
+    interpolate_folder(recorder, tmp_path / "in", tmp_path / "out", 100)
+    assert levels_of(tmp_path / "out") == list(range(101))
+    assert recorder.most <= 8
 
 
 def test_source_is_not_its_own_output(folder: Path, interpolate: Interpolator) -> None:

@@ -1,3 +1,4 @@
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -7,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from media.colour import ACCURATE, SourceFrame, video_frame
 from media.encoding import Encoding
@@ -19,7 +21,7 @@ from runtime import (
     OptionError,
     OutputExistsError,
 )
-from runtime.scene import render
+from runtime.scene import render, render_bytes
 
 
 def planes(frame: av.VideoFrame) -> list[np.ndarray]:
@@ -211,6 +213,25 @@ def test_pixel_aspect_is_kept_and_key_frames_are_the_encoders(
     with av.open(str(tmp_path / "out.mkv")) as reader:
         assert reader.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
         assert sum(frame.key_frame for frame in reader.decode(video=0)) == 1
+
+
+def test_reordered_frames_of_an_avi_are_shown_in_order(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    """AVI has no times of showing."""
+    with av.open(str(tmp_path / "in.avi"), "w") as writer:
+        encoder = writer.add_stream("libx264", rate=25, options={"bf": "2", "b-pyramid": "none"})
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
+        for frame in scene_frames(12):
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    interpolate_video(interpolate, tmp_path / "in.avi", tmp_path / "out.mkv", multiplied(2))
+    made = decode(tmp_path / "out.mkv")
+    assert [round(frame.time * 50) for frame in made] == list(range(24))
+    for index, frame in enumerate(made[::2]):
+        shown = frame.to_ndarray(format="rgb24") / 255
+        errors = [np.abs(shown - render(64, 96, time)).mean() for time in range(12)]
+        assert int(np.argmin(errors)) == index
 
 
 def test_webm(interpolate: Interpolator, tmp_path: Path) -> None:
@@ -701,3 +722,25 @@ def test_an_unknown_codec_is_named_as_the_cause(interpolate: Interpolator, tmp_p
     source.write_bytes(source.read_bytes().replace(b"avc1", b"zzzz"))
     with pytest.raises(MediaError, match="codec that FFmpeg has no decoder for"):
         interpolate_video(interpolate, source, tmp_path / "out.mp4", multiplied(2))
+
+
+@pytest.mark.parametrize("name", ["in.avi", "in.mov"])
+def test_pictures_of_a_camera_with_exif_are_a_video(
+    name: str, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    with av.open(str(tmp_path / name), "w") as writer:
+        stream = writer.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p"
+        for index in range(3):
+            exif = Image.Exif()
+            exif[0x10F], exif[0x112] = "a camera", 6  # its maker; turned by a quarter
+            photo = io.BytesIO()
+            Image.fromarray(render_bytes(96, 64, index)).save(photo, "JPEG", exif=exif)
+            packet = av.Packet(photo.getvalue())
+            packet.pts = packet.dts = index
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 25), True
+            writer.mux(packet)
+    interpolate_video(interpolate, tmp_path / name, tmp_path / "out.mp4", multiplied(2))
+    frames = decode(tmp_path / "out.mp4")
+    assert len(frames) == 6
+    assert frames[0].rotation == decode(tmp_path / name)[0].rotation == -90

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from runtime.golden import Golden, golden_beside
 from runtime.installation import install_hint
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render, render_bytes
-from tests.conftest import Exporter
+from tests.conftest import ROOT, Exporter
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -492,14 +493,35 @@ def test_calibrate_build_and_evaluate_int8(run: Run, vimeo: Path, tmp_path: Path
 def test_calibrate_on_ones_own_frames(run: Run, vimeo: Path, tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     frames = [render_bytes(96, 64, time) for time in range(4)]
+    frames += [255 - frame for frame in frames]  # another scene
     write_video(tmp_path / "videos" / "a.mp4", frames, Fraction(25))
     code, out, err = run("calibrate", BUNDLED_MODEL, "--clips", "videos", "-o", "clips.json")
     assert code == 0, err
-    assert "clips.json: ranges of 77 tensors by max, 2 triplets (all that there are; " in out
+    assert "ranges of 77 tensors by max, 4 triplets, 2 more left out for the scene cuts" in out
+    assert "(all that there are; 500 asked for)" in out
     folders = vimeo / "sequences"
     code, out, err = run("calibrate", BUNDLED_MODEL, "--triplets", folders, "-o", "own.json")
     assert code == 0, err
     assert "own.json: ranges of 77 tensors by max, 4 triplets" in out
+
+
+def test_images_with_an_icc_profile_are_read_and_its_loss_is_said(tmp_path: Path) -> None:
+    """In a process of its own, which PyAV would bring down."""
+    for name, time in (("in/a.png", 0), ("in/b.png", 1)):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        image = Image.fromarray(render_bytes(64, 48, time))
+        image.save(tmp_path / name, icc_profile=b"profile" * 50)
+    for arguments, line in (
+        (("in/a.png", "in/b.png", "-o", "mid.png"), "in/a.png: not kept: ICC profile\n"),
+        (("in", "-o", "out"), "in: not kept: ICC profile of 2 images\n"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "rrin_deploy", "interpolate", *arguments],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert line in done.stdout
 
 
 def test_export_says_what_it_assumed(

@@ -50,6 +50,19 @@ def ended(*arguments: str) -> object:
     return stopped.value.code
 
 
+@pytest.mark.parametrize("option", ["--fps", "--factor", "--slow"])
+@pytest.mark.parametrize(
+    "text", ["1e999999999", "1e-99999999", "1/1e999999", "nan", "inf", "1/0", "9" * 5000, ""]
+)
+def test_numbers_of_endless_digits_are_refused_at_once(
+    text: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended("interpolate", "a.mp4", "-o", "b.mp4", option, text) == 2
+    err = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "is no number; expected one as in 2, 2.5 or 60000/1001" in err
+    assert len(err) < 500
+
+
 def test_errors_are_one_line_whatever_the_file_is_called(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
