@@ -8,12 +8,12 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
-from calibration.qdq import ONNXRUNTIME, OPENVINO, Layout
-from calibration.unets import load_graph
-from engines.precision import with_precision
 from onnx import helper
 
-from calibration import Ranges
+from precision import Ranges
+from precision.conversion import with_precision
+from precision.graph import load_graph
+from precision.qdq import ONNXRUNTIME, OPENVINO, Layout
 from runtime.interpolator import BUNDLED_MODEL
 from tests.evaluator import evaluate
 from tests.harsh import exact_and_own_error, harsh_network, inputs, with_weights

@@ -13,9 +13,9 @@ import pytest
 from engines import build_onnx
 from precision import Ranges
 from runtime import Interpolator
+from runtime.backends import open_session
 from runtime.graph_parts import parts_of
 from runtime.interpolator import BUNDLED_MODEL
-from runtime.session import open_session
 from tests import harsh
 from tests.conftest import Exporter
 
