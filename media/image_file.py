@@ -112,12 +112,14 @@ def _decode(context: VideoCodecContext, data: bytes) -> list[VideoFrame]:
 @contextmanager
 def _said() -> Iterator[list[tuple[int, str, str]]]:
     """Yield the errors that FFmpeg logs; in a TIFF it goes on after them, and leaves rows black."""
-    level = av.logging.get_level()
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # what an image before it has said, too
     try:
         with av.logging.Capture() as logged:
             yield logged
     finally:
+        av.logging.set_skip_repeated(skips)
         av.logging.set_level(level)
 
 
