@@ -65,7 +65,7 @@ def upsampling(_: Node, tensor: Tensor, region: Tensor, scales: Tensor) -> Tenso
     height, width = _planes(tensor)[1:]
     scales.check_type(FLOAT)
     if region is not ABSENT or scales.content() != _DOUBLED:
-        raise ValueError(f"has other scales than {_DOUBLED}, or a region")
+        raise ValueError(f"scales by {scales.content()}, expected {_DOUBLED} and no region")
     return Tensor(tensor.dtype, (*tensor.shape[:2], height.halved(-1), width.halved(-1)))
 
 
@@ -95,18 +95,27 @@ def activation(_: Node, tensor: Tensor) -> Tensor:
 
 def quantization(_: Node, tensor: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     """QuantizeLinear: one scale for the tensor."""
-    tensor.check_type(FLOAT, HALF)
+    _planes(tensor)
     zero.check_type(UINT8, INT8)
     _check_scale(scale, zero, ())
     scale.check_type(tensor.dtype)
     return Tensor(zero.dtype, tensor.shape)
 
 
-def dequantization(_: Node, tensor: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+def dequantization(node: Node, tensor: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     """DequantizeLinear: one scale for a tensor, or one for each output of a weight."""
-    tensor.check_type(UINT8, INT8, INT32)
+    if tensor.weight is None:
+        tensor.check_type(UINT8, INT8)
+        _check_scale(scale, zero, ())
+        fits = len(tensor.shape) == 4
+    else:
+        tensor.check_type(INT8, INT32)
+        _check_scale(scale, zero, tensor.shape[:1])
+        around_zero = zero.weight is not None and not zero.weight.any()
+        fits = tensor.shape != () and node.attributes.get("axis") == 0 and around_zero
+    if not fits:
+        raise ValueError(f"takes {tensor}, expected four dimensions or a weight around 0")
     zero.check_type(tensor.dtype)
-    _check_scale(scale, zero, () if tensor.weight is None else tensor.shape[:1])
     return Tensor(scale.dtype, tensor.shape)
 
 

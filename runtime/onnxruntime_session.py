@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
 }
 _FATAL_ONLY = 4
+# As ONNX Runtime, C++, CUDA and cuBLAS say it.
+_SHORT_OF_MEMORY = re.compile("failed to allocate|bad.?alloc|out of memory|alloc_failed", re.I)
 
 
 class OnnxRuntimeSession(Session):
@@ -49,9 +52,13 @@ class OnnxRuntimeSession(Session):
         try:
             outputs = self._session.run(list(self.outputs), dict(tensors))
         except Exception as error:  # its exceptions have no common base of their own
-            raise BackendError(
-                f"{self.backend} failed: {first_line(error)}; "
-                "where memory is short, take fewer times a call or smaller frames"
+            if _SHORT_OF_MEMORY.search(str(error)):
+                raise BackendError(
+                    f"{self.backend} is short of memory: {first_line(error)}; "
+                    "take fewer times a call or smaller frames"
+                ) from error
+            raise ArtifactError(
+                f"{self.backend} cannot run the artifact: {first_line(error)}; export it again"
             ) from error
         made = dict(zip(self.outputs, outputs, strict=True))
         expected = len(tensors["t"]), *tensors["frame0"].shape[1:]

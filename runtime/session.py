@@ -49,6 +49,7 @@ class Session(ABC):
 
         Raises:
             BackendError: the backend failed, for want of memory for example.
+            ArtifactError: it is the artifact that cannot be run.
         """
 
     def prepare(self, array: NDArray[Any]) -> Any:

@@ -24,6 +24,7 @@ from runtime.images import read_still
 from runtime.video import VideoOptions, interpolate_video
 from tests.fuzz import seeds
 from tests.fuzz.mutators import Mutator, archives, checkpoints, chunks, graphs, mutated, text
+from tests.fuzz.random_graphs import random_model
 
 _BLACK = np.zeros((32, 32, 3), np.float32)
 
@@ -91,6 +92,10 @@ def _checkpoints() -> Iterator[Sample]:
 
 def _models() -> list[Sample]:
     return [Sample(".onnx", _model(), [graphs.graph])]
+
+
+def _random_models() -> list[Sample]:
+    return [Sample(".onnx", _model(), [lambda rng, _: random_model(rng)])]
 
 
 def _read_model(path: Path) -> None:
@@ -228,6 +233,7 @@ TARGETS = {
     for target in (
         Target("checkpoint", lambda: list(_checkpoints()), load_checkpoint),
         Target("onnx", _models, _read_model),
+        Target("random-onnx", _random_models, _read_model),
         # ONNX Runtime itself ends the process on graphs that do not agree with themselves.
         Target("unvetted-onnx", _models, _run_model, default=False),
         Target("golden", _goldens, _read_golden),
