@@ -1,7 +1,7 @@
 """Graphs that no exporter wrote: random nodes of the allowed operators, on extreme numbers.
 
-Nodes are drawn until the vetting takes them, for wholly random graphs would all be refused; one in a
-few graphs keeps a node that it would not take. What it takes wrongly is taken here.
+Nodes are drawn until the vetting takes them, for wholly random graphs would all be refused; a few
+graphs keep one that it does not take. What it takes wrongly is taken here.
 """
 
 from __future__ import annotations
