@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
 }
 _FATAL_ONLY = 4
+# As ONNX Runtime, C++, CUDA and cuBLAS say it.
+_SHORT_OF_MEMORY = re.compile("failed to allocate|bad.?alloc|out of memory|alloc_failed", re.I)
 
 
 class OnnxRuntimeSession(Session):
@@ -69,9 +72,13 @@ class OnnxRuntimeSession(Session):
                 for first in range(0, len(times), at_once)
             ]
         except Exception as error:  # its exceptions have no common base of their own
-            raise BackendError(
-                f"{self.backend} failed: {first_line(error)}; "
-                "where memory is short, take fewer times a call or smaller frames"
+            if _SHORT_OF_MEMORY.search(str(error)):
+                raise BackendError(
+                    f"{self.backend} is short of memory: {first_line(error)}; "
+                    "take fewer times a call or smaller frames"
+                ) from error
+            raise ArtifactError(
+                f"{self.backend} cannot run the artifact: {first_line(error)}; export it again"
             ) from error
         outputs = (
             runs[0]

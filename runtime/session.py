@@ -104,6 +104,7 @@ class Session(ABC):
 
         Raises:
             BackendError: the backend failed, for want of memory for example.
+            ArtifactError: it is the artifact that cannot be run.
         """
 
     def lease(self) -> Lease:

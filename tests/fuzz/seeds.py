@@ -35,10 +35,10 @@ _SIZE = 32
 _CHECKPOINT_SHA256 = "0" * 64
 
 
-def network() -> RRIN:
-    """Return the network of width 1, seeded."""
+def network(base_width: int = 1) -> RRIN:
+    """Return the network of a width, seeded."""
     torch.manual_seed(0)
-    return RRIN(1, align_corners=False).eval()
+    return RRIN(base_width, align_corners=False).eval()
 
 
 def write_checkpoint(path: Path, *, zipped: bool) -> None:
@@ -58,17 +58,17 @@ def write_checkpoint(path: Path, *, zipped: bool) -> None:
     path.write_bytes(path.read_bytes().replace(address, b"1" * len(address)))
 
 
-def write_model(path: Path) -> None:
+def write_model(path: Path, base_width: int = 1) -> None:
     """Write the network as ONNX, without the exporter: the bundled graph with narrower weights."""
     model = onnx.load(BUNDLED_MODEL)
-    state = network().state_dict()
+    state = network(base_width).state_dict()
     for tensor in model.graph.initializer:
         if tensor.name in state:
             corner = tuple(slice(length) for length in state[tensor.name].shape)
             weights = np.ascontiguousarray(numpy_helper.to_array(tensor)[corner])
             tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
     del model.graph.value_info[:]
-    changed = {"rrin.base_width": "1", "rrin.checkpoint_sha256": _CHECKPOINT_SHA256}
+    changed = {"rrin.base_width": str(base_width), "rrin.checkpoint_sha256": _CHECKPOINT_SHA256}
     for entry in model.metadata_props:
         entry.value = changed.get(entry.key, entry.value)
     onnx.save(model, path)

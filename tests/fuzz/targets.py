@@ -25,6 +25,8 @@ from rrin_deploy.commands import inspect
 from runtime import Interpolator, RrinError, check_parity
 from tests.fuzz import seeds
 from tests.fuzz.mutators import Mutator, archives, checkpoints, chunks, graphs, mutated, text
+from tests.fuzz.random_graphs import random_model
+from tests.fuzz.random_runs import run
 
 _BLACK = np.zeros((32, 32, 3), np.float32)
 
@@ -92,6 +94,10 @@ def _checkpoints() -> Iterator[Sample]:
 
 def _models() -> list[Sample]:
     return [Sample(".onnx", _model(), [graphs.graph])]
+
+
+def _random_models() -> list[Sample]:
+    return [Sample(".onnx", random_model(Random(0)), [lambda rng, _: random_model(rng)])]  # noqa: S311
 
 
 def _read_model(path: Path) -> None:
@@ -229,6 +235,7 @@ TARGETS = {
     for target in (
         Target("checkpoint", lambda: list(_checkpoints()), load_checkpoint),
         Target("onnx", _models, _read_model),
+        Target("random-onnx", _random_models, run),
         # ONNX Runtime itself ends the process on graphs that do not agree with themselves.
         Target("unvetted-onnx", _models, _run_model, default=False),
         Target("golden", _goldens, _read_golden),

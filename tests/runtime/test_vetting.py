@@ -1,8 +1,15 @@
 """ONNX files that are made to hurt: none of them reaches the library that would run it."""
 
+import contextlib
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -15,10 +22,12 @@ from precision import Ranges
 from precision.conversion import with_precision
 from precision.graph import load_graph
 from precision.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
-from runtime import ArtifactError, Interpolator
+from runtime import ArtifactError, BackendError, Interpolator
 from runtime.graph_check import read_checked
 from runtime.interpolator import BUNDLED_MODEL
-from tests.conftest import Exporter
+from tests.conftest import ROOT, Exporter
+from tests.fuzz.random_graphs import random_model
+from tests.fuzz.seeds import write_model
 
 
 def first(model: onnx.ModelProto, operator: str) -> onnx.NodeProto:
@@ -110,8 +119,8 @@ def with_broadcast_weight(model: onnx.ModelProto) -> None:
 
 
 def with_doubling_concats(model: onnx.ModelProto) -> None:
-    made = "frame0"
-    for index in range(30):
+    made = "permute"
+    for index in range(11):
         node = helper.make_node("Concat", [made, made], [f"x{index}"], name=f"c{index}", axis=1)
         model.graph.node.append(node)
         made = node.output[0]
@@ -123,6 +132,123 @@ def with_dilated_convolution(model: onnx.ModelProto) -> None:
 
 def with_padded_convolution(model: onnx.ModelProto) -> None:
     attribute(first(model, "Conv"), "pads").ints[:] = [2**31] * 4
+
+
+def appended(model: onnx.ModelProto, operator: str, taken: list[str], **attributes: Any) -> str:
+    """Append a node that makes one tensor; return its name."""
+    name = f"own{len(model.graph.node)}"
+    model.graph.node.append(helper.make_node(operator, taken, [name], name=name, **attributes))
+    return name
+
+
+def constant(model: onnx.ModelProto, content: Any) -> str:
+    """Add a weight; return its name."""
+    name = f"constant{len(model.graph.initializer)}"
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(content), name))
+    return name
+
+
+def to_front(model: onnx.ModelProto, count: int) -> None:
+    """Move the last nodes before all others, which may then take what they make."""
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes[-count:] + nodes[:-count])
+
+
+def with_division_that_overflows(model: onnx.ModelProto) -> None:
+    least, minus = (constant(model, np.int32(value)) for value in (-(2**31), -1))
+    appended(model, "Div", [least, minus])
+
+
+def with_division_by_a_side_less_itself(model: onnx.ModelProto) -> None:
+    side = appended(model, "Shape", ["frame0"], start=1, end=2)
+    appended(model, "Div", [side, appended(model, "Sub", [side, side])])
+
+
+def with_range_of_a_cast_weight(model: onnx.ModelProto) -> None:
+    limit = appended(model, "Cast", [constant(model, np.float32(8e8))], to=TensorProto.FLOAT)
+    first(model, "Range").input[1] = limit
+    to_front(model, 1)
+
+
+def with_expand_to_a_product(model: onnx.ModelProto) -> None:
+    size = appended(model, "Shape", ["frame0"], start=1, end=2)
+    for _ in range(3):
+        size = appended(model, "Mul", [size, size])
+    shape = appended(model, "Concat", [size, constant(model, np.array([1]))], axis=0)
+    first(model, "Expand").input[1] = shape
+    to_front(model, 5)
+
+
+def with_expand_to_height_by_height(model: onnx.ModelProto) -> None:
+    side = appended(model, "Shape", ["frame0"], start=1, end=2)
+    one = constant(model, np.array([1]))
+    shape = appended(model, "Concat", [side, side, one, one], axis=0)
+    replaced(model, first(model, "Expand"), 0, np.float32(0))
+    first(model, "Expand").input[1] = shape
+    to_front(model, 2)
+
+
+def with_concats_of_the_first_axis(model: onnx.ModelProto) -> None:
+    appended(model, "Concat", ["frame0"] * 4, axis=0)
+
+
+def with_many_small_nodes(model: onnx.ModelProto) -> None:
+    for _ in range(1500):
+        appended(model, "Exp", ["blend"])
+
+
+def with_one_convolution_many_times(model: onnx.ModelProto) -> None:
+    deep = next(node for node in model.graph.node if "Flow_L.midconv.weight" in node.input)
+    for index in range(60):
+        copy = model.graph.node.add()
+        copy.CopyFrom(deep)
+        copy.output[0] = copy.name = f"again{index}"
+
+
+def with_scalar_constants_expanded(model: onnx.ModelProto) -> None:
+    shape = constant(model, np.array([4, 4, 4, 4]))
+    made = appended(model, "Expand", [constant(model, np.float32(0)), shape])
+    for _ in range(12):
+        made = appended(model, "Concat", [made] * 4, axis=1)
+
+
+def with_split_of_one_channel(model: onnx.ModelProto) -> None:
+    first(model, "Split").input[0] = "permute"
+
+
+def with_gathering_beyond(model: onnx.ModelProto) -> None:
+    first(model, "Gather").input[1] = constant(model, np.int64(4))
+
+
+def with_short_bias(model: onnx.ModelProto) -> None:
+    replaced(model, first(model, "Conv"), 2, np.zeros(1, np.float32))
+
+
+def with_weight_of_other_channels(model: onnx.ModelProto) -> None:
+    replaced(model, first(model, "Conv"), 1, np.zeros((8, 5, 3, 3), np.float32))
+
+
+def with_half_bias(model: onnx.ModelProto) -> None:
+    replaced(model, first(model, "Conv"), 2, np.zeros(8, np.float16))
+
+
+def with_scale_of_nothing(model: onnx.ModelProto) -> None:
+    scale, zero = constant(model, np.float32(0)), constant(model, np.uint8(0))
+    appended(model, "QuantizeLinear", ["cat", scale, zero])
+
+
+def with_turned_frames(model: onnx.ModelProto) -> None:
+    last = next(node for node in model.graph.node if "frames" in node.output)
+    attribute(last, "perm").ints[:] = [0, 3, 1, 2]
+
+
+def with_wide_name(model: onnx.ModelProto) -> None:
+    next(each for each in model.metadata_props if each.key == "rrin.base_width").value = "4096"
+
+
+def with_narrow_name(model: onnx.ModelProto) -> None:
+    next(each for each in model.metadata_props if each.key == "rrin.base_width").value = "2"
 
 
 def with_wrong_group(model: onnx.ModelProto) -> None:
@@ -212,17 +338,35 @@ ATTACKS: list[tuple[Callable[[onnx.ModelProto], None], str]] = [
     (with_split_into_too_many, r"\(Split\) has num_outputs 1099511627776, expected one of \(2,\)"),
     (with_split_of_three_outputs, r"\(Split\) has 1 inputs and 3 outputs"),
     (with_split_by_sizes, "own holds .1099511627776, 1., expected four of -4 to 4"),
-    (with_huge_resize, r"\(Resize\) has .*1000.* as input 2"),
-    (with_resize_of_resize, r"\(Resize\) makes a tensor larger than the frames"),
+    (with_huge_resize, r"\(Resize\) scales by \[1.0, 1.0, 1000.0, 1000.0\]"),
+    (with_resize_of_resize, r"\(Resize\) takes float32 \[1, H, W, 3\]"),
     (with_huge_expand, "own holds .*1099511627776"),
     (with_expand_by_concat, "own holds .65536."),
-    (with_huge_range, r"\(Range\) takes None as input 1, expected one of \('Cast',\)"),
-    (with_reshape_of_frames, r"\(Reshape\) takes frame0 as input 0"),
-    (with_broadcast_weight, r"\(Mul\) takes a weight of \(65536, 1, 1, 1\)"),
-    (with_doubling_concats, r"\(Concat\) makes a tensor .* of 131072 channels"),
+    (with_huge_range, r"\(Range\) takes float32 \[\] as its limit, expected a side"),
+    (with_reshape_of_frames, r"\(Reshape\) makes \[-1, 1, 1, 1\] of float32 \[1, H, W, 3\]"),
+    (with_broadcast_weight, r"\(Mul\) takes .* \[65536, 1, 1, 1\], which do not fit"),
+    (with_doubling_concats, r"\(Concat\) brings the bytes a pixel to \d+, expected 7800"),
     (with_dilated_convolution, r"\(Conv\) has dilations"),
     (with_padded_convolution, r"\(Conv\) has a weight of .* pads"),
     (with_wrong_group, r"\(Conv\) has group 3"),
+    (with_division_that_overflows, r"\(Div\) takes int32 \[\], expected float32"),
+    (with_division_by_a_side_less_itself, r"\(Sub\) takes int64 \[1\], expected float32"),
+    (with_range_of_a_cast_weight, r"\(Range\) takes float32 \[\] as its limit, expected a side"),
+    (with_expand_to_a_product, r"\(Mul\) takes int64 \[1\], expected float32"),
+    (with_expand_to_height_by_height, r"\(Expand\) makes float32 \[H, H, 1, 1\]"),
+    (with_concats_of_the_first_axis, r"\(Concat\) takes float32 \[1, H, W, 3\], expected a list"),
+    (with_many_small_nodes, r"\(Exp\) brings the bytes a pixel"),
+    (with_one_convolution_many_times, r"\(Conv\) brings the"),
+    (with_scalar_constants_expanded, r"\(Concat\) brings the constant elements"),
+    (with_split_of_one_channel, r"\(Split\) halves .*\[1, 3, H, W\], which has an odd number"),
+    (with_gathering_beyond, r"\(Gather\) takes element 4 along 1 of"),
+    (with_short_bias, r"\(Conv\) has .* a bias of \[1\] for .* do not fit"),
+    (with_weight_of_other_channels, r"\(Conv\) has .* weight of \[8, 5, 3, 3\] .* do not fit"),
+    (with_half_bias, r"\(Conv\) takes float16 \[8\], expected float32"),
+    (with_scale_of_nothing, r"\(QuantizeLinear\) has a scale that is not above 0"),
+    (with_turned_frames, r"makes float32 \[T, W, 3, H\] as frames, expected"),
+    (with_wide_name, "names base width 4096 but has .* weights, expected"),
+    (with_narrow_name, r"brings the .* for base width 2"),
     (with_external_data, r"external data"),
     (with_short_weight, r"final.last.weight has dimensions"),
     (with_unsigned_dimension, r"final.last.weight has dimensions"),
@@ -286,18 +430,55 @@ def test_files_cut_short_anywhere_are_refused(tmp_path: Path) -> None:
             Interpolator(path)
 
 
-def test_frames_of_another_shape_are_not_broadcast(tmp_path: Path) -> None:
-    model = onnx.load(BUNDLED_MODEL)
-    last = next(node for node in model.graph.node if "frames" in node.output)
-    attribute(last, "perm").ints[:] = [0, 3, 1, 2]
-    path = tmp_path / "turned.onnx"
-    path.write_bytes(model.SerializeToString())
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 98304", "memory"),
+        ("std::bad_alloc", "memory"),
+        ("CUDA failure 2: out of memory ; GPU=0", "memory"),
+        ("running Div node. Name:'d' Status Message: Integer division by zero", "artifact"),
+    ],
+)
+def test_failures_are_blamed_on_memory_only_where_it_is_short(said: str, error: str) -> None:
+    expected = {"memory": BackendError, "artifact": ArtifactError}[error]
     frame = np.zeros((32, 32, 3), np.float32)
-    with (
-        Interpolator(path) as interpolate,
-        pytest.raises(ArtifactError, match=r"expected \(1, 32, "),
-    ):
-        interpolate(frame, frame)
+    with Interpolator() as interpolate:
+        failing = SimpleNamespace(run=Mock(side_effect=RuntimeError(said)))
+        interpolate._session._session = failing  # type: ignore[attr-defined]
+        with pytest.raises(expected, match=re.escape(said)) as caught:
+            interpolate(frame, frame)
+    assert ("take fewer times" in str(caught.value)) == (error == "memory")
+
+
+def test_frames_of_another_shape_are_not_broadcast() -> None:
+    frame = np.zeros((32, 32, 3), np.float32)
+    with Interpolator() as interpolate:
+        turned = SimpleNamespace(run=lambda *_: [np.zeros((1, 3, 32, 32), np.float32)])
+        interpolate._session._session = turned  # type: ignore[attr-defined]
+        with pytest.raises(ArtifactError, match=r"expected \(1, 32, "):
+            interpolate(frame, frame)
+
+
+def test_what_is_accepted_runs_without_harm(tmp_path: Path) -> None:
+    """Random graphs, run in a process of little memory and time that a signal would end."""
+    accepted = []
+    for seed in range(150):
+        path = tmp_path / f"{seed}.onnx"
+        path.write_bytes(random_model(Random(seed)))  # noqa: S311
+        with contextlib.suppress(ArtifactError):
+            read_checked(path)
+            accepted.append(str(path))
+    command = [sys.executable, "-m", "tests.fuzz.random_runs", *accepted]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout[-200:] + made.stderr[-2000:]
+    assert 75 < len(accepted) < 150
+
+
+@pytest.mark.parametrize("base_width", [1, 3, 6])
+def test_every_width_is_accepted(base_width: int, tmp_path: Path) -> None:
+    path = tmp_path / "rrin.onnx"
+    write_model(path, base_width)
+    assert read_checked(path)[1].base_width == base_width
 
 
 def test_exports_are_accepted(exported: Exporter) -> None:

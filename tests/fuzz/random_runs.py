@@ -1,0 +1,67 @@
+"""A process that runs models which the vetting took, with little memory and time for each.
+
+`python -m tests.fuzz.random_runs FILE ...`: a signal ends it where a model does harm; the last line
+names the model. An output of another shape than the file says of it is an error.
+"""
+
+from __future__ import annotations
+
+import re
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from runtime.session import TensorSpec, open_session
+
+_BYTES = 3 * 2**30
+_SECONDS = 20
+_SIDE = 64
+_TIMES = 2
+
+
+def main() -> None:
+    """Run each file on a pair of 64x64 at two times."""
+    resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
+    for name in sys.argv[1:]:
+        print(name, flush=True)
+        signal.alarm(_SECONDS)
+        run(Path(name))
+    signal.alarm(0)
+
+
+def run(path: Path) -> None:
+    """Run a model; an ArtifactError if it is refused, an AssertionError if it lies about shapes."""
+    rng = np.random.default_rng(0)
+    with open_session(path, threads=1, providers=["CPUExecutionProvider"]) as session:
+        dtype = session.inputs["frame0"].dtype
+        frames = rng.integers(0, 255, (2, 1, _SIDE, _SIDE, 3)).astype(dtype)
+        made = session.run(
+            {
+                "frame0": frames[0],
+                "frame1": frames[1],
+                "t": np.linspace(0.2, 0.8, _TIMES, dtype=np.float32),
+                "window": np.array([0, 0, _SIDE, _SIDE], np.float32),
+            }
+        )
+        for output, spec in session.outputs.items():
+            found = made[output].dtype, made[output].shape
+            assert found == (spec.dtype, _shape(spec)), (output, found, spec)
+
+
+def _shape(spec: TensorSpec) -> tuple[int, ...]:
+    """Return a shape with its symbols, such as H/4, in numbers."""
+    sizes = {"T": _TIMES, "H": _SIDE, "W": _SIDE}
+    shape = []
+    for size in spec.shape:
+        if not isinstance(size, int):
+            symbol, halved = re.fullmatch(r"([THW])(?:/(\d+))?", str(size)).groups("1")
+            size = sizes[symbol] // int(halved)
+        shape.append(size)
+    return tuple(shape)
+
+
+if __name__ == "__main__":
+    main()
