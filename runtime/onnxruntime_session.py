@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError, BackendError, OptionError, first_line
+from .errors import ArtifactError, BackendError, first_line
 from .frames import times_at_once
 from .graph_check import read_checked
 from .graph_parts import parts_of
@@ -24,6 +25,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
 }
 _FATAL_ONLY = 4
+_OUT_OF_MEMORY = re.compile("bad_alloc|[Ff]ailed to allocate|out of memory")
 
 
 class OnnxRuntimeSession(Session):
@@ -142,8 +144,6 @@ def _open(
                 f"ONNX Runtime provider {', '.join(unknown) or 'list is empty'}: "
                 f"this onnxruntime {ort.__version__} has {', '.join(available)}"
             )
-    if threads is not None and threads < 1:
-        raise OptionError(f"threads is {threads}; expected 1 or more, or None")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # A plan of all tensors at once took 767 MB instead of 574 for a frame of 1280x736.
@@ -155,6 +155,11 @@ def _open(
             content, options, providers=[_with_options(provider, device) for provider in wanted]
         )
     except Exception as error:  # its exceptions have no common base of their own
+        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+            raise BackendError(
+                f"{path}: there is not enough memory to open it ({first_line(error)}); free some, "
+                "or take fewer threads"
+            ) from error
         if wanted != [CPU]:
             # Or the file is at fault, and this says so.
             _open(path, content, device, threads, [CPU])
