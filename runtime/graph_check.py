@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from .errors import ArtifactError, shown
 from .graph_operators import FLOAT, HALF, INT8, INT32, INT64, OPERATORS, UINT8, UNPACKED, check_node
-from .metadata import Io, Metadata
+from .metadata import OPSET, Io, Metadata
 from .onnx_file import Node, OnnxFile, Value, Weight, read_onnx
 
 MAX_BYTES = 512 * 2**20
-_OPSET = 19
 _IR_VERSIONS = range(8, 14)
 _MAX_CHANNELS = 65536
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -72,8 +71,8 @@ def read_checked(path: str | Path) -> tuple[bytes, Metadata]:
 
 def _check_ends(model: OnnxFile, metadata: Metadata) -> None:
     """Check versions, inputs and `frames`; whether there may be other outputs the caller knows."""
-    if model.opsets != (("", _OPSET),) or metadata.opset != _OPSET:
-        raise ValueError(f"has the opsets {shown(model.opsets)}, expected {_OPSET} alone")
+    if model.opsets != (("", OPSET),) or metadata.opset != OPSET:
+        raise ValueError(f"has the opsets {shown(model.opsets)}, expected {OPSET} alone")
     if model.ir_version not in _IR_VERSIONS:
         low, high = _IR_VERSIONS[0], _IR_VERSIONS[-1]
         raise ValueError(f"has IR version {model.ir_version}, expected {low} to {high}")
