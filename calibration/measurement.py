@@ -28,6 +28,7 @@ from runtime.errors import (
 )
 from runtime.frames import to_input
 from runtime.metadata import Metadata
+from runtime.options import check_threads
 
 # Share of a channel's values, in percent, that 'percentile' keeps between its low and its high.
 PERCENTILE = 99.999
@@ -84,8 +85,9 @@ def measure_ranges(
             values that are not finite.
         InputNotFoundError, MediaError: an image is missing or damaged, or all triplets have cuts.
         BackendError: ONNX Runtime failed, for want of memory for example.
-        OptionError: `samples` is below 1, or another method.
+        OptionError: `samples` is below 1, another method, or `threads` beyond 1 to 1024.
     """
+    check_threads(threads)
     if samples < 1 or method not in METHODS:
         raise OptionError(f"samples {samples}, method {method}; expected 1 or more, {METHODS}")
     graph, metadata = load_graph(model)

@@ -95,7 +95,7 @@ def build(
     proto = ir.to_proto(graph).SerializeToString()
 
     log = _logger(flavour.trt)
-    measurement = measure(proto, metadata, reference)
+    measurement = measure(proto, metadata, reference, model)
     with signals_held() as stopped:
 
         def go_on(phase: str, step: int, steps: int) -> bool:

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ENDING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+from runtime.signals import ENDING
 
 
 @contextmanager
@@ -26,7 +24,7 @@ def signals_held() -> Iterator[Callable[[], bool]]:
         came.append(number)
 
     handlers = {
-        number: handler for number in _ENDING if callable(handler := signal.getsignal(number))
+        number: handler for number in ENDING if callable(handler := signal.getsignal(number))
     }
     if threading.current_thread() is not threading.main_thread():
         handlers = {}  # they are the main thread's

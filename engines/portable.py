@@ -74,7 +74,7 @@ def build_onnx(
     )
     reference = find_golden(model, Path(golden) if golden else None, output, metadata)
     content = ir.to_proto(graph).SerializeToString()
-    measurement = measure(content, metadata, reference)
+    measurement = measure(content, metadata, reference, model)
     with replacing(output) as partial:
         partial.write_bytes(content)
         measurement.save(output)

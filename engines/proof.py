@@ -79,7 +79,8 @@ def find_golden(model: Path, given: Path | None, artifact: Path, about: Metadata
         ArtifactError: it is damaged or of another model, or the artifact's own would replace it.
     """
     source = given or golden_beside(model)
-    if golden_beside(artifact).resolve() == golden_beside(model).resolve():
+    replaced = golden_beside(artifact).resolve()
+    if replaced in (source.resolve(), golden_beside(model).resolve()):
         raise ArtifactError(
             f"{artifact}: its golden file would replace the model's; give it another name, such as "
             f"{artifact.stem}.{about.precision}{artifact.suffix}"
@@ -97,13 +98,14 @@ def find_golden(model: Path, given: Path | None, artifact: Path, about: Metadata
     return replace(golden, cases=cases, measured_on="")
 
 
-def measure(proto: bytes, about: Metadata, golden: Golden | None) -> Measurement:
+def measure(proto: bytes, about: Metadata, golden: Golden | None, name: Path) -> Measurement:
     """Run a graph on the CPU over the golden pairs.
 
     Args:
         proto: the ONNX file, in the precision that the artifact will have.
         about: its metadata.
         golden: as `find_golden` returns it.
+        name: what messages call the graph.
 
     Raises:
         ArtifactError: ONNX Runtime does not load the graph.
@@ -118,7 +120,7 @@ def measure(proto: bytes, about: Metadata, golden: Golden | None) -> Measurement
         path = Path(folder) / "graph.onnx"
         path.write_bytes(proto)
         try:
-            report = check_parity(path, golden, providers=["CPUExecutionProvider"])
+            report = check_parity(path, golden, name=name, providers=["CPUExecutionProvider"])
         except BackendError as error:
             missing = (
                 f"parity not measured ({error}): rrin-deploy parity will allow it what it allows "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -71,14 +72,17 @@ def _read(path: Path) -> Mapping[Any, Any]:
     try:
         _check_archive(path)
         _check_pickles(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong with the file, the error says
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
     except UnpicklingError as error:
         unsafe = re.search(r"GLOBAL ([\w.]+)", str(error))
         if unsafe:
             raise CheckpointError(
-                f"{path}: holds a pickled {unsafe[1]}, and loading that could run code; "
+                f"{path}: holds a pickled {unsafe[1]}, and making that could run code or fill the "
+                "memory; "
                 "expected plain tensors: save network.state_dict() in the environment it came from"
             ) from error
         raise CheckpointError(

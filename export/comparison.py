@@ -34,8 +34,10 @@ class StageDifference:
     Attributes:
         stage: a name in `Stages`, in the order of computation.
         width, height: of the frames, pixels.
-        max_abs_error, mean_abs_error: pixels for the flow, else units of [0, 1].
-        largest: the greatest absolute value in the reference's tensor, in the same unit.
+        max_abs_error, mean_abs_error: of the values that are finite in both, pixels for the flow,
+            else units of [0, 1].
+        largest: the greatest finite absolute value in the reference's tensor, in the same unit.
+        not_finite: how many values are NaN or infinite in either.
     """
 
     stage: str
@@ -44,6 +46,7 @@ class StageDifference:
     max_abs_error: float
     mean_abs_error: float
     largest: float
+    not_finite: int
 
 
 @dataclass(frozen=True)
@@ -168,12 +171,14 @@ def _differences(opened: Path, network: RRIN, width: int, height: int) -> Iterat
         )
     for stage in STAGES:
         reference = getattr(expected, stage).numpy()
-        error = np.abs(found[stage] - reference)
+        finite = np.isfinite(reference) & np.isfinite(found[stage])
+        error = np.abs(np.where(finite, found[stage] - reference, 0))
         yield StageDifference(
             stage=stage,
             width=width,
             height=height,
             max_abs_error=float(error.max()),
-            mean_abs_error=float(error.mean()),
-            largest=float(np.abs(reference).max()),
+            mean_abs_error=float(error.mean(where=finite)) if finite.any() else 0.0,
+            largest=float(np.abs(np.where(np.isfinite(reference), reference, 0)).max()),
+            not_finite=int(np.count_nonzero(~finite)),
         )

@@ -9,7 +9,7 @@ import io as text_io
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -26,10 +26,9 @@ from runtime.architecture import PADDING_MULTIPLE
 from runtime.errors import OptionError, RrinError
 from runtime.files import replacing
 from runtime.golden import golden_beside
-from runtime.metadata import Io, Metadata
+from runtime.metadata import OPSET, Io, Metadata
 from runtime.parity import ParityReport, check_parity
 
-OPSET = 19  # from 20 on, TensorRT parsers read GridSample's "linear" as nearest
 STAGES = ("flow", "warped0", "warped1", "mask", "blend")
 _TRACED_SIZE = (64, 96)  # height, width; unequal, so that no dimension is taken for the other
 
@@ -93,20 +92,19 @@ def export_onnx(
         raise OptionError(f"{output}: is the checkpoint as well; choose another -o")
     with replacing(golden_path) as golden_partial, replacing(output) as partial:
         onnx.save(_graph(network, metadata), partial)
-        report = check_parity(partial, golden)
+        report = check_parity(partial, golden, name=output)
         if not report.passed:
             worst = report.worst
             raise ParityError(
-                f"{output}: not written: the graph is up to {worst.max_abs_error:.2g} away from "
-                f"PyTorch in {report.backend}, expected {worst.limits.max_abs_error:.0e}; "
-                "please report this"
+                f"{output}: not written: beside PyTorch the graph in {report.backend} has "
+                f"{worst.failure}; please report this"
             )
         golden.save(golden_partial)  # both are whole before either is moved into place
     return ExportReport(
         output,
         golden_path,
         metadata,
-        replace(report, artifact=str(output)),
+        report,
         network.align_corners_assumed,
     )
 

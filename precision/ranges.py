@@ -77,10 +77,12 @@ class Ranges:
         del about["tensors"]
         lines = (
             f"    {json.dumps(name)}: "
-            + json.dumps({"low": _rounded(value.low), "high": _rounded(value.high)})
+            + json.dumps(
+                {"low": _rounded(value.low), "high": _rounded(value.high)}, allow_nan=False
+            )
             for name, value in self.tensors.items()
         )
-        head = json.dumps(about, indent=2).removesuffix("\n}")
+        head = json.dumps(about, indent=2, allow_nan=False).removesuffix("\n}")
         with replacing(path) as partial:
             partial.write_text(head + ',\n  "tensors": {\n' + ",\n".join(lines) + "\n  }\n}\n")
 

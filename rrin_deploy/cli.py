@@ -22,22 +22,8 @@ from rrin_deploy.commands import (
     parity,
 )
 from rrin_deploy.console import errors
+from rrin_deploy.failures import explanation
 from rrin_deploy.signals import Stopped
-from runtime.errors import BackendError, RrinError
-from runtime.installation import install_hint
-
-FAILED, CANNOT_RUN_HERE = 1, 3
-_EXTRAS = {
-    "torch": "export",
-    "onnx": "calibration",
-    "onnx_ir": "calibration",
-    "onnxscript": "export",
-    "av": "video",
-    "skimage": "eval",
-    "matplotlib": "bench",
-    "openvino": "bench",
-    "onnxruntime": "cpu",
-}
 
 app = typer.Typer(
     name="rrin-deploy",
@@ -97,7 +83,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if "--traceback" in arguments:
             raise
         _raise_stopped(error)
-        _fail(*_explanation(error))
+        _fail(*explanation(error))
     sys.exit(0)
 
 
@@ -109,19 +95,6 @@ def _raise_stopped(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _explanation(error: Exception) -> tuple[str, int]:
-    if isinstance(error, BackendError):
-        return str(error), CANNOT_RUN_HERE
-    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
-        hint = install_hint(_EXTRAS[error.name])
-        return f"{error.name} is not installed, and this needs it: {hint}", CANNOT_RUN_HERE
-    if isinstance(error, (RrinError, OSError)):
-        return str(error), FAILED
-    name = type(error).__name__
-    return f"unexpected {name}: {error}; run again with --traceback and report it", FAILED
-
-
 def _fail(message: str, code: int) -> NoReturn:
-    line = " ".join(message.splitlines())
-    errors.print(Text("error:", "bold red"), line, soft_wrap=True)
+    errors.print(Text("error:", "bold red"), message, soft_wrap=True)
     sys.exit(code)

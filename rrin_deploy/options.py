@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from runtime.options import MAX_THREADS
+
 Device = Annotated[int, typer.Option(help="Index of the GPU, for backends that use one.", min=0)]
 Threads = Annotated[
-    int | None, typer.Option(help="CPU threads; by default the backend chooses.", min=1)
+    int | None,
+    typer.Option(help="CPU threads; by default the backend chooses.", min=1, max=MAX_THREADS),
 ]
 Providers = Annotated[
     list[str] | None,

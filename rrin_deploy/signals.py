@@ -1,7 +1,4 @@
-"""Signals that end the command, from wherever it is: nothing is left behind, and nothing is said.
-
-Imports nothing heavy, so that it is in force before what is.
-"""
+"""Signals that end the command, wherever it is: nothing is left behind, and nothing is said."""
 
 from __future__ import annotations
 
@@ -13,10 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# A terminal that closes sends SIGHUP, which Windows does not have.
-ENDING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+from runtime.signals import ENDING
+
 _AGAIN = 0.25  # seconds until an exception that somebody swallowed is raised anew
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .errors import InputNotFoundError, OptionError
 from .manifest import ENGINE_SUFFIX
+from .options import check_path, check_providers, check_threads, check_whole
 from .session import Session
 
 
@@ -22,14 +23,19 @@ def open_session(
     Args:
         artifact: an ONNX file of `rrin-deploy export`, or an engine of `rrin-deploy build`.
         device: index of the GPU, for backends that use one.
-        threads: CPU threads within one operator, for ONNX Runtime; None leaves it the choice.
+        threads: CPU threads within one operator, for ONNX Runtime, 1024 at most; None leaves it
+            the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU.
 
     Raises:
         InputNotFoundError, ArtifactError, BackendError.
-        OptionError: an engine, with `threads` or `providers`.
+        OptionError: an option that is not as above, or an engine with `threads` or `providers`.
     """
+    check_path("artifact", artifact, "rrin.onnx")
+    check_whole("device", device, 0)
+    check_threads(threads)
+    check_providers(providers)
     path = Path(artifact)
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such file; expected an artifact such as rrin.onnx")

@@ -6,6 +6,7 @@ A message says what was found, what was expected and what to do, in one line.
 from __future__ import annotations
 
 from reprlib import repr as shortened
+from typing import Any
 
 
 class RrinError(Exception):
@@ -22,6 +23,21 @@ class OutputExistsError(RrinError, FileExistsError):
 
 class ArtifactError(RrinError, ValueError):
     """A model or golden file is unreadable, damaged, or not one of ours."""
+
+
+class NotFiniteError(ArtifactError):
+    """An artifact made NaN or infinite values.
+
+    Attributes:
+        frames: what it made, (T, H, W, 3) float32.
+    """
+
+    def __init__(self, frames: Any) -> None:
+        super().__init__(
+            "the artifact made values that are NaN or infinite; such weights are of no use: "
+            "export or build it from others, and judge it with check_parity"
+        )
+        self.frames = frames
 
 
 class CheckpointError(RrinError, ValueError):
@@ -47,5 +63,8 @@ def first_line(error: BaseException) -> str:
 
 def shown(value: object) -> str:
     """Return what stands in someone else's file, cut and escaped for one line of a message."""
-    text = value if isinstance(value, str) else shortened(value)
+    try:
+        text = value if isinstance(value, str) else shortened(value)
+    except ValueError:  # Python prints no number of over 4300 digits
+        return f"a {type(value).__name__} too long to print"
     return text if text.isprintable() and len(text) <= 80 else shortened(text)

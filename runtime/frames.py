@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FrameError
+from .errors import FrameError, NotFiniteError, shown
 from .metadata import Io
 
 Frame = NDArray[Any]
@@ -40,6 +40,7 @@ MAX_TIMES = 1000
 # from the second run of a shape on; 0.8 GB in the first.
 _BYTES_PER_PIXEL_AND_WIDTH = 64
 _RUN_BYTES = 2**30
+_INSIDE = np.finfo(np.float32).tiny, np.nextafter(np.float32(1), np.float32(0))
 
 
 def check_frame(frame: Frame, name: str) -> None:
@@ -98,13 +99,26 @@ def times_of(t: float | Sequence[float] | NDArray[Any]) -> NDArray[np.float32]:
     """
     try:
         times = np.atleast_1d(np.asarray(t, dtype=np.float32))
-    except (TypeError, ValueError):
-        raise FrameError(f"t is {t!r}; expected a number in [0, 1], or several") from None
+    except (TypeError, ValueError, OverflowError):
+        raise FrameError(f"t is {shown(t)}; expected a number in [0, 1], or several") from None
     if times.ndim != 1 or not ((times >= 0) & (times <= 1)).all():
-        raise FrameError(f"t is {t!r}; expected a number in [0, 1], or several")
+        raise FrameError(f"t is {shown(t)}; expected a number in [0, 1], or several")
     if len(times) > MAX_TIMES:
         raise FrameError(f"t holds {len(times)} times; expected {MAX_TIMES} at most in one call")
     return times
+
+
+def times_inside(t: float | Sequence[float] | NDArray[Any]) -> NDArray[np.float32]:
+    """Return times as `times_of` does; those inside (0, 1) stay inside where float32 is too coarse.
+
+    Raises:
+        FrameError: as `times_of`, or 0 or 1 among them.
+    """
+    times = times_of(t)
+    given = np.atleast_1d(np.asarray(t, np.float64))
+    if not ((given > 0) & (given < 1)).all():
+        raise FrameError(f"t is {shown(t)}; expected times inside (0, 1)")
+    return np.clip(times, *_INSIDE)
 
 
 def times_at_once(height: int, width: int, base_width: int) -> int:
@@ -138,14 +152,20 @@ def to_input(frame: Frame, io: Io, multiple: int) -> NDArray[Any]:
     return padded[np.newaxis]
 
 
-def from_output(frames: NDArray[Any], like: Frame) -> NDArray[Any]:
-    """Crop [T, H', W', 3] to the size of `like`, and round to its dtype.
-
-    Returns:
-        (T, H, W, 3).
-    """
+def cropped(frames: NDArray[Any], like: Frame) -> NDArray[Any]:
+    """Return what was made, [T, H', W', 3], at the size of `like`: a view, [T, H, W, 3]."""
     height, width = like.shape[:2]
-    cropped = frames[:, :height, :width]
-    if like.dtype == np.uint8 and frames.dtype == np.float32:
-        return np.rint(cropped * np.float32(255)).astype(np.uint8)
-    return cropped
+    return frames[:, :height, :width]
+
+
+def from_output(frames: NDArray[Any], like: Frame) -> NDArray[Any]:
+    """Return cropped frames, rounded to the dtype of `like`.
+
+    Raises:
+        NotFiniteError: NaN or infinity is among them; where an artifact makes bytes, none can be.
+    """
+    if frames.dtype != np.float32:
+        return frames
+    if not np.isfinite([frames.min(), frames.max()]).all():
+        raise NotFiniteError(frames)
+    return np.rint(frames * np.float32(255)).astype(np.uint8) if like.dtype == np.uint8 else frames

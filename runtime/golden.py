@@ -7,6 +7,7 @@ graph was from the reference when it was built.
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,6 +101,17 @@ class Golden:
     cases: tuple[GoldenCase, ...]
     measured_on: str = ""
 
+    def check(self) -> None:
+        """Raise ValueError unless a verdict can be built on every case."""
+        for index, case in enumerate(self.cases):
+            try:
+                case.check()
+            except ValueError as error:
+                raise ValueError(f"case {index}: {error}") from error
+            if bool(case.measured) != bool(self.measured_on):
+                found = f"{len(case.measured)} measurements on {self.measured_on or 'nothing'}"
+                raise ValueError(f"case {index}: {found}")
+
     def save(self, path: str | Path) -> None:
         """Write a compressed .npz file."""
         about = _About(
@@ -108,7 +120,8 @@ class Golden:
             measured_on=self.measured_on,
             cases=tuple(map(_about_case, self.cases)),
         )
-        header = json.dumps({"format_version": FORMAT_VERSION, **asdict(about)}, indent=1)
+        content = {"format_version": FORMAT_VERSION, **asdict(about)}
+        header = json.dumps(content, indent=1, allow_nan=False)
         with replacing(path) as partial, zipfile.ZipFile(partial, "w") as archive:
             with _member(archive, _ABOUT) as file:
                 file.write(header.encode())
@@ -128,10 +141,7 @@ class Golden:
         """
         path = Path(path)
         if not path.is_file():
-            raise InputNotFoundError(
-                f"{path}: no such golden file; rrin-deploy export and build write it beside what "
-                "they make"
-            )
+            raise InputNotFoundError(f"{path}: no such golden file; export and build write one")
         try:
             return _load(path)
         except ArtifactError:
@@ -204,9 +214,11 @@ def _load(path: Path) -> Golden:
         if not kinds <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
             raise ValueError(f"packed by methods {sorted(kinds)}, expected 0 and 8")
         with archive.open(_ABOUT) as file:
-            about = _FORMAT.parse(file.read(), path)
+            about = _FORMAT.parse(file.read(_FORMAT.max_bytes + 1), path)
         cases = tuple(_read_case(archive, *case) for case in enumerate(about.cases))
-    return Golden(about.checkpoint_sha256, about.align_corners, cases, about.measured_on)
+    golden = Golden(about.checkpoint_sha256, about.align_corners, cases, about.measured_on)
+    golden.check()
+    return golden
 
 
 def _read_case(archive: zipfile.ZipFile, index: int, about: _AboutCase) -> GoldenCase:
@@ -221,9 +233,7 @@ def _read_case(archive: zipfile.ZipFile, index: int, about: _AboutCase) -> Golde
     arrays = {
         name: _read(archive, _npy(name, index), name, shape) for name, shape in shapes.items()
     }
-    case = GoldenCase(**arrays, reference_error=about.reference_error, measured=about.measured)
-    case.check()
-    return case
+    return GoldenCase(**arrays, reference_error=about.reference_error, measured=about.measured)
 
 
 def _read(archive: zipfile.ZipFile, member: str, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -233,4 +243,8 @@ def _read(archive: zipfile.ZipFile, member: str, name: str, shape: tuple[int, ..
         found = _NPY.read_array_header_1_0(file)
         if found != (shape, False, dtype):
             raise ValueError(f"{member} holds {found}, expected {(shape, False, dtype)}")
-        return np.frombuffer(file.read(), dtype).reshape(shape).copy()  # to be written to
+        # What is packed may be more than the archive's directory says.
+        content = file.read((size := math.prod(shape) * dtype.itemsize) + 1)
+    if len(content) != size:
+        raise ValueError(f"{member} holds other than the {size} bytes of its shape")
+    return np.frombuffer(content, dtype).reshape(shape).copy()  # to be written to

@@ -26,11 +26,10 @@ from .graph_tensors import (
     WIDTH,
     Tensor,
 )
-from .metadata import Io, Metadata
+from .metadata import OPSET, Io, Metadata
 from .onnx_file import Node, OnnxFile, Value, Weight, read_onnx
 
 MAX_BYTES = 512 * 2**20
-_OPSET = 19
 _IR_VERSIONS = range(8, 14)
 _MAX_SIZE = 65536
 _IO: dict[Io, int] = {"uint8": UINT8, "float32": FLOAT}
@@ -65,8 +64,8 @@ def read_checked(path: str | Path) -> tuple[bytes, Metadata]:
 
 
 def _check_versions(model: OnnxFile, metadata: Metadata) -> None:
-    if model.opsets != (("", _OPSET),) or metadata.opset != _OPSET:
-        raise ValueError(f"has the opsets {shown(model.opsets)}, expected {_OPSET} alone")
+    if model.opsets != (("", OPSET),) or metadata.opset != OPSET:
+        raise ValueError(f"has the opsets {shown(model.opsets)}, expected {OPSET} alone")
     if model.ir_version not in _IR_VERSIONS:
         low, high = _IR_VERSIONS[0], _IR_VERSIONS[-1]
         raise ValueError(f"has IR version {model.ir_version}, expected {low} to {high}")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import open_session
-from .errors import ArtifactError, OptionError
+from .errors import ArtifactError
 from .frames import (
     MAX_TIMES,
     DeviceArray,
@@ -20,11 +20,14 @@ from .frames import (
     check_device_frames,
     check_frame,
     check_same_kind,
+    cropped,
     from_output,
+    times_inside,
     times_of,
     to_input,
 )
 from .metadata import Metadata
+from .options import check_whole
 from .session import Backend, Lease
 
 BUNDLED_MODEL = Path(__file__).parent / "model" / "rrin-w8.onnx"
@@ -47,7 +50,7 @@ class Interpolator:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
             takes the bundled small model.
         device: index of the GPU, for backends that use one.
-        threads: CPU threads, for ONNX Runtime; None leaves it the choice.
+        threads: CPU threads, for ONNX Runtime, 1024 at most; None leaves it the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU.
 
@@ -55,7 +58,7 @@ class Interpolator:
         InputNotFoundError: there is no such file.
         ArtifactError: the file is damaged or not one of ours.
         BackendError: a backend, provider or device that it needs is missing here.
-        OptionError: an option that the artifact's backend does not have.
+        OptionError: an option that is not as above, or that the artifact's backend does not have.
     """
 
     def __init__(
@@ -104,6 +107,8 @@ class Interpolator:
 
         Raises:
             FrameError: wrong type, dtype, shape or values; two sizes; t is not as above.
+            ArtifactError: NaN or infinity is among the values that the artifact made; where it
+                makes bytes, this cannot be seen.
             BackendError: the backend failed, for want of memory for example.
         """
         check_frame(frame0, "frame0")
@@ -159,11 +164,10 @@ class Interpolator:
         one more frame is read ahead, whose upload overlaps with inference.
 
         Raises:
-            FrameError: as for a call.
+            FrameError, ArtifactError: as for a call.
             OptionError: `factor` is not a whole number from 1 to 1000.
         """
-        if not 1 <= factor <= MAX_TIMES or factor != int(factor):
-            raise OptionError(f"factor is {factor}; expected a whole number from 1 to {MAX_TIMES}")
+        check_whole("factor", factor, 1, MAX_TIMES)
         times = (np.arange(1, int(factor)) / factor).astype(np.float32)
         filled = self.fill((frame, times) for frame in frames)
         return (each for frame, made in filled for each in (*made, frame))
@@ -182,7 +186,8 @@ class Interpolator:
             The frame that came in, with an engine a copy, and (T, H, W, 3) of its dtype.
 
         Raises:
-            FrameError: as for a call.
+            FrameError: as for a call, or 0 or 1 is among the times.
+            ArtifactError: as for a call.
         """
         waiting: deque[tuple[Frame, list[_Finish]]] = deque()
         with self._session.lease() as lease:  # the loop that takes our frames may be left at any
@@ -200,7 +205,7 @@ class Interpolator:
         before: tuple[Frame, Any] | None = None
         for given, wanted in frames:
             check_frame(given, "frame")
-            times = times_of(wanted)
+            times = times_inside(wanted)
             # The source may fill its array anew as soon as we ask for the next frame.
             frame = given.copy() if self._session.runs_ahead else given
             prepared: Any = self._to_input(given)
@@ -218,8 +223,14 @@ class Interpolator:
 
         Args:
             height, width: size of the frames to come, pixels.
-            times: how many times a call will have.
+            times: how many times a call will have, 1000 at most.
+
+        Raises:
+            OptionError: not whole numbers from 1 on.
+            BackendError: as for a call.
         """
+        for name, value in {"height": height, "width": width, "times": times}.items():
+            check_whole(name, value, 1, MAX_TIMES if name == "times" else None)
         black = np.zeros((height, width, 3), np.uint8)
         self(black, black, np.arange(1, times + 1) / (times + 1))
 
@@ -264,5 +275,7 @@ def _prepared(lease: Lease, tensor: Any) -> Any:
 
 def _finished(frame: Frame, runs: list[_Finish]) -> tuple[Frame, NDArray[Any]]:
     """Return the frame, and those that the runs made, cropped."""
-    made = [from_output(finish()["frames"], frame) for finish in runs]
-    return frame, np.concatenate(made) if made else np.empty((0, *frame.shape), frame.dtype)
+    if not runs:
+        return frame, np.empty((0, *frame.shape), frame.dtype)
+    made = np.concatenate([cropped(finish()["frames"], frame) for finish in runs])
+    return frame, from_output(made, frame)

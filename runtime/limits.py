@@ -7,9 +7,13 @@ Errors are in units of the full range [0, 1]; noise is the mean of their squares
   wanted falls with it, 20 dB for a tenfold error, from 78.1 dB.
 - fp16 and int8, measured when they were built: twice the largest error then, and one level; twice
   the noise then (3 dB), and as much again as rounding in half costs. ONNX Runtime's CPU, which
-  measures, computes half in float: real half was seen to lose 5e-4 and 90 to 97 dB, in bytes 72 to
-  76 dB. Kernels that accumulate in half, too, lose about three times as much: 80 dB, in bytes 65.
+  measures, computes half in float: real half was seen to lose 5e-4 and 90 to 97 dB. Kernels that
+  accumulate in half, too, lose about three times as much: 80 dB. A measurement is no licence: at
+  most ten times the error that an artifact without one may have, and 20 dB less.
 - fp16 and int8, not measured: what every sound artifact of usual weights keeps.
+
+The same for bytes, whose error counts from half a level on: rounding takes no more, and a value
+that lies between two levels may go to either.
 """
 
 from __future__ import annotations
@@ -17,14 +21,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .golden import GoldenCase, Measured
-from .metadata import Io, Metadata, Precision
+from .golden import Golden, GoldenCase, Measured
+from .metadata import Precision
 
 LEVEL = 1 / 255
 # A reference that errs more in float32 judges nothing.
 ILL_CONDITIONED = 1e-3
 _TIMES_REFERENCE = 10
-_HALF_ROUNDING_DB: dict[Io, float] = {"float32": 80, "uint8": 65}
+_HALF_ROUNDING_DB = 80
+_MOST_TIMES_FLOOR = 10
 
 
 @dataclass(frozen=True)
@@ -43,30 +48,32 @@ FLOORS: dict[Precision, Limits] = {
 }
 
 
-def limits_of(metadata: Metadata, case: GoldenCase, index: int) -> Limits:
-    """Return what an artifact is judged by on a pair, at its `index`-th time.
-
-    A uint8 artifact is held against the rounded reference and may be one level further away.
-    """
-    floor = FLOORS[metadata.precision]
-    if metadata.precision != "fp32" and case.measured:
-        return _beside(case.measured[index], metadata.io)
-    largest, psnr = floor.max_abs_error, floor.min_psnr_db
-    if metadata.precision == "fp32":
-        largest = max(largest, _TIMES_REFERENCE * case.reference_error)
-        psnr -= 20 * math.log10(largest / floor.max_abs_error)
-    return Limits(largest + (LEVEL if metadata.io == "uint8" else 0), psnr)
-
-
-def basis_of(precision: Precision, measured: bool) -> str:
-    """Say where `limits_of` takes its limits from."""
+def limits_of(precision: Precision, golden: Golden) -> tuple[str, list[list[Limits]]]:
+    """Return what an artifact's limits follow from, and those of each case at each of its times."""
     if precision == "fp32":
-        return "PyTorch's own float32 error on the same frames"
-    if measured:
-        return "what the artifact measured when it was built"
-    return f"those of any {precision} artifact, as no measurement of its build is known"
+        basis = "PyTorch's own float32 error on the same frames"
+        return basis, [[_beside_reference(case)] * len(case.t) for case in golden.cases]
+    floor = FLOORS[precision]
+    if golden.measured_on:
+        basis = "what the artifact measured when it was built"
+        return basis, [[_beside(each, floor) for each in case.measured] for case in golden.cases]
+    basis = f"those of any {precision} artifact, as no measurement of its build is known"
+    return basis, [[floor] * len(case.t) for case in golden.cases]
 
 
-def _beside(measured: Measured, io: Io) -> Limits:
-    noise = 10 ** (-measured.psnr_db / 10) + 10 ** (-_HALF_ROUNDING_DB[io] / 10)
-    return Limits(2 * measured.max_abs_error + LEVEL, -10 * math.log10(2 * noise))
+def _beside_reference(case: GoldenCase) -> Limits:
+    floor = FLOORS["fp32"]
+    return _widened(floor, max(1.0, _TIMES_REFERENCE * case.reference_error / floor.max_abs_error))
+
+
+def _beside(measured: Measured, floor: Limits) -> Limits:
+    noise = 10 ** (-measured.psnr_db / 10) + 10 ** (-_HALF_ROUNDING_DB / 10)
+    widest = _widened(floor, _MOST_TIMES_FLOOR)
+    return Limits(
+        min(2 * measured.max_abs_error + LEVEL, widest.max_abs_error),
+        max(-10 * math.log10(2 * noise), widest.min_psnr_db),
+    )
+
+
+def _widened(limits: Limits, times: float) -> Limits:
+    return Limits(times * limits.max_abs_error, limits.min_psnr_db - 20 * math.log10(times))

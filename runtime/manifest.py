@@ -78,7 +78,7 @@ class Manifest:
             "metadata": self.metadata.to_properties(),
         }
         with replacing(manifest_path(engine)) as partial:
-            partial.write_text(json.dumps(content, indent=2) + "\n")
+            partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, engine: str | Path) -> Manifest:

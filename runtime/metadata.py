@@ -12,6 +12,7 @@ from .errors import ArtifactError
 from .records import Between, Matching, Sha256, dataclass_of, typed
 
 FORMAT_VERSION = 2
+OPSET = 19  # from 20 on, TensorRT parsers read GridSample's "linear" as nearest
 _PREFIX = "rrin."
 
 Io = Literal["uint8", "float32"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError, BackendError, OptionError, first_line
+from .errors import ArtifactError, BackendError, first_line
 from .frames import times_at_once
 from .graph_check import read_checked
 from .graph_parts import parts_of
@@ -72,7 +72,7 @@ class OnnxRuntimeSession(Session):
                 for first in range(0, len(times), at_once)
             ]
         except Exception as error:  # its exceptions have no common base of their own
-            if _SHORT_OF_MEMORY.search(str(error)):
+            if _short_of_memory(error):
                 raise BackendError(
                     f"{self.backend} is short of memory: {first_line(error)}; "
                     "take fewer times a call or smaller frames"
@@ -149,8 +149,6 @@ def _open(
                 f"ONNX Runtime provider {', '.join(unknown) or 'list is empty'}: "
                 f"this onnxruntime {ort.__version__} has {', '.join(available)}"
             )
-    if threads is not None and threads < 1:
-        raise OptionError(f"threads is {threads}; expected 1 or more, or None")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # A plan of all tensors at once took 767 MB instead of 574 for a frame of 1280x736.
@@ -162,6 +160,11 @@ def _open(
             content, options, providers=[_with_options(provider, device) for provider in wanted]
         )
     except Exception as error:  # its exceptions have no common base of their own
+        if _short_of_memory(error):
+            raise BackendError(
+                f"{path}: there is not enough memory to open it ({first_line(error)}); free some, "
+                "or take fewer threads"
+            ) from error
         if wanted != [CPU]:
             # Or the file is at fault, and this says so.
             _open(path, content, device, threads, [CPU])
@@ -180,6 +183,10 @@ def _open(
             "see rrin-deploy doctor, or ask for CPUExecutionProvider"
         )
     return session
+
+
+def _short_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or bool(_SHORT_OF_MEMORY.search(str(error)))
 
 
 def _with_options(provider: str, device: int) -> str | tuple[str, dict[str, str]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError, OptionError
+from .errors import ArtifactError, NotFiniteError, OptionError
 from .golden import Golden, GoldenCase, golden_beside
 from .interpolator import BUNDLED_MODEL, Interpolator
-from .limits import ILL_CONDITIONED, LEVEL, Limits, basis_of, limits_of
+from .limits import ILL_CONDITIONED, LEVEL, Limits, limits_of
 from .metadata import Metadata, Precision
 
 
@@ -23,9 +24,11 @@ class CaseResult:
 
     Attributes:
         width, height, t: of the pair, pixels, and when between its frames.
-        max_abs_error, mean_abs_error: from the reference; a value that is not finite counts as 1.
-        psnr_db: None where the frames are equal.
-        equal_share: of the values that are equal in 8 bits.
+        max_abs_error, mean_abs_error: from the reference, of bytes from half a level away from it
+            on; a value that is not finite counts as 1.
+        psnr_db: of these errors; None where there are none.
+        equal_share: of the values within half a level of the reference, which 8 bits cannot tell
+            from it.
         not_finite: how many values are NaN or infinite; with any of them the case fails.
         limits: what the case was judged by.
         passed: the verdict.
@@ -41,6 +44,32 @@ class CaseResult:
     not_finite: int
     limits: Limits
     passed: bool
+
+    @property
+    def strain(self) -> float:
+        """How much of its limits the case takes: above 1 it fails."""
+        if self.not_finite:
+            return math.inf
+        error, limit = self.max_abs_error, self.limits.max_abs_error
+        by_error = error / limit if limit else math.inf if error else 0.0
+        by_psnr = 0.0
+        if self.psnr_db is not None:
+            by_psnr = 10 ** ((self.limits.min_psnr_db - self.psnr_db) / 20)
+        return max(by_error, by_psnr)
+
+    @property
+    def failure(self) -> str:
+        """What failed, each with its limit; empty where the case passed."""
+        found = []
+        if self.not_finite:
+            found.append(f"{self.not_finite} values that are NaN or infinite")
+        if self.max_abs_error > self.limits.max_abs_error:
+            limit = f"{self.limits.max_abs_error:.3g} at most"
+            found.append(f"an error of {self.max_abs_error:.3g}, expected {limit}")
+        if self.psnr_db is not None and self.psnr_db < self.limits.min_psnr_db:
+            limit = f"{self.limits.min_psnr_db:.2f} dB at least"
+            found.append(f"{self.psnr_db:.2f} dB, expected {limit}")
+        return " and ".join(found)
 
 
 @dataclass(frozen=True)
@@ -70,7 +99,7 @@ class ParityReport:
     @property
     def worst(self) -> CaseResult:
         """The case that comes closest to its limit, or is furthest beyond it."""
-        return max(self.cases, key=lambda case: case.max_abs_error / case.limits.max_abs_error)
+        return max(self.cases, key=lambda case: case.strain)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON types, the verdict first."""
@@ -83,6 +112,7 @@ def check_parity(
     *,
     max_error: float | None = None,
     min_psnr: float | None = None,
+    name: str | Path | None = None,
     device: int = 0,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
@@ -94,6 +124,7 @@ def check_parity(
         golden: the golden file, or its content; None takes the file beside the artifact.
         max_error: an absolute limit, in units of the full range, instead of `runtime.limits`'s.
         min_psnr: an absolute limit of each frame, dB, likewise.
+        name: what the report and messages call the artifact; None takes its path.
         device, threads, providers: as for `Interpolator`.
 
     Raises:
@@ -112,43 +143,49 @@ def check_parity(
     with Interpolator(path, device=device, threads=threads, providers=providers) as interpolate:
         about = interpolate.metadata
         content = source if isinstance(source, Golden) else Golden.load(source)
-        _check_judge(content, about, path)
-        basis = basis_of(about.precision, bool(content.measured_on))
+        name = str(path if name is None else name)
+        _check_judge(content, about, name)
+        basis, limits = limits_of(about.precision, content)
+        rounding = ["half a level is rounding"] if about.io == "uint8" else []
         return ParityReport(
-            artifact=str(path),
+            artifact=name,
             reference="PyTorch, live" if isinstance(source, Golden) else str(source),
             backend=str(interpolate.backend),
             precision=about.precision,
             io=about.io,
-            limits_from="; ".join([basis, *(f"{name} as given" for name in chosen)]),
+            limits_from="; ".join([basis, *(f"{limit} as given" for limit in chosen), *rounding]),
             cases=tuple(
-                result for case in content.cases for result in _compare(interpolate, case, chosen)
+                result
+                for case, derived in zip(content.cases, limits, strict=True)
+                for result in _compare(
+                    interpolate, case, [replace(each, **chosen) for each in derived]
+                )
             ),
         )
 
 
-def _check_judge(golden: Golden, about: Metadata, path: Path) -> None:
+def _check_judge(golden: Golden, about: Metadata, name: str) -> None:
     """Raise ArtifactError unless a golden file can judge an artifact."""
     ours = about.checkpoint_sha256, about.align_corners
     if ours != (golden.checkpoint_sha256, golden.align_corners):
         raise ArtifactError(
-            f"{path}: made of checkpoint {_short(*ours)}, but the golden outputs are of "
+            f"{name}: made of checkpoint {_short(*ours)}, but the golden outputs are of "
             f"{_short(golden.checkpoint_sha256, golden.align_corners)}; "
             "use the golden file that was exported with it"
         )
     if golden.measured_on not in ("", f"{about.precision} {about.runtime}"):
         raise ArtifactError(
-            f"{path}: is {about.precision} for {about.runtime}, but the golden file was measured "
+            f"{name}: is {about.precision} for {about.runtime}, but the golden file was measured "
             f"on a build in {golden.measured_on}; use the one that was built with it"
         )
+    try:
+        golden.check()
+    except ValueError as error:
+        raise ArtifactError(f"{name}: its golden outputs cannot be used: {error}") from error
     for index, case in enumerate(golden.cases):
-        try:
-            case.check()
-        except ValueError as error:
-            raise ArtifactError(f"{path}: case {index} of its golden outputs: {error}") from error
         if case.reference_error > ILL_CONDITIONED:
             raise ArtifactError(
-                f"{path}: on case {index} the PyTorch reference itself errs by "
+                f"{name}: on case {index} the PyTorch reference itself errs by "
                 f"{case.reference_error:.1e} in float32, expected {ILL_CONDITIONED:.0e} at most: "
                 "such weights cannot be judged"
             )
@@ -161,39 +198,47 @@ def psnr_db(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 
 def _compare(
-    interpolate: Interpolator, case: GoldenCase, given: Mapping[str, float]
+    interpolate: Interpolator, case: GoldenCase, limits: Sequence[Limits]
 ) -> list[CaseResult]:
-    frame0, frame1, expected = case.frame0, case.frame1, case.frames
-    if interpolate.metadata.io == "float32":
-        made = interpolate(_unit(frame0), _unit(frame1), case.t)
-    else:
-        made = _unit(interpolate(frame0, frame1, case.t))
-        expected = _unit(np.rint(expected * 255).astype(np.uint8))
+    made, rounding = _made(interpolate, case), 0.0
+    if made.dtype == np.uint8:
+        made, rounding = made / 255, LEVEL / 2
     results = []
-    for index, (ours, theirs) in enumerate(zip(made, expected, strict=True)):
+    for ours, theirs, t, limit in zip(made, case.frames, case.t, limits, strict=True):
         finite = np.isfinite(ours)
-        error = np.where(finite, np.abs(ours - theirs), np.float32(1))
+        distance = np.where(finite, np.abs(ours - theirs), 1)
+        error = np.maximum(distance - rounding, 0)
         largest, psnr = float(error.max()), psnr_db(error, np.zeros_like(error))
-        limits = replace(limits_of(interpolate.metadata, case, index), **given)
-        within = largest <= limits.max_abs_error and psnr >= limits.min_psnr_db
+        within = largest <= limit.max_abs_error and psnr >= limit.min_psnr_db
         results.append(
             CaseResult(
-                width=frame0.shape[1],
-                height=frame0.shape[0],
-                t=float(case.t[index]),
+                width=case.frame0.shape[1],
+                height=case.frame0.shape[0],
+                t=float(t),
                 max_abs_error=largest,
                 mean_abs_error=float(error.mean(dtype=np.float64)),
                 psnr_db=psnr if np.isfinite(psnr) else None,
-                equal_share=float(np.mean(error < LEVEL / 2)),
+                equal_share=float(np.mean(distance <= LEVEL / 2)),
                 not_finite=int(finite.size - np.count_nonzero(finite)),
-                limits=limits,
+                limits=limit,
                 passed=bool(finite.all()) and within,
             )
         )
     return results
 
 
-def _unit(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _made(interpolate: Interpolator, case: GoldenCase) -> NDArray[Any]:
+    frame0, frame1 = case.frame0, case.frame1
+    if interpolate.metadata.io == "float32":
+        frame0, frame1 = _unit(frame0), _unit(frame1)
+    try:
+        return interpolate(frame0, frame1, case.t)
+    except NotFiniteError as error:
+        frames: NDArray[Any] = error.frames
+        return frames
+
+
+def _unit(frames: NDArray[np.uint8]) -> NDArray[Any]:
     return frames.astype(np.float32) / np.float32(255)
 
 

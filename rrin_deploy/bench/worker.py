@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rrin_deploy.bench.peers import Contender, open_contender
-from rrin_deploy.signals import ENDING
 from runtime.errors import first_line
 from runtime.interpolator import Interpolator
+from runtime.signals import ENDING
 
 _GONE = (EOFError, OSError)  # what a pipe raises when its other end has ended
 

@@ -15,6 +15,7 @@ from rrin_deploy.options import Providers
 from runtime.errors import InputNotFoundError
 from runtime.files import check_parent
 from runtime.interpolator import BUNDLED_MODEL
+from runtime.options import MAX_THREADS
 
 if TYPE_CHECKING:
     from rrin_deploy.bench.benchmark import Report
@@ -29,7 +30,7 @@ def command(
     times: Annotated[int, typer.Option(help="Frames made in one call.", min=1)] = 1,
     rounds: Annotated[int, typer.Option(help="Timed calls of each.", min=1)] = 10,
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads; by default all cores.", min=1)
+        int | None, typer.Option(help="CPU threads; by default all cores.", min=1, max=MAX_THREADS)
     ] = None,
     peers: Annotated[
         bool,
@@ -80,7 +81,7 @@ def command(
             timings = run_benchmark(contenders, load, progress)
     report = Report(load, timings, ceilings)
     if as_json:
-        print(json.dumps(report.to_dict(), indent=2))
+        print(json.dumps(report.to_dict(), indent=2, allow_nan=False))
     else:
         _print(report)
         shown = ", ".join(f"{kind} {rate / 1e9:.0f}" for kind, rate in ceilings.items())

@@ -90,7 +90,7 @@ def command(
     if as_json:
         root = vimeo90k or ucf101 or middlebury or triplets
         report = {"data": str(root), **evaluation.report(cases, list(contenders))}
-        print(json.dumps(report, indent=2))
+        print(json.dumps(report, indent=2, allow_nan=False))
         return
     _print(cases, list(contenders))
     if save:

@@ -11,22 +11,28 @@ import typer
 
 from rrin_deploy.console import out, table
 from runtime.errors import InputNotFoundError
+from runtime.golden import SUFFIX, Golden
 from runtime.manifest import ENGINE_SUFFIX, Manifest, read_plan
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="An ONNX file or an engine.")],
+    file: Annotated[Path, typer.Argument(help="An ONNX file, an engine or a golden file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Print all that is known of an ONNX file or an engine; no GPU is needed.
+    """Print all that is known of an ONNX file, an engine or a golden file; no GPU is needed.
 
     Example: `rrin-deploy inspect rrin.fp16.engine`
     """
     if not file.is_file():
-        raise InputNotFoundError(f"{file}: no such file; expected an ONNX file or an engine")
-    facts = _engine(file) if file.suffix == ENGINE_SUFFIX else _onnx(file)
+        raise InputNotFoundError(
+            f"{file}: no such file; expected an ONNX file, an engine or a golden file"
+        )
+    if file.name.endswith(SUFFIX):
+        facts = _golden(file)
+    else:
+        facts = _engine(file) if file.suffix == ENGINE_SUFFIX else _onnx(file)
     if as_json:
-        print(json.dumps(facts, indent=2))
+        print(json.dumps(facts, indent=2, allow_nan=False))
         return
     rows = table("what", str(file))
     for name, value in _flat(facts):
@@ -38,6 +44,26 @@ def _engine(file: Path) -> dict[str, Any]:
     manifest = Manifest.load(file)
     plan = read_plan(file, manifest)
     return {"kind": "TensorRT engine", "bytes": len(plan), **asdict(manifest)}
+
+
+def _golden(file: Path) -> dict[str, Any]:
+    golden = Golden.load(file)
+    return {
+        "kind": "golden file",
+        "bytes": file.stat().st_size,
+        "checkpoint_sha256": golden.checkpoint_sha256,
+        "align_corners": golden.align_corners,
+        "measured_on": golden.measured_on,
+        "cases": [
+            {
+                "size": list(case.frame0.shape[1::-1]),
+                "t": case.t.tolist(),
+                "reference_error": case.reference_error,
+                "measured": [asdict(measured) for measured in case.measured],
+            }
+            for case in golden.cases
+        ],
+    }
 
 
 def _onnx(file: Path) -> dict[str, Any]:

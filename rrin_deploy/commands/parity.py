@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from rrin_deploy.console import errors, out, parse_size, say, table
+from rrin_deploy.failures import explanation
 from rrin_deploy.options import Device, Providers, Threads
 from runtime.parity import ParityReport, check_parity
 
@@ -77,15 +78,19 @@ def command(
                 stages = [asdict(stage) for stage in live.stages]
     except Exception as error:
         if as_json:
-            print(json.dumps({"passed": False, "error": str(error)}, indent=2))
+            _print_json({"passed": False, "error": explanation(error)[0]})
         raise  # the command line says it too, and exits as it does for any error
     if as_json:
-        print(json.dumps({**report.to_dict(), "stages": stages, "notes": notes}, indent=2))
+        _print_json({**report.to_dict(), "stages": stages, "notes": notes})
     else:
         _print(report, stages)
         for note in notes:
             say(f"note: {note}")
     raise typer.Exit(0 if report.passed else 1)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content, indent=2, allow_nan=False))
 
 
 def _print(report: ParityReport, stages: list[dict[str, Any]]) -> None:
@@ -110,7 +115,7 @@ def _print(report: ParityReport, stages: list[dict[str, Any]]) -> None:
             rows.add_row(
                 stage["stage"],
                 f"{stage['width']}x{stage['height']}",
-                f"{stage['max_abs_error']:.2e}",
+                f"{stage['max_abs_error']:.2e}" if not stage["not_finite"] else "NaN",
                 f"{stage['mean_abs_error']:.2e}",
                 f"{stage['largest']:.3g}",
                 "pixels" if stage["stage"] == "flow" else "full range",

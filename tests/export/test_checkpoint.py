@@ -158,9 +158,9 @@ def broken(state: State) -> dict[str, tuple[Any, str]]:
             f"{last} is torch.float8_e4m3fn",
         ),
         "complex": ({**state, last: torch.zeros(3) * 1j}, f"{last} is torch.complex64"),
-        "quantized": ({**state, last: quantized}, f"{last} is torch.qint8"),
+        "quantized": ({**state, last: quantized}, "a pickled torch._utils._rebuild_qtensor"),
         "nested": ({**state, last: nested}, f"what is no tensor: {last}"),
-        "jagged": ({**state, last: jagged}, f"what is no tensor: {last}"),
+        "jagged": ({**state, last: jagged}, "a pickled torch._tensor._rebuild_from_type_v2"),
         "an absurd width": ({**state, first: torch.zeros(2**40, 0, 3, 3)}, r"\[1099511627776, 0"),
         "a wide view": (
             {**state, first: torch.zeros(1).expand(2**40, 6, 3, 3)},
@@ -314,7 +314,65 @@ ENDLESS = {
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_refuses_tuples_without_end_at_once(kind: str, zipped: bool, tmp_path: Path) -> None:
-    path, pickled = tmp_path / "endless.pth", b"\x80\x02" + ENDLESS[kind]
+    path = pickled_as(ENDLESS[kind], tmp_path / "endless.pth", zipped)
+    with pytest.raises(CheckpointError, match="larger or more nested than that of any state dict"):
+        load_checkpoint(path)
+
+
+NUMBER = b"\x8a\x05" + (3 * 10**9).to_bytes(5, "little")  # of bytes, or of values in a view
+SHORT = b"X%c\x00\x00\x00"
+STORAGE = b"(%sstorageC%s0%scpuK\x01tQ".replace(b"C", b"ctorch\nFloatStorage\n") % (
+    SHORT % 7,
+    SHORT % 1,
+    SHORT % 3,
+)
+VIEW = (
+    b"ctorch._utils\n_rebuild_tensor_v2\n(" + STORAGE + b"K\x00" + NUMBER + b"\x85K\x00\x85"
+    b"\x89ccollections\nOrderedDict\n)RtR"
+)
+GROWING = {
+    "builtins.bytearray": b"c__builtin__\nbytearray\n" + NUMBER + b"\x85R.",
+    "collections.Counter": b"ccollections\nCounter\n" + VIEW + b"\x85R.",
+    "builtins.set": b"c__builtin__\nset\n" + VIEW + b"\x85R.",
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": (
+        b"ctorch._utils\n_rebuild_device_tensor_from_cpu_tensor\n("
+        + VIEW
+        + b"ctorch\nfloat64\n"
+        + SHORT % 3
+        + b"cpu\x89tR."
+    ),
+    "torch.FloatTensor": b"ctorch\nFloatTensor\n" + NUMBER + b"\x85\x81.",
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("called", GROWING)
+def test_refuses_a_few_bytes_that_fill_the_memory(
+    called: str, zipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was loaded"))
+    path = pickled_as(GROWING[called], tmp_path / "growing.pth", zipped)
+    with pytest.raises(CheckpointError, match=f"holds a pickled {called}, and making that"):
+        load_checkpoint(path)
+
+
+def test_takes_what_trainers_note_beside_the_weights(state: State, tmp_path: Path) -> None:
+    notes = {"milestones": collections.Counter([30, 60]), "seen": {1, 2}, "size": torch.Size([3])}
+    load_checkpoint(saved(tmp_path / "notes.pth", {"state_dict": state, **notes}))
+
+
+def test_says_in_its_error_alone_what_is_wrong_with_a_newer_pickle(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    torch.save({"a": {1}}, tmp_path / "new.pth", pickle_protocol=4)
+    with pytest.raises(CheckpointError, match="not a PyTorch checkpoint, or a damaged one"):
+        load_checkpoint(tmp_path / "new.pth")
+    assert not recwarn.list
+
+
+def pickled_as(pickled: bytes, path: Path, zipped: bool) -> Path:
+    """Write a checkpoint with a pickle of one's own in it."""
+    pickled = b"\x80\x02" + pickled
     torch.save({}, path, _use_new_zipfile_serialization=zipped)
     if zipped:
         with zipfile.ZipFile(path) as old:
@@ -327,8 +385,7 @@ def test_refuses_tuples_without_end_at_once(kind: str, zipped: bool, tmp_path: P
         content = path.read_bytes()
         at = content.rindex(empty)
         path.write_bytes(content[:at] + pickled + content[at + len(empty) :])
-    with pytest.raises(CheckpointError, match="larger or more nested than that of any state dict"):
-        load_checkpoint(path)
+    return path
 
 
 def files() -> dict[str, bytes]:

@@ -1,14 +1,17 @@
 """The exported graph in ONNX Runtime, against the PyTorch module."""
 
+import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
-from export import Reference, compare_stages, export_onnx, load_checkpoint
-from export.graph import STAGES
+from export import RRIN, Reference, compare_stages, export_onnx, load_checkpoint
+from export.graph import STAGES, ParityError
 from runtime import ArtifactError, Interpolator, check_parity
 from runtime.backends import open_session
 from runtime.errors import CheckpointError, InputNotFoundError
@@ -88,6 +91,48 @@ def test_both_frames_and_the_time_matter(exported: Exporter) -> None:
             interpolate(frame0, frame1, 0.1),
         ):
             assert np.abs(made - other).max() > 0.1
+
+
+def test_export_takes_weights_of_zero_whose_blend_lies_between_two_levels(
+    skip_tracing: Callable[..., None], small_network: RRIN, tmp_path: Path
+) -> None:
+    skip_tracing(io="uint8")
+    state = {name: 0 * tensor for name, tensor in small_network.state_dict().items()}
+    torch.save({"state_dict": state, "align_corners": False}, tmp_path / "zero.pth")
+    report = export_onnx(tmp_path / "zero.pth", tmp_path / "zero.onnx", io="uint8")
+    assert report.parity.artifact == str(tmp_path / "zero.onnx")
+    assert report.parity.passed
+
+
+def test_refused_export_names_the_limit_that_failed_and_the_file_that_was_asked_for(
+    skip_tracing: Callable[..., None],
+    small_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    skip_tracing()
+    monkeypatch.setattr(
+        "export.graph.check_parity",
+        lambda *arguments, **named: check_parity(*arguments, **named, min_psnr=199),
+    )
+    output = tmp_path / "mine.onnx"
+    with pytest.raises(ParityError, match=r"has [\d.]+ dB, expected 199\.00 dB at least") as caught:
+        export_onnx(small_checkpoint, output, io="float32")
+    assert str(caught.value).startswith(f"{output}: not written")
+
+
+def test_stages_with_nan_are_counted(
+    exported: Exporter, small_network: RRIN, tmp_path: Path
+) -> None:
+    graph = onnx.load(exported())
+    (bias,) = (x for x in graph.graph.initializer if x.name == "Mask.last.bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(2, np.nan, np.float32), bias.name))
+    onnx.save(graph, tmp_path / "nan.onnx")
+    stages = compare_stages(tmp_path / "nan.onnx", small_network, [(64, 32)])
+    counts = {stage.stage: stage.not_finite for stage in stages}
+    assert counts["flow"] == counts["warped0"] == 0
+    assert counts["mask"] == 3 * 2 * 64 * 32
+    json.dumps([dataclasses.asdict(stage) for stage in stages], allow_nan=False)
 
 
 @pytest.mark.parametrize("align_corners", [True, False])

@@ -187,11 +187,12 @@ def test_parity_by_a_golden_file_and_limits_of_ones_own(run: Run, tmp_path: Path
     assert run("parity", "m.onnx", "--golden", golden, "--max-error", "0")[0] == 1
 
 
-def test_json_holds_the_limits_with_their_level(run: Run, exported: Exporter) -> None:
+def test_json_holds_the_limits_and_what_is_rounding(run: Run, exported: Exporter) -> None:
     code, out, _ = run("parity", exported(io="uint8"), "--json")
     assert code == 0
-    case = json.loads(out)["cases"][0]
-    assert case["limits"]["max_abs_error"] == pytest.approx(1e-4 + 1 / 255)
+    report = json.loads(out)
+    assert report["cases"][0]["limits"]["max_abs_error"] == pytest.approx(1e-4)
+    assert report["limits_from"].endswith("; half a level is rounding")
 
 
 def test_verdicts_are_json_even_where_there_is_only_an_error(run: Run, tmp_path: Path) -> None:
@@ -208,6 +209,45 @@ def test_verdicts_are_json_even_where_there_is_only_an_error(run: Run, tmp_path:
         assert (code, verdict["passed"]) == (expected, False), arguments
         assert message in verdict["error"]
         assert err.startswith("error: ")
+
+
+def test_json_of_an_error_holds_the_remedy_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "export"]:
+        monkeypatch.delitem(sys.modules, name)
+    code, out, err = run("parity", BUNDLED_MODEL, "--checkpoint", "c.pth", "--json")
+    assert code == 3
+    assert json.loads(out)["error"] in " ".join(err.split())
+    assert "torch is not installed, and this needs it" in json.loads(out)["error"]
+
+
+def test_parity_of_stages_with_nan_is_json(
+    run: Run, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    graph = onnx.load(BUNDLED_MODEL)
+    (bias,) = (x for x in graph.graph.initializer if x.name == "final.last.bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.nan, np.float32), bias.name))
+    onnx.save(graph, tmp_path / "nan.onnx")
+    options = ["--checkpoint", small_checkpoint, "--size", "64x32"]
+    code, out, _ = run("parity", "nan.onnx", *options, "--json")
+    assert code == 1
+    report = json.loads(out, parse_constant=pytest.fail)
+    assert report["stages"][-1]["stage"] == "blend"
+    assert report["cases"][0]["not_finite"] == 64 * 32 * 3
+
+
+def test_inspect_shows_a_golden_file(run: Run) -> None:
+    code, out, _ = run("inspect", golden_beside(BUNDLED_MODEL), "--json")
+    facts = json.loads(out)
+    assert (code, facts["kind"]) == (0, "golden file")
+    assert facts["cases"][0]["size"] == [128, 96]
+
+
+def test_threads_that_no_machine_has_are_wrong_usage(run: Run) -> None:
+    for command in ("parity", "bench"):
+        code, _, err = run(command, BUNDLED_MODEL, "--threads", "2000000")
+        assert code == 2
+        assert "1024" in err
 
 
 def test_build_exits_with_1_where_the_result_gives_nan(

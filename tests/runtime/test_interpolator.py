@@ -116,7 +116,11 @@ def test_refuses_what_is_no_frame(
         interpolate(GOOD, frame)
 
 
-@pytest.mark.parametrize("t", [-0.1, 1.5, float("nan"), "half", [[0.5]], [0.5, 2]])
+@pytest.mark.parametrize(
+    "t",
+    [-0.1, 1.5, float("nan"), "half", [[0.5]], [0.5, 2], 10**400, 10**5000],
+    ids=lambda t: type(t).__name__,
+)
 def test_refuses_what_is_no_time(t: object, interpolate: Interpolator) -> None:
     with pytest.raises(FrameError, match=r"expected a number in \[0, 1\]"):
         interpolate(GOOD, GOOD, t)  # type: ignore[arg-type]
@@ -270,12 +274,72 @@ def test_options_and_warm_up() -> None:
     [
         ({"providers": ["NoSuchProvider"]}, "provider NoSuchProvider: this onnxruntime .* has"),
         ({"providers": []}, "list is empty"),
-        ({"threads": 0}, "threads is 0; expected 1 or more"),
+        ({"threads": 0}, "threads is 0; expected a whole number from 1 to 1024"),
+        ({"threads": 2_000_000}, "threads is 2000000; expected a whole number from 1 to 1024"),
+        ({"threads": "2"}, "threads is '2'; expected a whole number"),
+        ({"device": -1}, "device is -1; expected a whole number, 0 or more"),
+        ({"providers": "CPUExecutionProvider"}, "providers is 'CPU.*; expected a list of names"),
+        ({"providers": [5]}, r"providers is \[5\]; expected a list of names"),
+        ({"artifact": ""}, "artifact is ''; expected a path, such as rrin.onnx"),
+        ({"artifact": 5}, "artifact is 5; expected a path, such as rrin.onnx"),
     ],
 )
 def test_options_that_cannot_be_met(options: dict[str, object], message: str) -> None:
     with pytest.raises(RrinError, match=message):
         Interpolator(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("why", ["std::bad_alloc", "Failed to allocate memory for 5 bytes"])
+def test_want_of_memory_does_not_blame_the_file(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError(why)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", full)
+    with pytest.raises(BackendError, match=f"not enough memory to open it .{why}"):
+        Interpolator()
+
+
+@pytest.mark.parametrize("factor", [None, "2", float("nan"), 2.5, 0, [2]])
+def test_factors_that_are_none(factor: object, interpolate: Interpolator) -> None:
+    with pytest.raises(OptionError, match="expected a whole number from 1 to 1000"):
+        interpolate.stream([GOOD], factor)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wanted", [(-1, 3, 1), (3, 0, 1), (3, 3, 0), (3, 3, 1001), ("3", 3, 1)])
+def test_warm_up_refuses_what_no_call_has(
+    wanted: tuple[int, int, int], interpolate: Interpolator
+) -> None:
+    with pytest.raises(OptionError, match="expected a whole number"):
+        interpolate.warm_up(*wanted)
+
+
+@pytest.mark.parametrize("times", [[0.0], [0.5, 1.0]])
+def test_fill_refuses_the_times_of_the_frames_themselves(
+    times: list[float], interpolate: Interpolator
+) -> None:
+    with pytest.raises(FrameError, match=r"expected times inside \(0, 1\)"):
+        list(interpolate.fill([(GOOD, []), (GOOD, times)]))
+
+
+def test_fill_takes_times_that_float32_would_round_to_0_or_1(interpolate: Interpolator) -> None:
+    _, (_, made) = interpolate.fill([(GOOD, []), (GOOD, [1e-60, 1 - 1e-9])])
+    assert made.shape == (2, *GOOD.shape)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_nan_does_not_become_a_picture(dtype: type, tmp_path: Path) -> None:
+    graph = onnx.load(BUNDLED_MODEL)
+    (bias,) = (x for x in graph.graph.initializer if x.name == "final.last.bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.nan, np.float32), bias.name))
+    onnx.save(graph, tmp_path / "nan.onnx")
+    frame = np.zeros(GOOD.shape, dtype)
+    with Interpolator(tmp_path / "nan.onnx") as interpolate:
+        with pytest.raises(ArtifactError, match="NaN or infinite"):
+            interpolate(frame, frame)
+        with pytest.raises(ArtifactError, match="NaN or infinite"):
+            list(interpolate.stream([frame, frame], 2))
 
 
 def test_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

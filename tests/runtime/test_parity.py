@@ -1,7 +1,10 @@
 import dataclasses
 import io
 import json
+import struct
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from runtime import ArtifactError, InputNotFoundError, check_parity
 from runtime.errors import OptionError
 from runtime.golden import Golden, Measured, golden_beside
 from runtime.interpolator import BUNDLED_MODEL, Interpolator
+from runtime.limits import Limits, limits_of
 from runtime.parity import psnr_db
 from tests.conftest import Exporter
 
@@ -121,6 +125,12 @@ DAMAGED: dict[str, Callable[[Path], object]] = {
     "negative error": lambda path: rewritten(path, about=about(reference_error=-1)),
     "no cases": lambda path: rewritten(path, about=about(cases=[])),
     "a header of megabytes": lambda path: rewritten(path, about=b" " * 2**20),
+    "measured on nothing": lambda path: rewritten(
+        path, about=about(measured=[{"max_abs_error": 1, "psnr_db": 0}])
+    ),
+    "not measured on something": lambda path: rewritten(
+        path, about=about(measured_on="int8 openvino")
+    ),
     "lzma": lambda path: rewritten(path, zipfile.ZIP_LZMA),
     "nested npy header": lambda path: rewritten(path, t_0=npy("(" * 9000)),
     "an npy header of petabytes": lambda path: rewritten(
@@ -182,6 +192,28 @@ def test_golden_file_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None
         Golden.load(path)
 
 
+def test_golden_file_that_holds_more_than_its_directory_says_is_not_unpacked(
+    tmp_path: Path,
+) -> None:
+    name, claimed = b"about.json", 100
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = packer.compress(bytes(2**26)) + packer.flush()
+    sizes = struct.pack("<3I", 0, len(data), claimed)
+    common = struct.pack("<3H2H", 20, 0, 8, 0, 0x21) + sizes + struct.pack("<2H", len(name), 0)
+    entry = b"PK\3\4" + common + name + data
+    directory = b"PK\1\2" + struct.pack("<H", 20) + common + bytes(14) + name
+    end = struct.pack("<4H2IH", 0, 0, 1, 1, len(directory), len(entry), 0)
+    path = tmp_path / "bomb.golden.npz"
+    path.write_bytes(entry + directory + b"PK\5\6" + end)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtifactError, match="not a golden file"):
+            Golden.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+
+
 def test_missing_golden_file(tmp_path: Path) -> None:
     model = tmp_path / "rrin.onnx"
     model.write_bytes(BUNDLED_MODEL.read_bytes())
@@ -216,11 +248,22 @@ def one_wrong_pixel(by: float) -> Golden:
 
 
 def test_each_limit_fails_alone() -> None:
-    assert not check_parity(golden=one_wrong_pixel(5e-3)).passed  # 86 dB, but one pixel is off
-    report = check_parity(golden=one_wrong_pixel(5e-3))
-    assert report.cases[0].psnr_db is not None
-    assert report.cases[0].psnr_db > report.cases[0].limits.min_psnr_db
-    assert (report.cases[0].width, report.cases[0].height) == (128, 96)
+    (case,) = check_parity(golden=one_wrong_pixel(5e-3)).cases
+    assert not case.passed
+    assert case.psnr_db is not None
+    assert case.psnr_db > case.limits.min_psnr_db
+    assert case.failure == "an error of 0.005, expected 0.0001 at most"
+    assert (case.width, case.height) == (128, 96)
+
+    # All pixels off by less than a limit of 5e-4, at the same limit of noise.
+    noise = np.random.default_rng(0).uniform(-4.5e-4, 4.5e-4, (1, 96, 128, 3))
+    golden = Golden.load(GOLDEN)
+    frames = np.clip(golden.cases[0].frames + noise, 0, 1).astype(np.float32)
+    noisy = dataclasses.replace(golden.cases[0], frames=frames)
+    (case,) = check_parity(golden=dataclasses.replace(golden, cases=(noisy,)), max_error=5e-4).cases
+    assert not case.passed
+    assert case.max_abs_error < case.limits.max_abs_error
+    assert case.failure == f"{case.psnr_db:.2f} dB, expected 78.10 dB at least"
 
 
 def test_golden_files_that_prove_nothing_are_refused(tmp_path: Path) -> None:
@@ -291,8 +334,60 @@ def test_a_reference_with_nan_is_refused() -> None:
     frames = golden.cases[0].frames.copy()
     frames[0, 0, 0, 0] = np.nan
     case = dataclasses.replace(golden.cases[0], frames=frames)
-    with pytest.raises(ArtifactError, match="case 0 of its golden outputs: reference frames with"):
+    with pytest.raises(
+        ArtifactError, match="golden outputs cannot be used: case 0: reference frames"
+    ):
         check_parity(golden=dataclasses.replace(golden, cases=(case,)))
+
+
+def test_uint8_artifact_may_round_ties_either_way(exported: Exporter) -> None:
+    path = exported(io="uint8")
+    (case, *_) = Golden.load(golden_beside(path)).cases
+    with Interpolator(path) as interpolate:
+        made = interpolate(case.frame0, case.frame1, case.t)
+    for share, verdict in ((0.5, True), (0.55, False)):  # levels between the truth and the byte
+        frames = (made.clip(1, 254) + share).astype(np.float32) / np.float32(255)
+        expected = np.where((made > 0) & (made < 255), frames, made / np.float32(255))
+        tied = dataclasses.replace(case, frames=expected.astype(np.float32))
+        golden = dataclasses.replace(Golden.load(golden_beside(path)), cases=(tied,))
+        assert check_parity(path, golden).passed is verdict
+
+
+def test_worst_case_is_that_which_takes_most_of_its_limits() -> None:
+    assert check_parity(max_error=0).worst.failure.startswith("an error of ")
+    report = check_parity(min_psnr=199)
+    psnrs = [case.psnr_db for case in report.cases if case.psnr_db is not None]
+    assert report.worst.psnr_db == min(psnrs)
+    assert report.worst.failure == f"{min(psnrs):.2f} dB, expected 199.00 dB at least"
+
+
+@pytest.mark.parametrize("measured_on", ["", "fp32 any"])
+def test_golden_content_says_once_whether_it_was_measured(measured_on: str) -> None:
+    golden = Golden.load(GOLDEN)
+    cases = [
+        dataclasses.replace(case, measured=(Measured(1, 0),) * len(case.t) * (not measured_on))
+        for case in golden.cases
+    ]
+    changed = dataclasses.replace(golden, cases=tuple(cases), measured_on=measured_on)
+    with pytest.raises(ArtifactError, match=r"case 0: \d measurements on"):
+        check_parity(golden=changed)
+
+
+def test_a_bad_measurement_is_no_licence() -> None:
+    golden = Golden.load(GOLDEN)
+    cases = [
+        dataclasses.replace(case, measured=(Measured(1, 0),) * len(case.t)) for case in golden.cases
+    ]
+    golden = dataclasses.replace(golden, cases=tuple(cases), measured_on="fp16 tensorrt")
+    for precision, widest in (("fp16", Limits(0.2, 40)), ("int8", Limits(1, 25))):
+        _, limits = limits_of(precision, golden)
+        assert {each for case in limits for each in case} == {widest}
+
+
+def test_report_and_messages_take_the_name_that_is_given() -> None:
+    assert check_parity(name="mine.onnx").artifact == "mine.onnx"
+    with pytest.raises(ArtifactError, match=r"^mine\.onnx: on case 0 the PyTorch reference"):
+        check_parity(golden=with_reference_error(Golden.load(GOLDEN), 0.01), name="mine.onnx")
 
 
 def test_limits_of_another_build_are_refused() -> None:
