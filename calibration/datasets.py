@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from media.suffixes import IMAGE_SUFFIXES
 from runtime.errors import InputNotFoundError, MediaError, shown
-from runtime.files import IMAGE_SUFFIXES
 
 Split = Literal["train", "test"]
 

@@ -11,6 +11,7 @@ from .errors import (
     InputNotFoundError,
     MediaError,
     OptionError,
+    OutputError,
     OutputExistsError,
     RrinError,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Interpolator",
     "MediaError",
     "OptionError",
+    "OutputError",
     "OutputExistsError",
     "ParityReport",
     "RrinError",

@@ -6,6 +6,7 @@ graph was from the reference when it was built.
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ArtifactError, InputNotFoundError, first_line
-from .files import replacing
+from .publishing import publish
 from .records import Between, Format, Matching, Sha256
 
 FORMAT_VERSION = 2
@@ -101,7 +102,11 @@ class Golden:
     measured_on: str = ""
 
     def save(self, path: str | Path) -> None:
-        """Write a compressed .npz file."""
+        """Publish the file."""
+        publish({Path(path): self.to_bytes()})
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file, a compressed .npz."""
         about = _About(
             checkpoint_sha256=self.checkpoint_sha256,
             align_corners=self.align_corners,
@@ -109,7 +114,8 @@ class Golden:
             cases=tuple(map(_about_case, self.cases)),
         )
         header = json.dumps({"format_version": FORMAT_VERSION, **asdict(about)}, indent=1)
-        with replacing(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
             with _member(archive, _ABOUT) as file:
                 file.write(header.encode())
             for index, case in enumerate(self.cases):
@@ -117,6 +123,7 @@ class Golden:
                     array = np.ascontiguousarray(getattr(case, name))
                     with _member(archive, _npy(name, index)) as file:
                         _NPY.write_array(file, array, (1, 0), allow_pickle=False)
+        return content.getvalue()
 
     @classmethod
     def load(cls, path: str | Path) -> Golden:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from media.suffixes import IMAGE_SUFFIXES
 from rrin_deploy.console import frame_progress, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
 from runtime.cuts import THRESHOLD
 from runtime.errors import MediaError
-from runtime.files import IMAGE_SUFFIXES
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
@@ -161,13 +161,13 @@ def _pair(
     overwrite: bool,
 ) -> str:
     from media.images import interpolate_stills, read_still, still_codec, write_still
-    from runtime.files import check_writable
+    from runtime.publishing import Publication
 
-    check_writable(output, overwrite=overwrite)
     still_codec(output)
+    Publication(output, overwrite=overwrite)  # refuses now what could not be written after the work
     still0, still1 = (read_still(path, max_pixels=max_pixels) for path in inputs)
     (middle,) = interpolate_stills(interpolate, still0, still1, [t])
-    write_still(output, middle)
+    write_still(output, middle, overwrite=overwrite)
     height, width = middle.rgb.shape[:2]
     return f"{width}x{height}, t = {t:g}"
 
