@@ -224,9 +224,9 @@ class VideoWriter:
 
 @contextmanager
 def open_writer(
-    output: Path, encoding: Encoding, time_base: Fraction, publication: Publication
+    output: Path, encoding: Encoding, time_base: Fraction, target: Publication
 ) -> Iterator[VideoWriter]:
-    """Yield a writer of what is published as `output` when the block succeeds.
+    """Yield a writer of what is published as `target`, named `output`, when the block succeeds.
 
     Raises:
         MediaError: no container by that suffix, or FFmpeg cannot encode.
@@ -241,10 +241,7 @@ def open_writer(
     # Matroska would call the first stream of each kind the default where the source names none.
     options = {"default_mode": "passthrough"} if suffix in (".mkv", ".webm") else {}
     try:
-        with (
-            publication as new,
-            av.open(str(new.path), "w", container_options=options) as container,
-        ):
+        with target, av.open(str(target.path), "w", container_options=options) as container:
             writer = VideoWriter(container, output, encoding, time_base)
             yield writer
             writer.finish()
