@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.errors import MediaError
+from media.suffixes import IMAGE_SUFFIXES
 from runtime.cuts import CutDetector
 from runtime.errors import InputNotFoundError, shown
-from runtime.files import IMAGE_SUFFIXES
 
 Split = Literal["train", "test"]
 

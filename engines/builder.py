@@ -23,15 +23,10 @@ from engines.flavours import Flavour, load_flavour
 from engines.interruption import signals_held
 from engines.proof import Proof, find_golden, measure
 from precision.conversion import load_with_precision
-from runtime.errors import (
-    ArtifactError,
-    BackendError,
-    InputNotFoundError,
-    RrinError,
-)
-from runtime.files import replacing
-from runtime.manifest import ENGINE_SUFFIX, Manifest
+from runtime.errors import ArtifactError, BackendError, RrinError
+from runtime.manifest import ENGINE_SUFFIX, Manifest, manifest_path
 from runtime.metadata import Precision
+from runtime.publishing import Publication
 
 
 class BuildError(RrinError, RuntimeError):
@@ -74,6 +69,7 @@ def build(
     Raises:
         InputNotFoundError, ArtifactError: the model, its ranges file or golden file is missing,
             damaged, not one of ours, or one of them is of another model.
+        OutputError: see `Publication`.
         BackendError: no such TensorRT here, or it cannot build for that target.
         BuildError, CensusError: TensorRT refused the graph or read it otherwise.
     """
@@ -84,8 +80,9 @@ def build(
     if output.suffix != ENGINE_SUFFIX:
         raise ArtifactError(f"{output}: an engine is named *{ENGINE_SUFFIX}")
     kept = output.with_name(f"{output.name}.onnx") if keep_onnx else None
-    if not output.resolve().parent.is_dir():
-        raise InputNotFoundError(f"{output.parent}: no such folder; make it first")
+    for path in (output, options.timing_cache):
+        if path:
+            Publication(path)  # refuses now what could not be written after the work
     graph, metadata = load_with_precision(model, precision, Path(ranges) if ranges else None)
     reference = find_golden(model, Path(golden) if golden else None, output, metadata)
     profile = profile_of(options, metadata.padding_multiple)
@@ -124,13 +121,8 @@ def build(
         options={key: _plain(value) for key, value in asdict(options).items()},
         seconds=round(time.perf_counter() - started, 3),
     )
-    if kept:
-        with replacing(kept) as partial:
-            partial.write_bytes(proto)
-    with replacing(output) as partial:
-        partial.write_bytes(content)
-        manifest.save(output)
-        measurement.save(output)
+    others = {manifest_path(output): manifest.to_bytes()} | ({kept: proto} if kept else {})
+    measurement.publish(output, content, others)
     save_timings(config, options)
     return BuildReport(output, len(content), manifest, kept, measurement.prove(output))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from engines.flavours import Flavour, Target
 from runtime.errors import ArtifactError, OptionError
-from runtime.files import replacing
 from runtime.manifest import Profile
+from runtime.publishing import publish
 
 Progress = Callable[[str, int, int], None]
 GoOn = Callable[[str, int, int], bool]
@@ -153,5 +153,4 @@ def _load_timings(config: Any, options: BuildOptions) -> None:
 def save_timings(config: Any, options: BuildOptions) -> None:
     """Keep the timings that a build has added, where a cache was asked for."""
     if options.timing_cache is not None:
-        with replacing(options.timing_cache) as partial:
-            partial.write_bytes(bytes(config.get_timing_cache().serialize()))
+        publish({options.timing_cache: bytes(config.get_timing_cache().serialize())})

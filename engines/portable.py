@@ -13,8 +13,8 @@ from engines.proof import Proof, find_golden, measure
 from precision.conversion import load_with_precision
 from precision.graph import is_pooling, unet_of
 from runtime.errors import ArtifactError, OptionError
-from runtime.files import replacing
 from runtime.metadata import Precision
+from runtime.publishing import Publication
 
 OnnxTarget = Literal["onnxruntime", "openvino"]
 _SHORT: dict[OnnxTarget, str] = {"onnxruntime": "ort", "openvino": "ov"}
@@ -61,6 +61,7 @@ def build_onnx(
     Raises:
         InputNotFoundError, ArtifactError: the model, its ranges file or golden file is missing,
             damaged, not one of ours, or one of them is of another model.
+        OutputError: see `Publication`.
         OptionError: fp32, which the model is already.
     """
     model = Path(model)
@@ -69,15 +70,14 @@ def build_onnx(
     output = Path(output or model.with_name(f"{model.stem}.{_SHORT[target]}.{precision}.onnx"))
     if output.suffix != ".onnx" or output.resolve() == model.resolve():
         raise ArtifactError(f"{output}: give the new file another name, ending in .onnx")
+    Publication(output)  # refuses now what could not be written after the work
     graph, metadata = load_with_precision(
         model, precision, Path(ranges) if ranges else None, target
     )
     reference = find_golden(model, Path(golden) if golden else None, output, metadata)
     content = ir.to_proto(graph).SerializeToString()
     measurement = measure(content, metadata, reference, model)
-    with replacing(output) as partial:
-        partial.write_bytes(content)
-        measurement.save(output)
+    measurement.publish(output, content, {})
     proof = measurement.prove(output)
     return OnnxReport(output, len(content), target, _census(graph.graph), proof)
 

@@ -8,7 +8,7 @@ to it ever after.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from runtime.errors import ArtifactError, BackendError, RrinError
 from runtime.golden import MOST_DB, Golden, GoldenCase, Measured, golden_beside
 from runtime.metadata import Metadata
 from runtime.parity import CaseResult, ParityReport, check_parity
+from runtime.publishing import publish
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,16 @@ class Measurement:
     graph: ParityReport | None
     missing: str
 
-    def save(self, artifact: Path) -> None:
-        """Write the artifact's golden file, or take away that of an older build of its name."""
-        path = golden_beside(artifact)
-        if self.golden is None:
-            path.unlink(missing_ok=True)
-        else:
-            self.golden.save(path)
+    def publish(self, artifact: Path, content: bytes, others: Mapping[Path, bytes]) -> None:
+        """Publish the artifact and what belongs to it, together.
+
+        Its golden file is among that; where there is none, that of an older build goes.
+        """
+        golden = golden_beside(artifact)
+        files = {artifact: content, **others}
+        if self.golden is not None:
+            files[golden] = self.golden.to_bytes()
+        publish(files, outdated=() if self.golden else [golden])
 
     def prove(self, artifact: Path) -> Proof:
         """Run the artifact by its own golden file, where this machine can."""

@@ -24,10 +24,10 @@ from export.network import RRIN, Stages
 from export.reference import make_golden
 from runtime.architecture import PADDING_MULTIPLE
 from runtime.errors import OptionError, RrinError
-from runtime.files import replacing
 from runtime.golden import golden_beside
 from runtime.metadata import OPSET, Io, Metadata
 from runtime.parity import ParityReport, check_parity
+from runtime.publishing import Publication
 
 STAGES = ("flow", "warped0", "warped1", "mask", "blend")
 _TRACED_SIZE = (64, 96)  # height, width; unequal, so that no dimension is taken for the other
@@ -73,6 +73,7 @@ def export_onnx(
         InputNotFoundError, CheckpointError: see `load_checkpoint`.
         ParityError: the graph and the module disagree.
         BackendError: onnxruntime is not installed.
+        OutputError: see `Publication`.
     """
     checkpoint, output = Path(checkpoint), Path(output)
     network = load_checkpoint(checkpoint, align_corners=align_corners)
@@ -90,16 +91,17 @@ def export_onnx(
     golden_path = golden_beside(output)
     if output.resolve() == checkpoint.resolve():
         raise OptionError(f"{output}: is the checkpoint as well; choose another -o")
-    with replacing(golden_path) as golden_partial, replacing(output) as partial:
-        onnx.save(_graph(network, metadata), partial)
-        report = check_parity(partial, golden, name=output)
+    with Publication(output, golden_path) as outputs:
+        model_file, golden_file = outputs.paths
+        onnx.save(_graph(network, metadata), model_file)
+        report = check_parity(model_file, golden, name=output)
         if not report.passed:
             worst = report.worst
             raise ParityError(
                 f"{output}: not written: beside PyTorch the graph in {report.backend} has "
                 f"{worst.failure}; please report this"
             )
-        golden.save(golden_partial)  # both are whole before either is moved into place
+        golden_file.write_bytes(golden.to_bytes())
     return ExportReport(
         output,
         golden_path,

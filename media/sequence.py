@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media.errors import MediaError
-from media.images import Still, interpolate_stills, read_still, write_still
+from media.images import MAX_PIXELS, Still, encoded, interpolate_stills, read_still, still_codec
+from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from runtime.errors import InputNotFoundError, OptionError
-from runtime.files import IMAGE_SUFFIXES, MAX_PIXELS, check_writable, replacing_folder
 from runtime.frames import MAX_TIMES
 from runtime.interpolator import Interpolator
+from runtime.partials import contents
+from runtime.publishing import FolderPublication
 
 Progress = Callable[[int, int], None]
 
@@ -20,7 +22,7 @@ Progress = Callable[[int, int], None]
 _PORTION = 8
 _NAME = "frame_%05d.png"
 _NUMBER = re.compile(r"%(\d{0,2})d")
-_NO_FOLDERS = (*IMAGE_SUFFIXES, ".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts")
+_NO_FOLDERS = (*IMAGE_SUFFIXES, ".gif", *VIDEO_SUFFIXES)
 
 
 def is_pattern(path: Path) -> bool:
@@ -55,10 +57,9 @@ def interpolate_folder(
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> SequenceSummary:
-    """Fill up a sequence of images into a new folder.
+    """Fill up a sequence of images into a folder, as `FolderPublication` publishes it.
 
-    n images become (n - 1) * factor + 1; what has 16 bits keeps them. The new folder appears when
-    all are written.
+    n images become (n - 1) * factor + 1; what has 16 bits keeps them.
 
     Args:
         source: a folder of two or more images of one size, taken in natural order of their names,
@@ -72,7 +73,7 @@ def interpolate_folder(
         progress: called after each image with the images written and the total.
 
     Raises:
-        InputNotFoundError, OutputExistsError: the folders are not as expected.
+        InputNotFoundError, OutputError: the folders are not as expected, or cannot be written to.
         MediaError: an image cannot be decoded, or the output holds more than images.
         FrameError: the images are of several sizes.
         OptionError: factor is not 2 to 1000, the output is the source or named as a file, or a
@@ -91,14 +92,16 @@ def interpolate_folder(
         )
     if folder.resolve() in (source.resolve(), images[0].parent.resolve()):
         raise OptionError(f"{folder}: is the source as well; choose another -o")
-    _check_output(output, folder, overwrite)
+    publication = _checked_output(output, folder, overwrite)
+    still_codec(Path(name))
     total = (len(images) - 1) * factor + 1
-    with replacing_folder(folder) as partial:
+    with publication:
         stills = _filled_up(interpolate, images, factor, max_pixels)
         profiles = 0
         for index, still in enumerate(stills):
             profiles += still.profile  # which the images between have not
-            write_still(partial / _named(name, index), still)
+            path = publication.path / _named(name, index)
+            path.write_bytes(encoded(path, still))
             if progress:
                 progress(index + 1, total)
     return SequenceSummary(folder, len(images), total, profiles)
@@ -119,21 +122,20 @@ def _filled_up(
         before = after
 
 
-def _check_output(output: Path, folder: Path, overwrite: bool) -> None:
+def _checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublication:
     if folder.suffix.lower() in _NO_FOLDERS and not folder.is_dir():
         raise OptionError(
             f"{folder}: is named as a file; images are written to a folder, or to a pattern as "
             f"{folder.stem}/{_NAME}"
         )
-    if not folder.is_dir() or any(folder.iterdir()):
-        check_writable(folder, overwrite=overwrite)
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise MediaError(f"{folder}: is a file; expected the name of a folder")
-    ours = _matching(output)[0] if is_pattern(output) else _images_in(folder)
-    if len(ours) < len(list(folder.iterdir())):
-        raise MediaError(f"{folder}: holds more than what would be replaced; choose another folder")
+    publication = FolderPublication(folder, overwrite=overwrite)
+    if folder.is_dir():
+        ours = _matching(output)[0] if is_pattern(output) else _images_in(folder)
+        if len(ours) < len(contents(folder)):
+            raise MediaError(
+                f"{folder}: holds more than what would be replaced; choose another folder"
+            )
+    return publication
 
 
 def _check_pattern(name: str) -> None:

@@ -27,8 +27,8 @@ from media.summary import VideoSummary
 from media.writer import VideoWriter, open_writer
 from runtime.cuts import THRESHOLD
 from runtime.errors import OptionError
-from runtime.files import check_writable
 from runtime.interpolator import Interpolator
+from runtime.publishing import Publication
 
 Progress = Callable[[int, int, float], None]
 # Frames that may wait between two stages: enough to even them out, few enough for large frames.
@@ -83,7 +83,7 @@ def interpolate_video(
             file does not say), and the seconds of video that are written.
 
     Raises:
-        InputNotFoundError, OutputExistsError: the files are not as expected.
+        InputNotFoundError, OutputError: the files are not as expected; see `Publication`.
         MediaError: FFmpeg cannot decode or encode it; it is interlaced; it has alpha, and
             `encoding` asks for no pixel format without; its times run backwards, or leap by more
             than a day.
@@ -92,7 +92,7 @@ def interpolate_video(
     """
     source, output = Path(source), Path(output)
     with open_media(source) as reader:
-        check_writable(output, overwrite=options.overwrite)
+        publication = Publication(output, overwrite=options.overwrite)
         stream = _chosen(reader, options.stream, source)
         stream.thread_type = "AUTO"
         rate = stream.average_rate or stream.guessed_rate
@@ -109,7 +109,7 @@ def interpolate_video(
         frames = stream.frames or int(_seconds(reader, stream) * rate)
         total = int(frames * shown_rate * schedule.slowdown / rate)
         done = VideoSummary(stream.width, stream.height, shown_rate)
-        with open_writer(output, options.encoding, schedule.time_base) as writer:
+        with open_writer(output, options.encoding, schedule.time_base, publication) as writer:
             writer.rate = shown_rate
             writer.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
             copied = _copies(reader, writer, stream, options.slow)
@@ -140,8 +140,10 @@ def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: F
 
     Raises:
         MediaError: FFmpeg cannot encode them.
+        InputNotFoundError, OutputError: see `Publication`.
     """
-    with open_writer(Path(output), Encoding(), 1 / rate) as writer:
+    output = Path(output)
+    with open_writer(output, Encoding(), 1 / rate, Publication(output)) as writer:
         writer.rate = rate
         for index, rgb in enumerate(frames):
             writer.write(VideoFrame.from_ndarray(rgb, format="rgb24"), index / rate, 1 / rate)

@@ -30,7 +30,7 @@ from media.encoding import (
 from media.errors import MediaError
 from media.side_data import display_matrix
 from media.streams import fresh, heard_from, holds, lost_with, shows_through
-from runtime.files import replacing
+from runtime.publishing import Publication
 
 
 class VideoWriter:
@@ -223,11 +223,14 @@ class VideoWriter:
 
 
 @contextmanager
-def open_writer(output: Path, encoding: Encoding, time_base: Fraction) -> Iterator[VideoWriter]:
-    """Yield a writer beside `output`; move its file into place when the block succeeds.
+def open_writer(
+    output: Path, encoding: Encoding, time_base: Fraction, target: Publication
+) -> Iterator[VideoWriter]:
+    """Yield a writer of what is published as `target`, named `output`, when the block succeeds.
 
     Raises:
         MediaError: no container by that suffix, or FFmpeg cannot encode.
+        OutputError: see `Publication`.
     """
     suffix = output.suffix.lower()
     if suffix not in CODECS:
@@ -238,10 +241,7 @@ def open_writer(output: Path, encoding: Encoding, time_base: Fraction) -> Iterat
     # Matroska would call the first stream of each kind the default where the source names none.
     options = {"default_mode": "passthrough"} if suffix in (".mkv", ".webm") else {}
     try:
-        with (
-            replacing(output) as partial,
-            av.open(str(partial), "w", container_options=options) as container,
-        ):
+        with target, av.open(str(target.path), "w", container_options=options) as container:
             writer = VideoWriter(container, output, encoding, time_base)
             yield writer
             writer.finish()

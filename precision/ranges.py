@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ArtifactError, InputNotFoundError
-from runtime.files import replacing
 from runtime.metadata import Metadata
+from runtime.publishing import publish
 from runtime.records import Between, Format, Sha256, typed
 
 FORMAT_VERSION = 1
@@ -83,8 +83,8 @@ class Ranges:
             for name, value in self.tensors.items()
         )
         head = json.dumps(about, indent=2, allow_nan=False).removesuffix("\n}")
-        with replacing(path) as partial:
-            partial.write_text(head + ',\n  "tensors": {\n' + ",\n".join(lines) + "\n  }\n}\n")
+        text = head + ',\n  "tensors": {\n' + ",\n".join(lines) + "\n  }\n}\n"
+        publish({Path(path): text.encode()})
 
     @classmethod
     def load(cls, path: str | Path) -> Ranges:

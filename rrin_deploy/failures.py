@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.errors import BackendError, RrinError
+from runtime.errors import BackendError, OutputExistsError, RrinError
 from runtime.installation import install_hint
 
 FAILED, CANNOT_RUN_HERE = 1, 3
@@ -31,6 +31,8 @@ def _explanation(error: Exception) -> tuple[str, int]:
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
         hint = install_hint(_EXTRAS[error.name])
         return f"{error.name} is not installed, and this needs it: {hint}", CANNOT_RUN_HERE
+    if isinstance(error, OutputExistsError):
+        return f"{error}; --overwrite replaces what is there", FAILED
     if isinstance(error, (RrinError, OSError)):
         return str(error), FAILED
     name = type(error).__name__

@@ -10,6 +10,7 @@ from .errors import (
     FrameError,
     InputNotFoundError,
     OptionError,
+    OutputError,
     OutputExistsError,
     RrinError,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "InputNotFoundError",
     "Interpolator",
     "OptionError",
+    "OutputError",
     "OutputExistsError",
     "ParityReport",
     "RrinError",

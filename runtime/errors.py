@@ -17,7 +17,11 @@ class InputNotFoundError(RrinError, FileNotFoundError):
     """A file or folder that was named does not exist, or is not of the kind expected."""
 
 
-class OutputExistsError(RrinError, FileExistsError):
+class OutputError(RrinError, OSError):
+    """An output cannot be written where it was asked for: no file, a full disk, a read-only one."""
+
+
+class OutputExistsError(OutputError, FileExistsError):
     """The output exists and overwriting was not asked for."""
 
 

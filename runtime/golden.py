@@ -6,6 +6,7 @@ graph was from the reference when it was built.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import zipfile
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from .architecture import padded
 from .errors import ArtifactError, InputNotFoundError, first_line
-from .files import replacing
+from .publishing import publish
 from .records import Between, Format, Matching, Sha256
 
 FORMAT_VERSION = 2
@@ -113,16 +114,22 @@ class Golden:
                 raise ValueError(f"case {index}: {found}")
 
     def save(self, path: str | Path) -> None:
-        """Write a compressed .npz file."""
+        """Publish the file."""
+        publish({Path(path): self.to_bytes()})
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file, a compressed .npz."""
         about = _About(
             checkpoint_sha256=self.checkpoint_sha256,
             align_corners=self.align_corners,
             measured_on=self.measured_on,
             cases=tuple(map(_about_case, self.cases)),
         )
-        content = {"format_version": FORMAT_VERSION, **asdict(about)}
-        header = json.dumps(content, indent=1, allow_nan=False)
-        with replacing(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        header = json.dumps(
+            {"format_version": FORMAT_VERSION, **asdict(about)}, indent=1, allow_nan=False
+        )
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
             with _member(archive, _ABOUT) as file:
                 file.write(header.encode())
             for index, case in enumerate(self.cases):
@@ -130,6 +137,7 @@ class Golden:
                     array = np.ascontiguousarray(getattr(case, name))
                     with _member(archive, _npy(name, index)) as file:
                         _NPY.write_array(file, array, (1, 0), allow_pickle=False)
+        return content.getvalue()
 
     @classmethod
     def load(cls, path: str | Path) -> Golden:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from .errors import ArtifactError, InputNotFoundError
-from .files import replacing
 from .metadata import Metadata
+from .publishing import publish
 from .records import Between, Flat, Format, Matching, Sha256
 
 FORMAT_VERSION = 1
@@ -71,14 +71,17 @@ class Manifest:
     seconds: Annotated[float, Between(0, 1e7)]
 
     def save(self, engine: str | Path) -> None:
-        """Write the sidecar of `engine`."""
+        """Publish the sidecar of `engine`, alone."""
+        publish({manifest_path(engine): self.to_bytes()})
+
+    def to_bytes(self) -> bytes:
+        """Return the sidecar's content."""
         content = {
             "format_version": FORMAT_VERSION,
             **asdict(self),
             "metadata": self.metadata.to_properties(),
         }
-        with replacing(manifest_path(engine)) as partial:
-            partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
     @classmethod
     def load(cls, engine: str | Path) -> Manifest:

@@ -11,8 +11,8 @@ from typing import Any
 
 from .device import Gpu, Lane
 from .errors import ArtifactError, BackendError
-from .files import replacing
 from .manifest import Manifest
+from .publishing import publish
 
 _MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 _AMPERE = 80
@@ -82,8 +82,7 @@ class Resources:
             return
         content = bytes(self.cache.serialize())
         if not self.cache_path.is_file() or self.cache_path.read_bytes() != content:
-            with replacing(self.cache_path) as partial:
-                partial.write_bytes(content)
+            publish({self.cache_path: content})
 
 
 def import_for(manifest: Manifest, path: Path) -> Any:

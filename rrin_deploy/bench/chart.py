@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rrin_deploy.bench.benchmark import Timing
-from runtime.files import replacing
+from runtime.publishing import Publication
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def draw(path: Path, timings: Sequence[Timing], title: str) -> None:
     """Write a PNG of the median call of each contender, quartiles as whiskers.
 
     Raises:
-        InputNotFoundError: the folder does not exist.
+        InputNotFoundError, OutputError: see `Publication`.
     """
     shown = sorted(
         (timing for timing in timings if not timing.failure), key=lambda timing: timing.median
@@ -62,5 +62,5 @@ def draw(path: Path, timings: Sequence[Timing], title: str) -> None:
     axes.set_xlabel("milliseconds a call, median and quartiles; shorter is better")
     axes.set_title(title, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=120, format="png")
+    with Publication(path) as output:
+        figure.savefig(output.path, dpi=120, format="png")

@@ -13,9 +13,9 @@ import typer
 from rrin_deploy.console import errors, frame_progress, out, parse_size, say, short_names, table
 from rrin_deploy.options import Providers
 from runtime.errors import InputNotFoundError
-from runtime.files import check_parent
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.options import MAX_THREADS
+from runtime.publishing import Publication
 
 if TYPE_CHECKING:
     from rrin_deploy.bench.benchmark import Report
@@ -65,7 +65,7 @@ def command(
 
         if chart.suffix.lower() != ".png":
             raise typer.BadParameter(f"{chart}: the chart is a PNG; give a name that ends in .png")
-        check_parent(chart.resolve())
+        Publication(chart)  # refuses now what could not be written after the work
     with tempfile.TemporaryDirectory() as folder:
         contenders = [
             Contender(name, "artifact", path, tuple(providers) if providers else None)

@@ -12,7 +12,7 @@ import typer
 
 from rrin_deploy.console import frame_progress, say
 from rrin_deploy.options import Threads
-from runtime.files import check_parent
+from runtime.publishing import Publication
 
 if TYPE_CHECKING:
     from calibration.measurement import Sample
@@ -71,7 +71,7 @@ def command(
     target = output or ranges_beside(model)
     if target.suffix != ".json":
         raise typer.BadParameter(f"{target}: the ranges are JSON; give a name that ends in .json")
-    check_parent(target.resolve())
+    Publication(target)  # refuses now what could not be written after the work
     chosen = _samples(vimeo90k, triplets, clips)
     started = time.perf_counter()
     with frame_progress("measuring ranges", unit="triplets/s") as progress:

@@ -12,7 +12,7 @@ import typer
 
 from rrin_deploy.console import frame_progress, out, say, short_names, table
 from rrin_deploy.options import Device, Providers, Threads
-from runtime.errors import InputNotFoundError, OutputExistsError
+from runtime.errors import InputNotFoundError, OutputError
 from runtime.interpolator import Interpolator
 from runtime.manifest import ENGINE_SUFFIX
 
@@ -78,7 +78,7 @@ def command(
     if len({file.resolve() for file in files}) < len(files):
         raise typer.BadParameter("a file is given twice")
     if save and save.exists() and not save.is_dir():
-        raise OutputExistsError(f"{save}: is a file; expected a folder for the pictures")
+        raise OutputError(f"{save}: is a file; expected a folder for the pictures")
     chosen = _triplets(vimeo90k, ucf101, middlebury, triplets, samples)
     with ExitStack() as stack:
         contenders: dict[str, PairInterpolator] = {}

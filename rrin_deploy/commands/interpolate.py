@@ -12,7 +12,6 @@ import typer
 from rrin_deploy.console import frame_progress, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
 from runtime.cuts import THRESHOLD
-from runtime.files import IMAGE_SUFFIXES, MAX_PIXELS
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
@@ -67,7 +66,10 @@ def command(
     ] = False,
     max_pixels: Annotated[
         int | None,
-        typer.Option(help=f"Images: width times height at most; default {MAX_PIXELS:,}.", min=1),
+        typer.Option(
+            help="Images: width times height at most; 108 megapixels pass by default.",
+            min=1,
+        ),
     ] = None,
     overwrite: Overwrite = False,
     device: Device = 0,
@@ -89,7 +91,9 @@ def command(
     """
     if len(inputs) > 2:
         raise typer.BadParameter(f"{len(inputs)} inputs; expected two images, a video or a folder")
+    from media.images import MAX_PIXELS
     from media.sequence import is_pattern
+    from media.suffixes import IMAGE_SUFFIXES
 
     pair = len(inputs) == 2
     if pair and not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
@@ -161,13 +165,13 @@ def _pair(
     overwrite: bool,
 ) -> str:
     from media.images import interpolate_stills, read_still, still_codec, write_still
-    from runtime.files import check_writable
+    from runtime.publishing import Publication
 
-    check_writable(output, overwrite=overwrite)
     still_codec(output)
+    Publication(output, overwrite=overwrite)  # refuses now what could not be written after the work
     still0, still1 = (read_still(path, max_pixels=max_pixels) for path in inputs)
     (middle,) = interpolate_stills(interpolate, still0, still1, [t])
-    write_still(output, middle)
+    write_still(output, middle, overwrite=overwrite)
     for path, still in zip(inputs, (still0, still1), strict=True):
         if still.profile:
             say(": not kept: ICC profile", subject=path)
@@ -203,6 +207,7 @@ def _folder(
 def _video(
     interpolate: Interpolator, source: Path, output: Path, options: VideoOptions
 ) -> tuple[str, list[str]]:
+    from media.suffixes import IMAGE_SUFFIXES
     from media.video import interpolate_video
 
     if source.suffix.lower() in IMAGE_SUFFIXES:

@@ -12,8 +12,10 @@ from runtime import (
     InputNotFoundError,
     Interpolator,
     OptionError,
+    OutputError,
     OutputExistsError,
 )
+from runtime.partials import contents
 from runtime.scene import render
 from tests.conftest import write_png
 
@@ -50,7 +52,7 @@ def test_existing_folder_is_replaced_only_when_told_and_only_if_of_images(
     output = tmp_path / "out"
     output.mkdir()
     Image.new("RGB", (4, 4)).save(output / "old.png")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="out: exists"):
         interpolate_folder(interpolate, folder, output, 2)
     interpolate_folder(interpolate, folder, output, 2, overwrite=True)
     assert len(list(output.iterdir())) == 5
@@ -116,24 +118,28 @@ def test_old_folder_survives_a_failed_move(
     output = tmp_path / "out"
     output.mkdir()
     Image.new("RGB", (4, 4)).save(output / "old.png")
-    honest = Path.rename
+    honest = Path.replace
 
     def full_disk(self: Path, target: Path) -> Path:
-        if self.name == ".out.partial":
+        if target == output / "frame_00003.png":
             raise OSError(28, "No space left on device")
         return honest(self, target)
 
-    monkeypatch.setattr(Path, "rename", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Path, "replace", full_disk)
+    with pytest.raises(OutputError, match=r"No space left .* what was made is whole") as caught:
         interpolate_folder(interpolate, folder, output, 2, overwrite=True)
-    assert [path.name for path in output.iterdir()] == ["old.png"]
-    monkeypatch.undo()
-    # As a kill between the two moves leaves it; the next run finds the old folder again.
-    output.rename(tmp_path / ".out.old")
-    (folder / "img_10.png").write_bytes(b"broken")
-    with pytest.raises(MediaError):
-        interpolate_folder(interpolate, folder, output, 2, overwrite=True)
-    assert [path.name for path in output.iterdir()] == ["old.png"]
+    assert [path.name for path in contents(output)] == ["old.png"]
+    assert len(list(Path(str(caught.value).rpartition(" in ")[2]).iterdir())) == 5
+
+
+def test_the_working_directory_may_be_the_output(
+    folder: Path, interpolate: Interpolator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    for factor in (3, 2):
+        interpolate_folder(interpolate, folder, ".", factor, overwrite=True)
+        assert len(list(Path.cwd().iterdir())) == 2 * factor + 1
 
 
 def test_numbered_patterns_in_and_out(interpolate: Interpolator, tmp_path: Path) -> None:
@@ -195,7 +201,7 @@ def test_output_of_images_is_no_file(
         with pytest.raises(OptionError, match=f"{name}: is named as a file; .* folder"):
             interpolate_folder(interpolate, folder, tmp_path / name, 2)
     (tmp_path / "notes").write_text("precious")
-    with pytest.raises(MediaError, match="notes: is a file; expected the name of a folder"):
+    with pytest.raises(OutputError, match="notes: is a file; expected the name of a folder"):
         interpolate_folder(interpolate, folder, tmp_path / "notes", 2, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "notes"]
 
