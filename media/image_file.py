@@ -17,11 +17,12 @@ from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from media.errors import MediaError
-from media.side_data import display_matrix
+from media.png import SIGNATURE, read_png
+from media.side_data import carries, display_matrix
 from runtime.errors import InputNotFoundError, shown
 
 _DECODERS = {
-    b"\x89PNG\r\n\x1a\n": "png",
+    SIGNATURE: "png",
     b"\xff\xd8\xff": "mjpeg",
     b"BM": "bmp",
     b"II*\0": "tiff",
@@ -30,19 +31,26 @@ _DECODERS = {
 }
 # What is cut short or damaged is to fail. Not for TIFF, where FFmpeg counts unknown tags as damage.
 _STRICT = {"err_detect": "crccheck+explode"}
+# No true image needs more for a pixel: uncompressed, of 16 bits and with alpha, it is 8.
+_BYTES_PER_PIXEL = 16
+_BYTES_BESIDE = 2**20  # EXIF, a profile, a thumbnail
 _JPEG_IN_TIFF = ("6", "7")
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
 
-def decode_image(path: Path, max_pixels: int) -> VideoFrame:
+def decode_image(path: Path, max_pixels: int) -> tuple[VideoFrame, bool]:
     """Decode a PNG, JPEG, BMP, TIFF or WebP, known by its content and not by its name.
 
     Its size is read, and held against `max_pixels`, before memory is taken for its pixels. Of
     several pages of a TIFF, and several images of a JPEG, the first is decoded.
 
+    Returns:
+        The image, and whether it came with an ICC profile.
+
     Raises:
         InputNotFoundError: there is no such file.
-        MediaError: another kind, an animation, more pixels than that, or damaged.
+        MediaError: another kind, an animation, more pixels than that or a file too large for so
+            many, or damaged.
     """
     if not path.is_file():
         found = "is no file" if path.exists() else "no such file"
@@ -54,20 +62,27 @@ def decode_image(path: Path, max_pixels: int) -> VideoFrame:
             raise MediaError(
                 f"{path}: not an image in PNG, JPEG, BMP, TIFF or WebP, or a damaged one"
             )
+        size = path.stat().st_size
+        if size > _BYTES_PER_PIXEL * max_pixels + _BYTES_BESIDE:
+            enough = -(-(size - _BYTES_BESIDE) // _BYTES_PER_PIXEL)
+            found = f"has {size} bytes, more than {max_pixels} pixels take"
+            raise _too_large(path, found, enough)
         # Decoded from memory, for FFmpeg's demuxers take a % in a name for a pattern, follow
         # playlists and decode the image once only to learn its size.
-        data = head + file.read()
+        file.seek(0)
+        png = read_png(path) if decoder == "png" else None
+        data = png.picture if png else file.read()
     try:
-        if _is_animated(decoder, data):
+        if png.animated if png else _is_animated(decoder, data):
             raise MediaError(f"{path}: is an animation; expected a still image")
         if decoder == "mjpeg" and not _is_whole_jpeg(data):
             raise MediaError(f"{path}: is cut short; its end is missing")
-        width, height = _size(decoder, data)
+        width, height = (png.width, png.height) if png else _size(decoder, data)
         if width * height > max_pixels:
-            raise MediaError(
-                f"{path}: has {width}x{height} pixels, more than the limit of {max_pixels}; "
-                f"set max_pixels to {width * height} if you trust it and have the memory"
-            )
+            found = f"has {width}x{height} pixels, more than the limit of {max_pixels}"
+            raise _too_large(path, found, width * height)
+        if png:
+            png.check_pixels()
         context = _context(decoder)
         # Again, for the file may hold another size than it begins with; FFmpeg rounds sizes up.
         limit = {"max_pixels": str((width + 128) * (height + 128))}
@@ -82,7 +97,7 @@ def decode_image(path: Path, max_pixels: int) -> VideoFrame:
         raise MediaError(f"{path}: a damaged TIFF; FFmpeg says: {shown(complaints[0][2].strip())}")
     if decoder == "tiff" and frame.metadata.get("Compression", "").strip() in _JPEG_IN_TIFF:
         raise MediaError(f"{path}: a TIFF compressed as JPEG, which FFmpeg gives black")
-    return frame
+    return frame, png.profile if png else carries(frame, "ICC_PROFILE")
 
 
 def upright(frame: VideoFrame, pixels: NDArray[Any]) -> NDArray[Any]:
@@ -99,6 +114,13 @@ def upright(frame: VideoFrame, pixels: NDArray[Any]) -> NDArray[Any]:
     if b + d < 0:
         pixels = pixels[::-1]
     return pixels
+
+
+def _too_large(path: Path, found: str, enough: int) -> MediaError:
+    return MediaError(
+        f"{path}: {found}; set max_pixels to {enough} if you trust it and have the memory",
+        remedy=("max_pixels", enough),
+    )
 
 
 def _context(decoder: str) -> VideoCodecContext:
@@ -124,9 +146,6 @@ def _said() -> Iterator[list[tuple[int, str, str]]]:
 
 
 def _is_animated(decoder: str, data: bytes) -> bool:
-    if decoder == "png":
-        control = data.find(b"acTL", 0, data.find(b"IDAT"))
-        return control > 0 and struct.unpack_from(">I", data, control + 4)[0] > 1
     return decoder == "webp" and data[12:16] == b"VP8X" and bool(data[20] & 2)
 
 
@@ -142,9 +161,7 @@ def _is_whole_jpeg(data: bytes) -> bool:
 
 def _size(decoder: str, data: bytes) -> tuple[int, int]:
     """Return width and height by the header, without decoding what comes behind it."""
-    if decoder == "png":
-        width, height = struct.unpack_from(">II", data, 16)
-    elif decoder == "bmp":
+    if decoder == "bmp":
         (header,) = struct.unpack_from("<I", data, 14)
         width, height = map(abs, struct.unpack_from("<HH" if header == 12 else "<ii", data, 18))
     elif decoder == "webp":

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from media.colour import ACCURATE
 from media.errors import MediaError
 from media.image_file import decode_image, upright
-from media.side_data import carries
 from runtime.interpolator import Interpolator
 from runtime.publishing import publish
 
@@ -59,7 +58,7 @@ def read_still(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Still:
         InputNotFoundError: there is no such file.
         MediaError: it has more pixels, is an animation, or cannot be decoded.
     """
-    frame = decode_image(Path(path), max_pixels)
+    frame, profile = decode_image(Path(path), max_pixels)
     components = frame.format.components
     deep = max(component.bits for component in components) > 8
     has_alpha = frame.format.has_palette or any(component.is_alpha for component in components)
@@ -79,7 +78,7 @@ def read_still(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Still:
         rgb=np.ascontiguousarray(pixels[..., :3]),
         alpha=alpha,
         grey=colours == 1 and not frame.format.has_palette,
-        profile=carries(frame, "ICC_PROFILE"),
+        profile=profile,
     )
 
 

@@ -66,41 +66,52 @@ class Schedule:
 
         Args:
             factor: times the source's frame rate, at most 1000.
-            fps: frames a second, at most 10,000.
+            fps: frames a second.
             slow: as many times as long, at most 1000, at the source's frame rate or at `fps`.
             source_rate: frames a second, on average.
             source_base: what every source time is a multiple of, seconds.
 
         Raises:
             OptionError: none of them, or `factor` and another; a factor or slowdown that is not
-                above 1, a rate that is not above 0, or more than can be meant.
+                above 1, or more than can be meant; a constant rate, chosen or of a broken factor or
+                slowdown, that is not above 0, and at most 10,000.
         """
         if factor is not None and (fps is not None or slow is not None):
             raise OptionError("factor goes with neither fps nor slow; leave it out, or both")
         times = slow if factor is None else factor
+        name = "slow" if factor is None else "factor"
         if times is not None and not 1 < times <= MAX_TIMES:
             raise OptionError(
-                f"{'slow' if factor is None else 'factor'} is {_number(times)}; "
-                f"expected more than 1, and at most {MAX_TIMES}"
+                f"{name} is {_number(times)}; expected more than 1, and at most {MAX_TIMES}"
             )
         if fps is not None:
-            rate = fps.limit_denominator(_LARGEST_DENOMINATOR)
-            if not 0 < rate <= _MOST_FPS:
+            if not 0 < fps.limit_denominator(_LARGEST_DENOMINATOR) <= _MOST_FPS:
                 raise OptionError(
                     f"fps is {_number(fps)}; expected a rate above 0, and at most {_MOST_FPS}"
                 )
-            return cls(None, rate, slow or Fraction(1), 1 / rate)
+            return cls._constant(fps, slow or Fraction(1))
         if times is None:
             raise OptionError("no factor, fps or slow; give one")
         slowdown = times if slow is not None else Fraction(1)
         if times.denominator != 1:
             rate = source_rate if slow is not None else source_rate * times
-            rate = max(rate.limit_denominator(_LARGEST_DENOMINATOR), 1 / LONGEST_GAP)
-            return cls(None, rate, slowdown, 1 / rate)
+            rate = max(rate, 1 / LONGEST_GAP)
+            if rate > _MOST_FPS:
+                raise OptionError(
+                    f"{name} is {_number(times)}, and the source says {_number(source_rate)} "
+                    f"frames a second, which gives {_number(rate)}; expected at most {_MOST_FPS}: "
+                    f"give fps, or a whole {name}"
+                )
+            return cls._constant(rate, slowdown)
         base = _common_divisor(1 / source_rate, source_base) * slowdown / times
         if max(base.numerator, base.denominator) > _LARGEST_TERM:
             base = source_base * slowdown / times
         return cls(int(times), None, slowdown, base)
+
+    @classmethod
+    def _constant(cls, fps: Fraction, slowdown: Fraction) -> Schedule:
+        rate = fps.limit_denominator(_LARGEST_DENOMINATOR)
+        return cls(None, rate, slowdown, 1 / rate)
 
     def between(self, start: Fraction, end: Fraction) -> Iterator[Wanted]:
         """Yield what is wanted from one source frame on until just before the next."""

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from media.errors import MediaError
+from media.image_file import decode_image
 from media.images import Still, interpolate_stills, read_still, write_still
+from media.png import SIGNATURE, read_png
 from runtime import FrameError, InputNotFoundError, Interpolator
 from runtime.scene import render
 from tests.conftest import Exporter
@@ -23,18 +25,19 @@ def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """A part of a PNG, with a true checksum."""
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum
+
+
 def png_of_zeros(path: Path, width: int, height: int) -> None:
     """Write a true PNG of one bit a pixel, small on disk."""
 
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + checksum
-
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     rows = zlib.compress(bytes((1 + (width + 7) // 8) * height))
-    signature = b"\x89PNG\r\n\x1a\n"
     path.write_bytes(
-        signature + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+        SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
     )
 
 
@@ -257,6 +260,73 @@ def test_small_file_of_many_pixels_is_refused_before_it_takes_memory(tmp_path: P
     png_of_zeros(path, 16000, 16000)
     assert path.stat().st_size < 100_000
     with pytest.raises(MediaError, match="16000x16000"):
+        read_still(path)
+
+
+def png_of(path: Path, pixels: bytes, kind: tuple[int, int], interlaced: int, pieces: int) -> None:
+    """Write a PNG of 13x11 pixels, (bit depth, colour type), of compressed pixels in many IDATs."""
+    header = struct.pack(">IIBBBBB", 13, 11, *kind, 0, 0, interlaced)
+    step = -(-len(pixels) // pieces)
+    parts = [chunk(b"IDAT", pixels[at : at + step]) for at in range(0, len(pixels), step)]
+    path.write_bytes(SIGNATURE + chunk(b"IHDR", header) + b"".join(parts) + chunk(b"IEND", b""))
+
+
+# Bytes of all rows, with a filter's number each; of Adam7's passes as the standard draws them.
+SIZES = [((8, 2), 0, 11 * 40), ((1, 0), 0, 11 * 3), ((16, 6), 0, 11 * 105), ((8, 2), 1, 451),
+         ((1, 0), 1, 49)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "interlaced", "size"), SIZES)
+def test_png_whose_pixels_end_early_is_refused(
+    kind: tuple[int, int], interlaced: int, size: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.png"
+    rows = zlib.compress(bytes(size))
+    png_of(path, rows, kind, interlaced, pieces=3)
+    with Image.open(path) as truth:
+        truth.load()
+    assert read_still(path).rgb.shape == (11, 13, 3)
+    for damaged in (zlib.compress(bytes(size - 1)), rows[:-6], rows[:-1], zlib.compress(b"")):
+        png_of(path, damaged, kind, interlaced, pieces=2)
+        with pytest.raises(
+            MediaError, match=r"x\.png: .*, or a damaged one: .* expected " + str(size)
+        ):
+            read_still(path)
+
+
+@pytest.mark.parametrize("name", ["zTXt", "iTXt", "iCCP", "teSt"])
+def test_what_a_picture_does_not_need_never_reaches_ffmpeg(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    scene(0).save(path)
+    before, whole = read_still(path), path.read_bytes()
+    bomb = b"name\0" + (b"\1\0\0\0" if name == "iTXt" else b"\0") + zlib.compress(bytes(10**6))
+    path.write_bytes(whole[:33] + chunk(name.encode(), bomb) + whole[33:])
+    assert read_png(path).picture == whole
+    still = read_still(path)
+    np.testing.assert_array_equal(still.rgb, before.rgb)
+    assert still.profile == (name == "iCCP")
+    frame, _ = decode_image(path, 10**6)
+    assert not frame.metadata
+
+
+def test_file_that_is_too_large_for_its_limit_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.bmp"
+    scene(0).save(path)
+    with path.open("r+b") as file:
+        file.truncate(2**20 + 16 * 5000 + 1)  # sparse: takes no disk
+    with pytest.raises(MediaError, match=r"has 1128577 bytes, .* max_pixels to 5001") as refused:
+        read_still(path, max_pixels=5000)
+    assert refused.value.remedy == ("max_pixels", 5001)
+    assert read_still(path, max_pixels=5001).rgb.shape == (45, 70, 3)
+
+
+@pytest.mark.parametrize("part", [bytes(12), chunk(b"IHDR", bytes(13)), b"\xff\xff\xff\xfftEXt"])
+def test_png_that_is_not_made_of_chunks(part: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    scene(0).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:33] + part + whole[33:])
+    with pytest.raises(MediaError, match=r"x\.png: not an image in PNG, or a damaged one"):
         read_still(path)
 
 

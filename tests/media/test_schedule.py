@@ -102,6 +102,14 @@ def test_rates_that_no_clock_holds_are_rounded() -> None:
     assert max(odd.time_base.numerator, odd.time_base.denominator) < 2**31
 
 
+@pytest.mark.parametrize("asked", [{"factor": F(5, 2)}, {"slow": F(5, 2)}])
+def test_a_rate_that_the_source_claims_is_limited_too(asked: dict[str, F]) -> None:
+    (name,) = asked
+    with pytest.raises(OptionError, match=f"{name} is 5/2, .* says 1000000 .* at most 10000"):
+        timing(rate=F(10**6), **asked)
+    assert timing(rate=F(10**6), **{name: F(2)}).rate is None  # goes by the frames there are
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
