@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from filelock import FileLock
 
 from calibration import measure_ranges, vimeo90k
 from export import RRIN, export_onnx, load_checkpoint
@@ -47,15 +47,19 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled model's weights as a checkpoint of ours, read back out of its ONNX file."""
+    path = tmp_path_factory.mktemp("small") / "rrin-w8.pth"
+    write_checkpoint(path)
+    return path
+
+
+def write_checkpoint(path: Path) -> None:
     graph = onnx.load(BUNDLED_MODEL).graph
     state = {
         tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
         for tensor in graph.initializer
         if tensor.name.split(".")[0] in ("Flow_L", "refine_flow", "Mask", "final")
     }
-    path = tmp_path_factory.mktemp("small") / "rrin-w8.pth"
     torch.save({"state_dict": state, "align_corners": False}, path)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -96,8 +100,7 @@ def exported(
 
     def export(width: int = 8, io: str = "float32", align_corners: bool = False) -> Path:
         path = folder / f"w{width}-{io}-{align_corners}.onnx"
-        with path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(path.with_suffix(".lock")):
             if not path.exists():
                 checkpoint = small_checkpoint if width == 8 else full_width_checkpoint
                 export_onnx(checkpoint, path, io=io, align_corners=align_corners)
@@ -169,6 +172,11 @@ def write_png(path: Path, frame: np.ndarray) -> None:
 def vimeo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Triplets of the procedural scene in Vimeo90K's layout: three to train on, one to test."""
     root = tmp_path_factory.mktemp("vimeo_triplet")
+    write_vimeo(root)
+    return root
+
+
+def write_vimeo(root: Path) -> None:
     names = [f"00001/{index:04}" for index in range(1, 5)]
     for start, name in enumerate(names):
         for index in (1, 2, 3):
@@ -176,7 +184,6 @@ def vimeo(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_png(root / "sequences" / name / f"im{index}.png", frame)
     (root / "tri_trainlist.txt").write_text("\n".join(names[:3]) + "\n")
     (root / "tri_testlist.txt").write_text(names[3] + "\n")
-    return root
 
 
 @pytest.fixture(scope="session")

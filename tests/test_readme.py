@@ -1,79 +1,69 @@
 """Every command and snippet that the README shows is run, and does what it says."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from media.video import write_video
-from runtime.scene import render
+from runtime.scene import render_bytes
+from tests.readme import README, differences, entries, furnish, run
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+ROOT = README.parent
+TEXT = README.read_text()
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
 def picture(time: float) -> np.ndarray:
-    return np.rint(render(64, 96, time) * 255).astype(np.uint8)
+    return render_bytes(96, 64, time)
 
 
-@pytest.fixture
-def desk(tmp_path: Path, small_checkpoint: Path, vimeo: Path) -> Path:
-    """A folder with the files that the README names."""
-    shutil.copy(small_checkpoint, tmp_path / "ckpt.pth")
-    shutil.copytree(vimeo, tmp_path / "vimeo_triplet")
-    (tmp_path / "frames").mkdir()
-    for time, name in enumerate(("a.png", "b.png")):
-        Image.fromarray(picture(time)).save(tmp_path / name)
-        Image.fromarray(picture(time)).save(tmp_path / "frames" / name)
-    write_video(tmp_path / "clip.mp4", map(picture, range(3)), Fraction(25))
-    return tmp_path
-
-
-def shell(command: str, folder: Path, **environment: str) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=folder,
-        env={**os.environ, "PATH": path, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    assert "Warning" not in done.stderr  # torch's noise is kept from the terminal
-    return done.stdout
-
-
-def steady(line: str) -> str:
-    """A line without what differs from machine to machine: versions, seconds, errors."""
-    line = re.sub(r"[-+.\d]+(e[-+]\d+)?( s\b)?", "N", " ".join(line.split()))
-    return re.sub(r"\bequal N%|N dB N%", "N dB N%", line)
-
-
-def test_commands_give_the_output_shown(desk: Path) -> None:
-    ran = 0
-    for block in blocks("console"):
-        for entry in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, shown = entry.partition("\n")
-            found = [steady(line) for line in shell(command, desk).splitlines()]
-            for line in shown.splitlines():
-                if line.strip() and "──" not in line:
-                    assert steady(line) in found, command
-            ran += 1
-    assert ran == 15
+def test_commands_give_the_output_shown(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    commands = list(entries(TEXT))
+    assert len(commands) == 15
+    for entry in commands:
+        found = run(entry.command, tmp_path)
+        if entry.shown:
+            told = "; if it is meant: python -m tests.readme"
+            assert not differences(entry.shown, found), f"{entry.command}{told}"
     for name in ("rrin.onnx", "rrin.golden.npz", "rrin.fp16.engine", "mid.png", "slow.mp4", "more"):
-        assert (desk / name).exists(), name
+        assert (tmp_path / name).exists(), name
+
+
+@pytest.mark.parametrize(
+    ("shown", "found", "same"),
+    [
+        ("x.onnx: 4.9 MB, opset 19; 33 s", "x.onnx: 4.9 MB, opset 19; 2.5 s", True),
+        ("x.onnx: 4.9 MB, opset 19; 33 s", "x.onnx: 5.0 MB, opset 19; 33 s", False),
+        ("x.onnx: 4.9 MB, opset 19; 33 s", "y.onnx: 4.9 MB, opset 19; 33 s", False),
+        ("convolutions 75 in INT8", "convolutions 74 in INT8", False),
+        ("x.onnx: 4.9 MB; 33 s", "x.onnx: 4.9 MB; 33 ms", False),
+        ("onnxruntime 1.32.0 CPU", "onnxruntime 1.23.2 CPU", True),
+        ("rtx 1.7.1.116 for SM89", "rtx 1.8.0.10 for SM89", False),
+        ("within 3.9e-02, 50.5 dB at least", "within 4.1e-02, 50.1 dB at least", True),
+        ("within 3.9e-02, 50.5 dB at least", "within 3.9e-02, 48.5 dB at least", False),
+        ("within 3.9e-02, 50.5 dB at least", "within 5.9e-02, 50.5 dB at least", False),
+        ("0.5  3.9e-03  93.8 dB  99.997%  pass", "0.5  0.0e+00  equal  100.000%  pass", True),
+        ("0.5  3.9e-03  93.8 dB  99.997%  pass", "0.5  3.9e-03  76.0 dB  99.997%  pass", False),
+        ("0.5  3.9e-03  93.8 dB  99.997%  pass", "0.5  3.9e-03  93.8 dB  97.000%  pass", False),
+        ("0.5  3.9e-03  93.8 dB  99.997%  pass", "0.5  3.9e-03  93.8 dB  99.997%  FAIL", False),
+        ("one line", "one line\nand another", False),
+    ],
+)
+def test_what_is_compared(shown: str, found: str, same: bool) -> None:
+    assert (not differences(shown, found)) is same
+
+
+def test_versions_shown_are_those_that_are_installed_for_tests() -> None:
+    pinned = (ROOT / "constraints.txt").read_text()
+    for version in set(re.findall(r"onnxruntime (\d[\d.]+) CPU", TEXT)):
+        assert f"onnxruntime=={version}; python_version >=" in pinned
+    for version in set(re.findall(r"\brtx (\d[\d.]+) for", TEXT)):
+        assert f"tensorrt_rtx_cu13=={version}\n" in pinned
 
 
 def test_snippet_runs() -> None:
@@ -96,8 +86,8 @@ def test_make_targets_exist() -> None:
     targets = re.findall(r"^make (\w+)", commands, re.MULTILINE)
     assert targets == ["demo", "test"]
     for target in targets:
-        shell(f"make --dry-run {target}", ROOT, MAKEFLAGS="")
-    recipe = shell("make --dry-run --no-print-directory demo", ROOT, MAKEFLAGS="")
+        run(f"MAKEFLAGS= make --dry-run {target}", ROOT)
+    recipe = run("MAKEFLAGS= make --dry-run --no-print-directory demo", ROOT)
     assert recipe.splitlines()[-1] == ".venv-run/bin/rrin-deploy demo"
 
 
@@ -109,10 +99,14 @@ def test_ci_and_workflow_run_the_same_commands() -> None:
     assert len(commands) == 2
     assert model
     for command in commands:
-        shell(command, ROOT, MODEL=model[1])
+        run(f"export MODEL={model[1]}; {command}", ROOT)
     assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
 
 
-def test_links_and_pictures_exist() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/architecture.md"]
+)
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text()):
+        if not target.startswith("https://"):
+            assert ((ROOT / page).parent / target.partition("#")[0]).exists(), target

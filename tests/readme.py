@@ -1,0 +1,142 @@
+"""`python -m tests.readme`: run the README's commands, and write into it what they print.
+
+The test of the README compares the same outputs with what is shown.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from media.video import write_video
+from runtime.scene import render_bytes
+from tests.conftest import write_checkpoint, write_png, write_vimeo
+
+README = Path(__file__).parents[1] / "README.md"
+
+# What differs from run to run or from machine to machine, the first that fits. Kernels sum in
+# another order on another CPU, and a value that lies between two levels falls to either side.
+_VARYING = {
+    "time": r"\d[\d.]* (?:s|ms|fps)\b",
+    "version": r"(?<=onnxruntime )\d+(?:\.\d+)+",
+    "psnr": r"\d[\d.]* dB\b|\bequal\b",
+    "error": r"\d\.\d+e[-+]\d+",
+    "share": r"\d[\d.]*%",
+}
+_PATTERN = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _VARYING.items()))
+_LEVEL = 1 / 255
+_BEST_PSNR = 78.1  # one value in a thousand off by a level
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command of the README, and the output shown below it, possibly none."""
+
+    command: str
+    shown: str
+
+
+def entries(text: str) -> Iterator[Entry]:
+    """Yield the commands in order, as they build on each other."""
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
+        for entry in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = entry.partition("\n")
+            yield Entry(command, shown.strip("\n"))
+
+
+def furnish(desk: Path) -> None:
+    """Put the files that the README names into a folder."""
+    write_checkpoint(desk / "ckpt.pth")
+    write_vimeo(desk / "vimeo_triplet")
+    for time, name in enumerate(("a.png", "b.png")):
+        write_png(desk / name, render_bytes(448, 256, time))
+        write_png(desk / "frames" / name, render_bytes(96, 64, time))
+    clip = (render_bytes(96, 64, time) for time in range(3))
+    write_video(desk / "clip.mp4", clip, Fraction(25))
+
+
+def run(command: str, desk: Path) -> str:
+    """Run a command and return what it prints on its standard output, without trailing blanks."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=desk,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert "Warning" not in done.stderr, f"{command}: {done.stderr}"
+    return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip("\n")
+
+
+def differences(shown: str, found: str) -> list[str]:
+    """Return the lines that say something else, each as 'shown -> found'.
+
+    Compared are all words and numbers, but for times and ONNX Runtime's version; PSNR may differ by
+    1 dB, errors by two 8-bit levels.
+    """
+    ours, theirs = ([line for line in text.splitlines() if line] for text in (shown, found))
+    if len(ours) != len(theirs):
+        return [f"{len(ours)} lines -> {len(theirs)} lines"]
+    pairs = zip(ours, theirs, strict=True)
+    return [f"{one.strip()} -> {other.strip()}" for one, other in pairs if not _alike(one, other)]
+
+
+def _alike(shown: str, found: str) -> bool:
+    if "──" in shown and "──" in found:
+        return True  # a rule as wide as its table
+    if _skeleton(shown) != _skeleton(found):
+        return False
+    pairs = zip(_PATTERN.finditer(shown), _PATTERN.finditer(found), strict=True)
+    return all(_NEAR[str(one.lastgroup)](one.group(), other.group()) for one, other in pairs)
+
+
+def _skeleton(line: str) -> str:
+    return " ".join(_PATTERN.sub(lambda match: f"<{match.lastgroup}>", line).split())
+
+
+def _near_psnr(one: str, other: str) -> bool:
+    a, b = (
+        math.inf if text == "equal" else float(text.removesuffix(" dB")) for text in (one, other)
+    )
+    return min(a, b) >= _BEST_PSNR or abs(a - b) <= 1
+
+
+_NEAR: dict[str, Callable[[str, str], bool]] = {
+    "time": lambda one, other: one.split()[1] == other.split()[1],
+    "version": lambda one, other: True,  # noqa: ARG005 - which is installed is not the README's
+    "psnr": _near_psnr,
+    "error": lambda one, other: abs(float(one) - float(other)) <= 2 * _LEVEL,
+    "share": lambda one, other: abs(float(one[:-1]) - float(other[:-1])) <= 0.1,
+}
+
+
+def main() -> None:
+    """Rewrite the README where a command prints something else than is shown."""
+    text = README.read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        furnish(Path(folder))
+        for entry in entries(text):
+            found = replace(entry, shown=run(entry.command, Path(folder)))
+            if not entry.shown:
+                continue  # what it prints is of no interest here
+            for line in differences(entry.shown, found.shown):
+                print(line)
+            old, new = (f"$ {each.command}\n{each.shown}\n" for each in (entry, found))
+            assert text.count(old) == 1, entry.command
+            text = text.replace(old, new)
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Every example is run, and gives the frames that it promises."""
+
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from media import read_still
+from runtime import Interpolator
+from runtime.scene import render_bytes
+from tests.conftest import write_png
+from tests.runtime import test_tensorrt_session as simulated
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+RUN_HERE = {"camera_loop", "batch_threads", "device_arrays", "judge_checkpoint"}
+
+machine = simulated.machine
+engine = simulated.engine
+
+
+def load(name: str) -> dict[str, Any]:
+    return runpy.run_path(str(EXAMPLES / f"{name}.py"))
+
+
+def run(name: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run an example as its first lines say, from the checkout."""
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *map(str, arguments)]
+    environment = {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_all_examples_are_run_here() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == RUN_HERE
+
+
+def test_camera_loop_shows_right_frames_though_the_camera_has_one_buffer(
+    capsys: pytest.CaptureFixture[str], interpolate: Interpolator
+) -> None:
+    assert load("camera_loop")["main"]() == 0
+    shown = re.findall(r"mean ([\d.]+)", capsys.readouterr().out)
+    scene = [render_bytes(192, 128, time) for time in range(5)]
+    expected = [scene[0]]
+    for frame0, frame1 in zip(scene, scene[1:], strict=False):
+        expected += [interpolate(frame0, frame1), frame1]
+    assert shown == [f"{frame.mean():.1f}" for frame in expected]
+    assert len(set(shown)) > 5  # else the means say nothing
+
+
+def test_batch_makes_the_middle_of_every_pair(tmp_path: Path, interpolate: Interpolator) -> None:
+    frames = [render_bytes(96, 64, time) for time in range(5)]
+    for time, frame in enumerate(frames):
+        write_png(tmp_path / "in" / f"{time}.png", frame)
+    done = run("batch_threads", tmp_path / "in", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / "out" / f"{time}.png") for time in range(4)]
+    for time, (frame0, frame1) in enumerate(zip(frames, frames[1:], strict=False)):
+        made = read_still(tmp_path / "out" / f"{time}.png").rgb
+        assert np.abs(made.astype(int) - interpolate(frame0, frame1)).max() <= 1
+
+
+def test_device_arrays_need_a_gpu_and_say_so() -> None:
+    done = run("device_arrays", "rrin.engine")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert re.fullmatch("error: .*no GPU.*\n", done.stderr)
+
+
+class Tensor(simulated.Torch):
+    """What the example takes of a torch tensor on the GPU."""
+
+    def __init__(self, device: simulated.Machine, array: np.ndarray) -> None:
+        super().__init__(device, array)
+        self._device, self._array = device, array
+
+    def clone(self) -> "Tensor":
+        return Tensor(self._device, self._array)
+
+    def cpu(self) -> "Tensor":
+        return self
+
+    def numpy(self) -> np.ndarray:
+        return self._array
+
+
+def test_device_arrays_on_a_simulated_gpu(
+    machine: simulated.Machine,
+    engine: simulated.MakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def as_tensor(source: Any, device: str) -> Tensor:
+        assert device == "cuda"
+        if isinstance(source, np.ndarray):
+            return Tensor(machine, source)
+        array = source.__cuda_array_interface__
+        raw, dtype = machine.memory[array["data"][0]], np.dtype(array["typestr"])
+        nbytes = int(np.prod(array["shape"])) * dtype.itemsize
+        return Tensor(machine, raw[:nbytes].view(dtype).reshape(array["shape"]).copy())
+
+    torch: Any = ModuleType("torch")
+    torch.cuda, torch.as_tensor = ModuleType("torch.cuda"), as_tensor
+    torch.cuda.is_available = lambda: True
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert load("device_arrays")["main"](str(engine())) == 0
+    errors = re.findall(r": ([\d.]+) of the full range", capsys.readouterr().out)
+    assert len(errors) == 2
+    # The frames that it was given are 0.06 away from the truth.
+    assert max(map(float, errors)) < 0.01
+
+
+def test_a_checkpoint_is_judged(
+    skip_tracing: Callable[..., None],
+    small_checkpoint: Path,
+    vimeo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    skip_tracing("uint8")
+    triplets = tmp_path / "triplets"
+    shutil.copytree(vimeo / "sequences" / "00001" / "0001", triplets / "0001")
+    judge = load("judge_checkpoint")["main"]
+    assert judge(str(small_checkpoint), str(triplets), str(tmp_path / "own.onnx")) == 0
+    shown = capsys.readouterr().out
+    assert "parity: True" in shown
+    assert "assumed" not in shown  # this checkpoint says what it was trained with
+    quality = {name: float(db) for name, db in re.findall(r"^(.+): ([\d.]+) dB", shown, re.M)}
+    assert abs(quality["PyTorch"] - quality["ONNX"]) < 0.05
+    assert quality["ONNX"] > quality["plain average"] + 3
