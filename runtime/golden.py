@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .architecture import padded
 from .errors import ArtifactError, InputNotFoundError, first_line
+from .npz import member, read_array, write_array
 from .publishing import publish
 from .records import Between, Format, Matching, Sha256
 
@@ -30,7 +30,6 @@ _ARTIFACT_SUFFIXES = (".onnx", ".engine")
 _REMEDY = "export or build again"
 _MAX_BYTES = 16 * 2**20  # packed or not; a file of ours holds less than 2 MiB
 _MAX_VALUES = 2**21  # padded pixels of a pair, times its times: what a backend has to hold at once
-_NPY: Any = np.lib.format  # which older numpy has no types for
 _ARRAYS = {"frame0": np.uint8, "frame1": np.uint8, "t": np.float32, "frames": np.float32}
 
 
@@ -130,13 +129,11 @@ class Golden:
         )
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
-            with _member(archive, _ABOUT) as file:
+            with member(archive, _ABOUT) as file:
                 file.write(header.encode())
             for index, case in enumerate(self.cases):
                 for name in _ARRAYS:
-                    array = np.ascontiguousarray(getattr(case, name))
-                    with _member(archive, _npy(name, index)) as file:
-                        _NPY.write_array(file, array, (1, 0), allow_pickle=False)
+                    write_array(archive, _npy(name, index), getattr(case, name))
         return content.getvalue()
 
     @classmethod
@@ -197,12 +194,6 @@ def _about_case(case: GoldenCase) -> _AboutCase:
     return _AboutCase(width, height, len(case.t), case.reference_error, case.measured)
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    entry = zipfile.ZipInfo(name)  # of 1980: equal content makes equal files
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    return archive.open(entry, "w")
-
-
 def _npy(name: str, index: int) -> str:
     return f"{name}_{index}.npy"
 
@@ -239,20 +230,7 @@ def _read_case(archive: zipfile.ZipFile, index: int, about: _AboutCase) -> Golde
     frame, times = (about.height, about.width, 3), (about.times,)
     shapes = {"frame0": frame, "frame1": frame, "t": times, "frames": times + frame}
     arrays = {
-        name: _read(archive, _npy(name, index), name, shape) for name, shape in shapes.items()
+        name: read_array(archive, _npy(name, index), shape, np.dtype(_ARRAYS[name]))
+        for name, shape in shapes.items()
     }
     return GoldenCase(**arrays, reference_error=about.reference_error, measured=about.measured)
-
-
-def _read(archive: zipfile.ZipFile, member: str, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    dtype: np.dtype[Any] = np.dtype(_ARRAYS[name])
-    with archive.open(member) as file:
-        _NPY.read_magic(file)
-        found = _NPY.read_array_header_1_0(file)
-        if found != (shape, False, dtype):
-            raise ValueError(f"{member} holds {found}, expected {(shape, False, dtype)}")
-        # What is packed may be more than the archive's directory says.
-        content = file.read((size := math.prod(shape) * dtype.itemsize) + 1)
-    if len(content) != size:
-        raise ValueError(f"{member} holds other than the {size} bytes of its shape")
-    return np.frombuffer(content, dtype).reshape(shape).copy()  # to be written to

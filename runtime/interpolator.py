@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -20,19 +19,17 @@ from .frames import (
     check_device_frames,
     check_frame,
     check_same_kind,
-    cropped,
-    from_output,
     times_inside,
     times_of,
     to_input,
 )
 from .metadata import Metadata
 from .options import check_whole
+from .runs import Finish, begun, finished, once
 from .session import Backend, Lease
 
 BUNDLED_MODEL = Path(__file__).parent / "model" / "rrin-w8.onnx"
 _INPUTS = {"frame0", "frame1", "t", "window"}
-_Finish = Callable[[], dict[str, NDArray[Any]]]
 
 
 class Interpolator:
@@ -122,7 +119,8 @@ class Interpolator:
         if between.any():
             inputs = self._to_input(frame0), self._to_input(frame1)
             with self._session.lease() as lease:
-                _, made[between] = _finished(frame0, self._start(lease, *inputs, times[between]))
+                runs = begun(self._session, lease, *inputs, times[between])
+                _, made[between] = finished(frame0, runs)
         return made[0] if np.ndim(t) == 0 else made
 
     def on_device(
@@ -189,18 +187,18 @@ class Interpolator:
             FrameError: as for a call, or 0 or 1 is among the times.
             ArtifactError: as for a call.
         """
-        waiting: deque[tuple[Frame, list[_Finish]]] = deque()
+        waiting: deque[tuple[Frame, list[Finish]]] = deque()
         with self._session.lease() as lease:  # the loop that takes our frames may be left at any
-            for begun in self._begun(lease, frames):
-                waiting.append(begun)
+            for frame_and_runs in self._begun(lease, frames):
+                waiting.append(frame_and_runs)
                 if len(waiting) > self._session.runs_ahead:
-                    yield _finished(*waiting.popleft())
+                    yield finished(*waiting.popleft())
             while waiting:
-                yield _finished(*waiting.popleft())
+                yield finished(*waiting.popleft())
 
     def _begun(
         self, lease: Lease, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
-    ) -> Iterator[tuple[Frame, list[_Finish]]]:
+    ) -> Iterator[tuple[Frame, list[Finish]]]:
         """Yield every frame with the runs, just begun, that make the frames before it."""
         before: tuple[Frame, Any] | None = None
         for given, wanted in frames:
@@ -209,12 +207,13 @@ class Interpolator:
             # The source may fill its array anew as soon as we ask for the next frame.
             frame = given.copy() if self._session.runs_ahead else given
             prepared: Any = self._to_input(given)
-            runs: list[_Finish] = []
+            runs: list[Finish] = []
             if before is not None:
                 check_same_kind(before[0], frame)
                 if len(times):
-                    prepared = _prepared(lease, prepared)
-                    runs = self._start(lease, _prepared(lease, before[1]), prepared, times)
+                    prepared = once(lease, prepared)
+                    pair = once(lease, before[1]), prepared
+                    runs = begun(self._session, lease, *pair, times)
             before = frame, prepared
             yield frame, runs
 
@@ -241,41 +240,8 @@ class Interpolator:
     def __enter__(self) -> Interpolator:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._session.__exit__(kind, error, traceback)
+    def __exit__(self, *caught: Any) -> None:
+        self._session.__exit__(*caught)
 
     def _to_input(self, frame: Frame) -> NDArray[Any]:
         return to_input(frame, self.metadata.io, self.metadata.padding_multiple)
-
-    def _start(
-        self, lease: Lease, frame0: Any, frame1: Any, times: NDArray[np.float32]
-    ) -> list[_Finish]:
-        """Begin as many runs as the times need."""
-        height, width = frame0.shape[1:3]
-        at_once = self._session.max_times or len(times)
-        if len(times) > at_once:
-            frame0, frame1 = _prepared(lease, frame0), _prepared(lease, frame1)
-        # A whole frame is its own window; tiles would say where they lie.
-        window = np.array([0, 0, width, height], np.float32)
-        pair = {"frame0": frame0, "frame1": frame1, "window": window}
-        return [
-            lease.start({**pair, "t": times[first : first + at_once]})
-            for first in range(0, len(times), at_once)
-        ]
-
-
-def _prepared(lease: Lease, tensor: Any) -> Any:
-    return lease.prepare(tensor) if isinstance(tensor, np.ndarray) else tensor
-
-
-def _finished(frame: Frame, runs: list[_Finish]) -> tuple[Frame, NDArray[Any]]:
-    """Return the frame, and those that the runs made, cropped."""
-    if not runs:
-        return frame, np.empty((0, *frame.shape), frame.dtype)
-    made = np.concatenate([cropped(finish()["frames"], frame) for finish in runs])
-    return frame, from_output(made, frame)

@@ -1,5 +1,6 @@
 """Every example is run, and gives the frames that it promises."""
 
+import itertools
 import re
 import runpy
 import shutil
@@ -49,7 +50,7 @@ def test_camera_loop_shows_right_frames_though_the_camera_has_one_buffer(
     shown = re.findall(r"mean ([\d.]+)", capsys.readouterr().out)
     scene = [render_bytes(192, 128, time) for time in range(5)]
     expected = [scene[0]]
-    for frame0, frame1 in zip(scene, scene[1:], strict=False):
+    for frame0, frame1 in itertools.pairwise(scene):
         expected += [interpolate(frame0, frame1), frame1]
     assert shown == [f"{frame.mean():.1f}" for frame in expected]
     assert len(set(shown)) > 5  # else the means say nothing
@@ -62,7 +63,7 @@ def test_batch_makes_the_middle_of_every_pair(tmp_path: Path, interpolate: Inter
     done = run("batch_threads", tmp_path / "in", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(tmp_path / "out" / f"{time}.png") for time in range(4)]
-    for time, (frame0, frame1) in enumerate(zip(frames, frames[1:], strict=False)):
+    for time, (frame0, frame1) in enumerate(itertools.pairwise(frames)):
         made = read_still(tmp_path / "out" / f"{time}.png").rgb
         assert np.abs(made.astype(int) - interpolate(frame0, frame1)).max() <= 1
 
