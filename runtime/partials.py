@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -33,21 +33,34 @@ class Partial:
 
     Attributes:
         folder: where the outputs go.
-        path: the private folder.
-
-    Raises:
-        OSError: the folder cannot be written to.
+        path: the private folder, once `claim` has made it.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
-        self.path, self._owner = _claim(folder, name)
+        # Chosen before anything is made, so that `remove` finds it, whenever a signal comes.
+        self.path = _fresh(folder, name)
+        self._owner: int | None = None
+        self._name = name
         self._names: list[str] = []
-        try:
-            self.new.mkdir()
-        except BaseException:
-            self.remove()
-            raise
+
+    def claim(self) -> None:
+        """Make the private folder, and lock it.
+
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        while True:
+            self.path.mkdir(0o700)
+            # Another run that came before the lock has taken it for a dead one's.
+            with suppress(FileNotFoundError, BlockingIOError):
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+                self._owner = os.open(self.path / "owner", flags, 0o600)
+                lock(self._owner)
+                self.new.mkdir()
+                return
+            self._release()
+            self.path = _fresh(self.folder, self._name)
 
     @property
     def new(self) -> Path:
@@ -101,14 +114,24 @@ class Partial:
 
     def keep(self) -> None:
         """Leave it to the user: nobody clears away or moves what has no owner."""
-        os.close(self._owner)
+        self._release()
         with suppress(OSError):
             (self.path / "owner").unlink()
 
     def remove(self) -> None:
         """Clear it away."""
-        os.close(self._owner)  # first, for Windows deletes no open file
+        self._release()  # first, for Windows deletes no open file
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def _release(self) -> None:
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            os.close(owner)
+
+
+def _fresh(folder: Path, name: str) -> Path:
+    """Return a name that is random, so that nobody can have planted a link under it."""
+    return folder / f"{_prefix(name)}{secrets.token_hex(8)}{_SUFFIX}"
 
 
 def contents(folder: Path) -> list[Path]:
@@ -135,22 +158,6 @@ def _names(folder: Path) -> list[str]:
 
 def _prefix(name: str) -> str:
     return f".{name[:_LONGEST_NAME]}."
-
-
-def _claim(folder: Path, name: str) -> tuple[Path, int]:
-    """Return a new private folder, and the handle that holds its owner's lock."""
-    while True:
-        # Made anew under a random name, which nobody can have planted a link under.
-        path = Path(tempfile.mkdtemp(_SUFFIX, _prefix(name), folder))
-        with suppress(FileNotFoundError, BlockingIOError):  # another run took it for a dead one's
-            handle = os.open(path / "owner", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                lock(handle)
-                (path / "owner").stat()
-            except OSError:
-                os.close(handle)
-                raise
-            return path, handle
 
 
 def _settle(partial: Path) -> None:

@@ -97,9 +97,13 @@ class Publication:
         partials: dict[Path, Partial] = {}
         for place in (*self._places, *self._outdated):
             if place.parent not in partials:
-                partials[place.parent] = Partial(place.parent, place.name)
-                self._partials.append(partials[place.parent])
+                partials[place.parent] = self._claimed(place.parent, place.name)
         self.paths = tuple(partials[place.parent].new / place.name for place in self._places)
+
+    def _claimed(self, folder: Path, name: str) -> Partial:
+        self._partials.append(Partial(folder, name))  # first, so that it is removed in any case
+        self._partials[-1].claim()
+        return self._partials[-1]
 
     def _publish(self) -> None:
         try:
@@ -198,11 +202,9 @@ class FolderPublication(Publication):
     def _open(self) -> None:
         (place,) = self._places
         if self._held is not None:
-            self._partials = [Partial(place, place.name)]
-            self.paths = (self._partials[0].new,)
+            self.paths = (self._claimed(place, place.name).new,)
         else:
-            self._partials = [Partial(place.parent, place.name)]
-            self.paths = (self._partials[0].new / place.name,)
+            self.paths = (self._claimed(place.parent, place.name).new / place.name,)
             self.path.mkdir()
 
     def _move(self) -> None:

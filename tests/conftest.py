@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from runtime import Interpolator
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
 from runtime.scene import render_bytes
+from runtime.signals import ENDING
 from tests.harsh import set_weights
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +36,11 @@ def pytest_configure() -> None:
     threads = max(1, (os.cpu_count() or 1) // workers)
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
+    # Tests send these to processes, which inherit what nohup or a shell's & ignores.
+    for number in ENDING:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, default)
 
 
 @pytest.fixture(scope="session")

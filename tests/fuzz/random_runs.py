@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.session import TensorSpec, open_session
+from runtime.backends import open_session
+from runtime.session import TensorSpec
 
 _BYTES = 3 * 2**30
 _SECONDS = 20

@@ -122,15 +122,14 @@ def without_types(model: onnx.ModelProto) -> None:
 def with_times_everywhere(model: onnx.ModelProto) -> None:
     """Let the first convolution depend on the times, by nothing."""
     first = next(node for node in model.graph.node if node.op_type == "Conv")
-    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "nothing")
-    model.graph.initializer.append(zero)
+    numbers = {"nothing": np.zeros(1, np.float32), "planes": np.array([-1, 1, 1, 1], np.int64)}
+    for name, array in numbers.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
     made = [
-        onnx.helper.make_node("Gather", ["t", "first_index"], ["t0"], name="t0"),
-        onnx.helper.make_node("Mul", ["t0", "nothing"], ["none"], name="none"),
-        onnx.helper.make_node("Add", [first.input[0], "none"], ["timed"], name="timed"),
+        onnx.helper.make_node("Mul", ["t", "nothing"], ["none"], name="none"),
+        onnx.helper.make_node("Reshape", ["none", "planes"], ["zeros"], name="zeros"),
+        onnx.helper.make_node("Add", [first.input[0], "zeros"], ["timed"], name="timed"),
     ]
-    index = onnx.numpy_helper.from_array(np.zeros(1, np.int64), "first_index")
-    model.graph.initializer.append(index)
     at = list(model.graph.node).index(first)
     first.input[0] = "timed"
     for offset, node in enumerate(made):
