@@ -19,7 +19,7 @@ def overlapped(items: Iterable[Item], depth: int) -> Iterator[Item]:
     left, for whatever reason, the iterator is closed and its thread has ended.
     """
     waiting: queue.Queue[tuple[_Kind, Any]] = queue.Queue(depth)
-    left = threading.Event()
+    begun, left = threading.Event(), threading.Event()
 
     def put(kind: _Kind, value: Any) -> bool:
         while not left.is_set():
@@ -31,6 +31,9 @@ def overlapped(items: Iterable[Item], depth: int) -> Iterator[Item]:
         return False
 
     def work() -> None:
+        begun.set()
+        if left.is_set():
+            return
         try:
             for item in items:
                 if not put("item", item):
@@ -42,8 +45,8 @@ def overlapped(items: Iterable[Item], depth: int) -> Iterator[Item]:
             put("end", None)
 
     thread = threading.Thread(target=work, daemon=True)
-    thread.start()
     try:
+        thread.start()
         while True:
             kind, value = waiting.get()
             if kind == "end":
@@ -53,7 +56,8 @@ def overlapped(items: Iterable[Item], depth: int) -> Iterator[Item]:
             yield value
     finally:
         left.set()
-        thread.join()
+        if begun.is_set():  # else a signal came in `start`, and it will touch nothing any more
+            thread.join()
 
 
 def _close(items: Iterable[Any]) -> None:
