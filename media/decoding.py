@@ -120,8 +120,8 @@ class Decoding:
     def _left_out(self, said: Fraction, earlier: Fraction) -> None:
         if said < earlier:
             raise MediaError(
-                f"{self._source}: its times run backwards after {float(earlier):.3f} s, as in "
-                "files joined end to end; remux it, or take it apart"
+                f"{self._source}: its times run backwards after {float(self.start + earlier):.3f} "
+                "s, as in files joined end to end; remux it, or take it apart"
             )
         self._done.frames_left_out += 1
 

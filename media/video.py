@@ -87,11 +87,13 @@ def interpolate_video(
         MediaError: FFmpeg cannot decode or encode it; it is interlaced; it has alpha, and
             `encoding` asks for no pixel format without; its times run backwards, or leap by more
             than a day.
-        OptionError: see `Schedule.of`; or there is no such stream.
+        OptionError: see `Schedule.of`; or there is no such stream, or the output is the source.
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """
     source, output = Path(source), Path(output)
     with open_media(source) as reader:
+        if output.exists() and output.samefile(source):
+            raise OptionError(f"{output}: is the source as well; choose another output")
         publication = Publication(output, overwrite=options.overwrite)
         stream = _chosen(reader, options.stream, source)
         stream.thread_type = "AUTO"

@@ -168,6 +168,8 @@ def _pair(
     from runtime.publishing import Publication
 
     still_codec(output)
+    if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
+        raise typer.BadParameter(f"{output} is an input as well; choose another output")
     Publication(output, overwrite=overwrite)  # refuses now what could not be written after the work
     still0, still1 = (read_still(path, max_pixels=max_pixels) for path in inputs)
     (middle,) = interpolate_stills(interpolate, still0, still1, [t])

@@ -678,6 +678,17 @@ def test_one_frame_is_shown_as_long_as_before(interpolate: Interpolator, tmp_pat
     assert len(decode(tmp_path / "out.mp4")) == 3
 
 
+def test_a_source_does_not_become_its_own_output(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(3), Fraction(25))
+    before = source.read_bytes()
+    (tmp_path / "link.mkv").hardlink_to(source)
+    for output in (source, tmp_path / "link.mkv"):
+        options = VideoOptions(factor=Fraction(2), overwrite=True)
+        with pytest.raises(OptionError, match="is the source as well; choose another output"):
+            interpolate_video(interpolate, source, output, options)
+    assert source.read_bytes() == before
+
+
 def test_files_joined_end_to_end_are_refused(interpolate: Interpolator, tmp_path: Path) -> None:
     parts = [
         write(tmp_path / f"{size[0]}.ts", scene_frames(5, size=size), Fraction(25)).read_bytes()

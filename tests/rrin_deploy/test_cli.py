@@ -25,7 +25,7 @@ from runtime.golden import Golden, golden_beside
 from runtime.installation import install_hint
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render, render_bytes
-from tests.conftest import ROOT, Exporter
+from tests.conftest import ROOT, Exporter, write_png
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -543,6 +543,16 @@ def test_calibrate_on_ones_own_frames(run: Run, vimeo: Path, tmp_path: Path) -> 
     code, out, err = run("calibrate", BUNDLED_MODEL, "--triplets", folders, "-o", "own.json")
     assert code == 0, err
     assert "own.json: ranges of 77 tensors by max, 4 triplets" in out
+
+
+def test_an_image_is_not_replaced_by_what_is_made_of_it(run: Run) -> None:
+    for name in ("a.png", "b.png"):
+        write_png(Path(name), render_bytes(64, 48, 0))
+    before = Path("a.png").read_bytes()
+    code, _, err = run("interpolate", "a.png", "b.png", "-o", "a.png", "--overwrite")
+    assert code == 2
+    assert "a.png is an input as well" in err
+    assert Path("a.png").read_bytes() == before
 
 
 def test_images_with_an_icc_profile_are_read_and_its_loss_is_said(tmp_path: Path) -> None:

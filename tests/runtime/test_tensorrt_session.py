@@ -6,13 +6,16 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
+from media import Encoding, VideoOptions, interpolate_video, write_video
 from runtime import (
     ArtifactError,
     BackendError,
@@ -231,6 +234,42 @@ def test_many_videos_take_no_more_of_the_gpu_than_one(
         assert (machine.live_buffers, machine.live_handles, machine.contexts) == after_one
     for streamed in found:
         for one, other in zip(streamed, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
+def test_two_videos_at_once_share_an_engine(
+    machine: Machine, engine: MakeEngine, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    options = VideoOptions(factor=Fraction(2), encoding=Encoding(codec="ffv1"))
+    names = ("a", "b")
+    for name, first in zip(names, (0, 7), strict=True):
+        write_video(tmp_path / f"{name}.mkv", frames(12, 64, 32)[first : first + 5], Fraction(25))
+        clip, right = tmp_path / f"{name}.mkv", tmp_path / f"{name}.right.mkv"
+        interpolate_video(interpolate, clip, right, options)
+
+    with Interpolator(engine()) as ours:
+        threads = [
+            threading.Thread(
+                target=interpolate_video,
+                args=(ours, tmp_path / f"{name}.mkv", tmp_path / f"{name}.ours.mkv", options),
+            )
+            for name in names
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert machine.contexts <= 2
+    for name in names:
+        found, right = (
+            [frame.to_ndarray() for frame in container.decode(video=0)]
+            for container in (
+                av.open(str(tmp_path / f"{name}.{whose}.mkv")) for whose in ("ours", "right")
+            )
+        )
+        assert len(found) == 10
+        for one, other in zip(found, right, strict=True):
             np.testing.assert_array_equal(one, other)
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
