@@ -17,8 +17,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.datasets import Frames, has_cut
+from calibration.observers import Extremes, Histogram, Observer
 from precision.graph import check_float32, hidden_tensors, load_graph
-from precision.ranges import METHODS, Method, Range, Ranges
+from precision.ranges import METHODS, Method, Ranges
 from runtime.errors import (
     ArtifactError,
     BackendError,
@@ -30,9 +31,6 @@ from runtime.frames import to_input
 from runtime.metadata import Metadata
 from runtime.options import check_threads
 
-# Share of a channel's values, in percent, that 'percentile' keeps between its low and its high.
-PERCENTILE = 99.999
-_BINS = 2048
 _FATAL_ONLY = 4
 # Larger frames are cut to their middle of so many rows and columns: all hidden tensors of a run are
 # held at once, and those of a 1080p frame would be some 10 GB at full width.
@@ -94,40 +92,24 @@ def measure_ranges(
     check_float32(metadata)
     observed = {str(value.name): place for place, value in hidden_tensors(graph.graph)}
     session = _session(graph, list(observed), threads)
-    observers: dict[str, _Observer] = {
-        place: _Extremes() if method == "max" else _Histogram() for place in observed.values()
+    observers: dict[str, Observer] = {
+        place: Extremes() if method == "max" else Histogram() for place in observed.values()
     }
-    ordered = sorted(triplets, key=lambda triplet: triplet.name)
-    names = [triplet.name for triplet in ordered]
-    count = min(samples, len(ordered))
-    # In order, for a clip is best decoded from front to back.
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(ordered))[:count])
-    measured = 0
-    for done, index in enumerate(chosen, 1):
-        frames = ordered[index].read()
-        if has_cut(frames):
-            continue
-        measured += 1
+
+    def observe(frames: Frames, name: str) -> None:
         for inputs in _runs(frames, metadata):
-            try:
-                outputs = session.run(list(observed), inputs)
-            except Exception as error:  # its exceptions have no common base of their own
-                raise BackendError(f"ONNX Runtime failed: {first_line(error)}") from error
+            outputs = _outputs(session, list(observed), inputs)
             for place, values in zip(observed.values(), outputs, strict=True):
                 if not np.isfinite(values).all():
                     raise ArtifactError(
-                        f"{model}: {place} gives values that are not finite on triplet "
-                        f"{names[index]}; the checkpoint is damaged, export a sound one"
+                        f"{model}: {place} gives values that are not finite on triplet {name}; "
+                        "the checkpoint is damaged, export a sound one"
                     )
                 observers[place].add(values)
             del outputs, values  # before the next run takes as much again
-        if progress:
-            progress(done, count)
-    if not measured:
-        raise InputNotFoundError(
-            f"{count} triplets chosen, and each of them has a scene cut; expected neighbouring "
-            "frames of one scene"
-        )
+
+    names = sorted(triplet.name for triplet in triplets)
+    measured = _observed(triplets, samples, seed, observe, progress)
     return Ranges(
         checkpoint_sha256=metadata.checkpoint_sha256,
         align_corners=metadata.align_corners,
@@ -137,6 +119,42 @@ def measure_ranges(
         data_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
         tensors={place: observer.range() for place, observer in observers.items()},
     )
+
+
+def _observed(
+    triplets: Sequence[Sample],
+    samples: int,
+    seed: int,
+    observe: Callable[[Frames, str], None],
+    progress: Progress | None,
+) -> int:
+    """Observe triplets chosen at random, but those with a cut; return how many these were."""
+    ordered = sorted(triplets, key=lambda triplet: triplet.name)
+    count = min(samples, len(ordered))
+    # In order, for a clip is best decoded from front to back.
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(ordered))[:count])
+    measured = 0
+    for done, index in enumerate(chosen, 1):
+        frames = ordered[index].read()
+        if has_cut(frames):
+            continue
+        measured += 1
+        observe(frames, ordered[index].name)
+        if progress:
+            progress(done, count)
+    if not measured:
+        raise InputNotFoundError(
+            f"{count} triplets chosen, and each of them has a scene cut; expected neighbouring "
+            "frames of one scene"
+        )
+    return measured
+
+
+def _outputs(session: Any, names: list[str], inputs: dict[str, NDArray[Any]]) -> list[Any]:
+    try:
+        return session.run(names, inputs)  # type: ignore[no-any-return]
+    except Exception as error:  # its exceptions have no common base of their own
+        raise BackendError(f"ONNX Runtime failed: {first_line(error)}") from error
 
 
 def _session(graph: ir.Model, names: list[str], threads: int | None) -> Any:
@@ -187,55 +205,3 @@ def _middle(frame: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
         for had, taken in zip(frame.shape[:2], (height, width), strict=True)
     )
     return frame[top : top + height, left : left + width]
-
-
-class _Observer(Protocol):
-    def add(self, values: NDArray[np.float32]) -> None:
-        """Take in a tensor, [T, C, H, W]."""
-
-    def range(self) -> Range:
-        """Return the range of each channel."""
-
-
-class _Extremes:
-    def __init__(self) -> None:
-        self._low: Any = np.inf
-        self._high: Any = -np.inf
-
-    def add(self, values: NDArray[np.float32]) -> None:
-        self._low = np.minimum(self._low, values.min((0, 2, 3)))
-        self._high = np.maximum(self._high, values.max((0, 2, 3)))
-
-    def range(self) -> Range:
-        return Range(self._low.astype(np.float64), self._high.astype(np.float64))
-
-
-class _Histogram:
-    """Counts of each channel's values in bins from -span to span, which grows by doubling."""
-
-    def __init__(self) -> None:
-        self._span = 0.0
-        self._counts: Any = 0
-
-    def add(self, values: NDArray[np.float32]) -> None:
-        # Neighbours are alike: every fourth pixel tells as much, in a quarter of the time.
-        pixels = values[:, :, ::2, ::2].swapaxes(0, 1).reshape(values.shape[1], -1)
-        largest = max(float(np.abs(pixels).max()), 1e-6)
-        self._span = self._span or largest
-        while largest > self._span:
-            self._span *= 2
-            pairs = self._counts.reshape(len(pixels), _BINS // 2, 2).sum(2)
-            empty = np.zeros((len(pixels), _BINS // 4), pairs.dtype)
-            self._counts = np.hstack([empty, pairs, empty])
-        bins = ((pixels + np.float32(self._span)) * np.float32(_BINS / 2 / self._span)).astype(int)
-        bins = bins.clip(0, _BINS - 1) + _BINS * np.arange(len(pixels))[:, np.newaxis]
-        counts = np.bincount(bins.ravel(), minlength=len(pixels) * _BINS)
-        self._counts = self._counts + counts.reshape(len(pixels), _BINS)
-
-    def range(self) -> Range:
-        edges = np.linspace(-self._span, self._span, _BINS + 1)
-        share = self._counts.cumsum(1) / self._counts.sum(1, keepdims=True)
-        outside = (1 - PERCENTILE / 100) / 2
-        low = edges[(share > outside).argmax(1)]
-        high = edges[(share >= 1 - outside).argmax(1) + 1]
-        return Range(low, high)

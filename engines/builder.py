@@ -77,12 +77,8 @@ def build(
     options = options or BuildOptions()
     model = Path(model)
     output = Path(output or model.with_name(f"{model.stem}.{precision}{ENGINE_SUFFIX}"))
-    if output.suffix != ENGINE_SUFFIX:
-        raise ArtifactError(f"{output}: an engine is named *{ENGINE_SUFFIX}")
+    _check_outputs(output, options.timing_cache)
     kept = output.with_name(f"{output.name}.onnx") if keep_onnx else None
-    for path in (output, options.timing_cache):
-        if path:
-            Publication(path)  # refuses now what could not be written after the work
     graph, metadata = load_with_precision(model, precision, Path(ranges) if ranges else None)
     reference = find_golden(model, Path(golden) if golden else None, output, metadata)
     profile = profile_of(options, metadata.padding_multiple)
@@ -91,8 +87,8 @@ def build(
     check_for_target(flavour, options)
     proto = ir.to_proto(graph).SerializeToString()
 
-    log = _logger(flavour.trt)
     measurement = measure(proto, metadata, reference, model)
+    log = _logger(flavour.trt)
     with signals_held() as stopped:
 
         def go_on(phase: str, step: int, steps: int) -> bool:
@@ -108,23 +104,39 @@ def build(
         raise BuildError(f"{model}: {flavour.target} {flavour.version} built nothing: {log.last}")
     content = bytes(plan)
     manifest = Manifest(
-        target=flavour.target,
-        version=flavour.version,
-        compute_capabilities=capabilities,
-        version_compatible=options.version_compatible,
-        hardware_compatible=options.hardware_compatible,
+        metadata=metadata,
         profile=profile,
         census=census,
-        metadata=metadata,
+        compute_capabilities=capabilities,
         plan_sha256=hashlib.sha256(content).hexdigest(),
         onnx_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
-        options={key: _plain(value) for key, value in asdict(options).items()},
         seconds=round(time.perf_counter() - started, 3),
+        **_asked(flavour, options),
     )
     others = {manifest_path(output): manifest.to_bytes()} | ({kept: proto} if kept else {})
     measurement.publish(output, content, others)
     save_timings(config, options)
     return BuildReport(output, len(content), manifest, kept, measurement.prove(output))
+
+
+def _check_outputs(engine: Path, timing_cache: Path | None) -> None:
+    """Refuse now what could not be written after the work."""
+    if engine.suffix != ENGINE_SUFFIX:
+        raise ArtifactError(f"{engine}: an engine is named *{ENGINE_SUFFIX}")
+    for path in (engine, timing_cache):
+        if path:
+            Publication(path)
+
+
+def _asked(flavour: Flavour, options: BuildOptions) -> dict[str, Any]:
+    """Return what a manifest says of the builder and of its options."""
+    return {
+        "target": flavour.target,
+        "version": flavour.version,
+        "version_compatible": options.version_compatible,
+        "hardware_compatible": options.hardware_compatible,
+        "options": {key: _plain(value) for key, value in asdict(options).items()},
+    }
 
 
 def _logger(trt: Any) -> Any:

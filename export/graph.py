@@ -102,13 +102,7 @@ def export_onnx(
                 f"{worst.failure}; please report this"
             )
         golden_file.write_bytes(golden.to_bytes())
-    return ExportReport(
-        output,
-        golden_path,
-        metadata,
-        report,
-        network.align_corners_assumed,
-    )
+    return ExportReport(output, golden_path, metadata, report, network.align_corners_assumed)
 
 
 class _DeployedRRIN(nn.Module):

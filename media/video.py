@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,7 +21,7 @@ from media.container import open_media
 from media.decoding import Decoding
 from media.encoding import Encoding
 from media.errors import MediaError
-from media.filling import filled
+from media.filling import Shown, filled
 from media.overlap import overlapped
 from media.schedule import Schedule
 from media.summary import VideoSummary
@@ -97,16 +98,7 @@ def interpolate_video(
         publication = Publication(output, overwrite=options.overwrite)
         stream = _chosen(reader, options.stream, source)
         stream.thread_type = "AUTO"
-        rate = stream.average_rate or stream.guessed_rate
-        if not rate or not stream.time_base:
-            raise MediaError(f"{source}: does not say its frame rate")
-        schedule = Schedule.of(
-            factor=options.factor,
-            fps=options.fps,
-            slow=options.slow,
-            source_rate=rate,
-            source_base=stream.time_base,
-        )
+        rate, schedule = _schedule(stream, options, source)
         shown_rate = schedule.rate or rate * (schedule.factor or 1) / schedule.slowdown
         frames = stream.frames or int(_seconds(reader, stream) * rate)
         total = int(frames * shown_rate * schedule.slowdown / rate)
@@ -121,18 +113,39 @@ def interpolate_video(
             )
             shown = filled(interpolate, overlapped(decoding.run(), _DEPTH), done)
             for item in overlapped(shown, _DEPTH):
-                started = time.perf_counter()
-                if isinstance(item, Packet):
-                    writer.copy(item)
-                else:
-                    writer.start = decoding.start
-                    frame = item.frame if isinstance(item.frame, VideoFrame) else item.frame()
-                    writer.write(frame, item.time, item.duration)
-                    done.frames_written += 1
-                done.encode_seconds += time.perf_counter() - started
+                writer.start = decoding.start
+                _write(writer, item, done)
                 if progress and not isinstance(item, Packet):
                     progress(done.frames_written, total, float(item.time))
     return done
+
+
+def _write(writer: VideoWriter, item: Shown | Packet[Any], done: VideoSummary) -> None:
+    started = time.perf_counter()
+    if isinstance(item, Packet):
+        writer.copy(item)
+    else:
+        frame = item.frame if isinstance(item.frame, VideoFrame) else item.frame()
+        writer.write(frame, item.time, item.duration)
+        done.frames_written += 1
+    done.encode_seconds += time.perf_counter() - started
+
+
+def _schedule(
+    stream: VideoStream, options: VideoOptions, source: Path
+) -> tuple[Fraction, Schedule]:
+    """Return the source's frames a second, and what follows from it."""
+    rate = stream.average_rate or stream.guessed_rate
+    if not rate or not stream.time_base:
+        raise MediaError(f"{source}: does not say its frame rate")
+    schedule = Schedule.of(
+        factor=options.factor,
+        fps=options.fps,
+        slow=options.slow,
+        source_rate=rate,
+        source_base=stream.time_base,
+    )
+    return rate, schedule
 
 
 def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: Fraction) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from calibration import Triplet, measure_ranges, triplet_folders, vimeo90k
-from calibration.measurement import PERCENTILE, _enlarged, _Extremes, _Histogram
+from calibration.measurement import _enlarged
+from calibration.observers import PERCENTILE, Extremes, Histogram
 from export import RRIN, Reference
 from precision import Ranges
 from runtime.errors import ArtifactError, OptionError
@@ -74,7 +75,7 @@ def test_percentile_is_what_numpy_finds(vimeo: Path, small_network: RRIN) -> Non
 
 
 def test_percentile_leaves_an_outlier_out() -> None:
-    histogram, extremes = _Histogram(), _Extremes()
+    histogram, extremes = Histogram(), Extremes()
     values = np.random.default_rng(0).uniform(-1, 1, (1, 2, 1000, 800)).astype(np.float32)
     values[0, 1, 0, 0] = 50
     for observer in (histogram, extremes):
