@@ -90,7 +90,7 @@ def export_onnx(
     golden = make_golden(network, metadata.checkpoint_sha256)
     golden_path = golden_beside(output)
     if output.resolve() == checkpoint.resolve():
-        raise OptionError(f"{output}: is the checkpoint as well; choose another -o")
+        raise OptionError(f"{output}: is the checkpoint as well; choose another output")
     with Publication(output, golden_path) as outputs:
         model_file, golden_file = outputs.paths
         onnx.save(_graph(network, metadata), model_file)

@@ -36,6 +36,7 @@ class Damage:
         self._undecoded: set[Fraction] = set()
         self._first_key: Fraction | None = None
         self._corrupt: list[Fraction] = []
+        self._leapt: list[Fraction] = []
         self._corrupt_packets: dict[int, int] = {}
         self._end = Fraction(0)
         self._broken_off = ""
@@ -74,6 +75,10 @@ class Damage:
         """Note that the file cannot be read on."""
         self._broken_off = error.strerror or "unknown error"
 
+    def leapt(self, frame: VideoFrame) -> None:
+        """Note a frame whose time cannot be, and that is not shown."""
+        self._leapt.append(self._time(frame))
+
     def found(self, start: Fraction) -> list[str]:
         """Return all that was noted, for people; `start` is when the first frame is shown."""
         return list(self._found(start))
@@ -100,6 +105,9 @@ class Damage:
             yield f"it ends at {_at(self._end)} of {_at(length)}"
         if self._undecoded:
             yield f"{_frames([time - start for time in self._undecoded])} could not be decoded"
+        if self._leapt:
+            where = _frames([time - start for time in self._leapt])
+            yield f"{where} left out, later by the file than what follows"
         if self._corrupt:
             yield f"{_frames([time - start for time in self._corrupt])} decoded with errors"
         for index, count in self._corrupt_packets.items():

@@ -68,7 +68,7 @@ class Decoding:
         before: SourceFrame | None = None
         at = said = Fraction(0)
         length = 1 / self._rate
-        for item in self._frames():
+        for item in self._in_order():
             if isinstance(item, Packet):
                 yield item
                 continue
@@ -120,15 +120,40 @@ class Decoding:
     def _left_out(self, said: Fraction, earlier: Fraction) -> None:
         if said < earlier:
             raise MediaError(
-                f"{self._source}: its times run backwards after {float(self.start + earlier):.3f} "
-                "s, as in files joined end to end; remux it, or take it apart"
+                f"{self._source}: its times run backwards after {float(earlier):.3f} s, as in "
+                "files joined end to end; remux it, or take it apart"
             )
         self._done.frames_left_out += 1
 
+    def _in_order(self) -> Iterator[VideoFrame | Packet[Any]]:
+        """Leave out a frame whose time leaps beyond the next one's, for that is damage.
+
+        Files joined end to end go back behind the frame before as well; those are not mended.
+        """
+        shown: int | None = None
+        held: VideoFrame | None = None
+        for item in self._frames():
+            if isinstance(item, Packet):
+                yield item
+                continue
+            if held is not None:
+                times = shown, self._stamp(item), self._stamp(held)
+                if None not in times and times[0] < times[1] < times[2]:  # type: ignore[operator]
+                    self._damage.leapt(held)
+                else:
+                    yield held
+                    shown = self._stamp(held)
+            held = item
+        if held is not None:
+            yield held
+
+    def _stamp(self, frame: VideoFrame) -> int | None:
+        # AVI says when to decode and not when to show, which FFmpeg makes up; for H.264 wrongly.
+        return frame.dts if self._reader.format.name == "avi" else frame.pts
+
     def _said(self, frame: VideoFrame, before: Fraction, *, first: bool) -> Fraction:
         """Return when a frame is shown by its own timestamp."""
-        # AVI says when to decode and not when to show, which FFmpeg makes up; for H.264 wrongly.
-        stamp = frame.dts if self._reader.format.name == "avi" else frame.pts
+        stamp = self._stamp(frame)
         if stamp is None or frame.time_base is None:
             return Fraction(0) if first else before + 1 / self._rate
         if first:

@@ -91,7 +91,7 @@ def interpolate_folder(
             "expected two or more"
         )
     if folder.resolve() in (source.resolve(), images[0].parent.resolve()):
-        raise OptionError(f"{folder}: is the source as well; choose another -o")
+        raise OptionError(f"{folder}: is the source as well; choose another output")
     publication = _checked_output(output, folder, overwrite)
     still_codec(Path(name))
     total = (len(images) - 1) * factor + 1

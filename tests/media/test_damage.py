@@ -181,3 +181,20 @@ def test_real_clips_raise_no_alarm(data: Path, interpolate: Interpolator, tmp_pa
     options = VideoOptions(factor=Fraction(2))
     source = data / "clips" / "h264_10bits.mp4"
     assert interpolate_video(interpolate, source, tmp_path / "out.mkv", options).damage == []
+
+
+def test_one_frame_of_a_wrong_time_is_left_out_and_said(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = clip(tmp_path / "in.mkv", "ffv1")
+    with av.open(str(source)) as reader:
+        (place,) = (packet.pos for packet in reader.demux(video=0) if packet.pts == 360)
+    content = bytearray(source.read_bytes())
+    time = slice(place + 1, place + 3)  # of its block, behind the track
+    assert content[time] == (360).to_bytes(2, "big")
+    content[time] = (2000).to_bytes(2, "big")
+    source.write_bytes(content)
+    summary = doubled(interpolate, source)
+    assert summary.frames_read == FRAMES - 1
+    (damage,) = summary.damage
+    assert damage == "1 frame at 2.000 s left out, later by the file than what follows"
