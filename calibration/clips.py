@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from calibration.datasets import Frames
 from media.colour import ACCURATE
 from media.container import open_media
+from media.damage import START_ANYWHERE
 from media.errors import MediaError
+from media.suffixes import VIDEO_SUFFIXES
 from runtime.errors import InputNotFoundError
-
-_SUFFIXES = (".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".y4m")
 
 
 class _Decoder:
@@ -78,7 +78,8 @@ class ClipTriplet:
 def clips(root: str | Path) -> list[ClipTriplet]:
     """Return all triplets of the videos in a folder, at any depth: frames i, i + 1 and i + 2.
 
-    Only packets are counted here; a clip is decoded when its triplets are read.
+    Only packets are counted here; a clip is decoded when its triplets are read. Of a recording that
+    starts in the middle, the frames before its first key frame do not count.
 
     Raises:
         InputNotFoundError: no such folder, or no video of three frames in it.
@@ -87,28 +88,34 @@ def clips(root: str | Path) -> list[ClipTriplet]:
     root = Path(root)
     if not root.is_dir():
         raise InputNotFoundError(f"{root}: no such folder; expected one of videos")
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     decoder = _Decoder()
     triplets = [
         ClipTriplet(f"{path.relative_to(root).as_posix()} frame {first:06}", path, first, decoder)
         for path in paths
-        for first in range(_packets(path) - 2)
+        for first in range(_frames_of(path) - 2)
     ]
     if not triplets:
         raise InputNotFoundError(
-            f"{root}: holds no video of three frames; expected {', '.join(_SUFFIXES)}"
+            f"{root}: holds no video of three frames; expected {', '.join(VIDEO_SUFFIXES)}"
         )
     return triplets
 
 
-def _packets(path: Path) -> int:
+def _frames_of(path: Path) -> int:
+    """Count what can be decoded: in a recording that starts anywhere, from its first key frame."""
     try:
         with open_media(path) as reader:
             if not reader.streams.video:
                 raise MediaError(f"{path}: has no video stream")
-            return sum(
-                packet.size > 0 and not packet.is_discard for packet in reader.demux(video=0)
-            )
+            started, start, count = reader.format.name not in START_ANYWHERE, None, 0
+            for packet in reader.demux(video=0):
+                if not started and packet.is_keyframe:
+                    started, start = True, packet.pts
+                # Shown before the key frame, it refers to frames that are not there.
+                early = None not in (start, packet.pts) and packet.pts < start
+                count += started and not early and packet.size > 0 and not packet.is_discard
+            return count
     except av.FFmpegError as error:
         raise MediaError(f"{path}: {error.strerror}; is it a whole video?") from error
 

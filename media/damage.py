@@ -19,7 +19,7 @@ _FRAME_A_PACKET = ("h264", "hevc", "vp9", "av1", "ffv1", "mjpeg", "prores", "dnx
 _SAY_THEIR_LENGTH = ("matroska,webm", "avi", "flv", "asf")
 _TOLERANCE = Fraction(1)  # seconds that writers' own lengths are off by; of short ones a tenth
 # Recordings that may start anywhere: what comes before their first key frame was never whole.
-_START_ANYWHERE = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc")
+START_ANYWHERE = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc")
 _TRANSPORT_PACKET = 188
 _BOXES = (b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid", b"sidx", b"styp")
 _SEGMENT = b"\x18\x53\x80\x67"
@@ -38,6 +38,7 @@ class Damage:
         self._corrupt: list[Fraction] = []
         self._leapt: list[Fraction] = []
         self._corrupt_packets: dict[int, int] = {}
+        self._zero = Fraction(reader.start_time or 0, av.time_base)
         self._end = Fraction(0)
         self._broken_off = ""
 
@@ -52,7 +53,7 @@ class Damage:
                 count = self._corrupt_packets.get(packet.stream.index, 0)
                 self._corrupt_packets[packet.stream.index] = count + 1
             return
-        starts = packet.is_keyframe or self._reader.format.name not in _START_ANYWHERE
+        starts = packet.is_keyframe or self._reader.format.name not in START_ANYWHERE
         if starts and self._first_key is None:
             self._first_key = self._time(packet)
         known = self._frame_a_packet and packet.pts is not None
@@ -76,12 +77,16 @@ class Damage:
         self._broken_off = error.strerror or "unknown error"
 
     def leapt(self, frame: VideoFrame) -> None:
-        """Note a frame whose time cannot be, and that is not shown."""
+        """Note a frame whose time is not between its neighbours', and that is not shown."""
         self._leapt.append(self._time(frame))
 
-    def found(self, start: Fraction) -> list[str]:
-        """Return all that was noted, for people; `start` is when the first frame is shown."""
-        return list(self._found(start))
+    def found(self) -> list[str]:
+        """Return all that was noted, for people."""
+        return list(self._found())
+
+    def at(self, time: Fraction) -> str:
+        """Return a time of the file as players show it, which count from where the file starts."""
+        return f"{float(time - self._zero):.3f} s"
 
     def _expect(self, packet: Packet[Any]) -> None:
         # What is shown before the first key frame may refer to frames that the file never held.
@@ -93,23 +98,29 @@ class Damage:
             return self._end
         return item.pts * item.time_base
 
-    def _found(self, start: Fraction) -> Iterator[str]:
+    def _frames(self, times: list[Fraction]) -> str:
+        """Return how many frames and where, as in '3 frames from 1.000 s to 1.080 s'."""
+        if len(times) == 1:
+            return f"1 frame at {self.at(times[0])}"
+        return f"{len(times)} frames from {self.at(min(times))} to {self.at(max(times))}"
+
+    def _found(self) -> Iterator[str]:
         declared, size = declared_size(self._source), self._source.stat().st_size
         length = Fraction(self._reader.duration or 0, av.time_base)
         says = self._reader.format.name in _SAY_THEIR_LENGTH
         if declared > size:
             yield f"the file is cut short: it holds {size} bytes of at least {declared}"
         if self._broken_off:
-            yield f"it cannot be read beyond {_at(self._end - start)}: {self._broken_off}"
+            yield f"it cannot be read beyond {self.at(self._end)}: {self._broken_off}"
         if (says or declared > size) and self._end < length - min(_TOLERANCE, length / 10):
-            yield f"it ends at {_at(self._end)} of {_at(length)}"
+            yield f"it ends at {float(self._end):.3f} s of {float(length):.3f} s"
         if self._undecoded:
-            yield f"{_frames([time - start for time in self._undecoded])} could not be decoded"
+            yield f"{self._frames(list(self._undecoded))} could not be decoded"
         if self._leapt:
-            where = _frames([time - start for time in self._leapt])
-            yield f"{where} left out, later by the file than what follows"
+            whose = "not between its" if len(self._leapt) == 1 else "each not between its"
+            yield f"{self._frames(self._leapt)} left out, {whose} neighbours"
         if self._corrupt:
-            yield f"{_frames([time - start for time in self._corrupt])} decoded with errors"
+            yield f"{self._frames(self._corrupt)} decoded with errors"
         for index, count in self._corrupt_packets.items():
             kind = self._reader.streams[index].type
             yield f"{count} packet{'s' * (count > 1)} of {kind} stream {index} damaged"
@@ -169,14 +180,3 @@ def _ebml_size(file: BinaryIO) -> int | None:
 def _is_transport(file: BinaryIO) -> bool:
     file.seek(0)
     return set(file.read(_TRANSPORT_PACKET * 8)[::_TRANSPORT_PACKET]) == {0x47}
-
-
-def _at(time: Fraction) -> str:
-    return f"{float(time):.3f} s"
-
-
-def _frames(times: list[Fraction]) -> str:
-    """Return how many frames and where, as in '3 frames from 1.000 s to 1.080 s'."""
-    if len(times) == 1:
-        return f"1 frame at {_at(times[0])}"
-    return f"{len(times)} frames from {_at(min(times))} to {_at(max(times))}"

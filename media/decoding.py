@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,7 +91,7 @@ class Decoding:
                 before, after, (at, end), "cut" if is_cut else "still" if still else "motion"
             )
             before, at = after, end
-        self._done.damage = self._damage.found(self.start)
+        self._done.damage = self._damage.found()
         if before is not None:
             yield from self._portions(before, before, (at, self._on_the_beat(at + length)), "still")
         else:
@@ -109,8 +110,8 @@ class Decoding:
         if end - start > LONGEST_GAP:
             raise MediaError(
                 f"{self._source}: shows one frame for {float(end - start) / 3600:.1f} hours, from "
-                f"{float(start):.3f} s on; expected {LONGEST_GAP / 3600} at most: its times are "
-                "damaged; remux it, or cut it there"
+                f"{self._damage.at(self.start + start)} on; expected {LONGEST_GAP / 3600} at most: "
+                "its times are damaged; remux it, or cut it there"
             )
         wanted = self._schedule.between(start, end) if before is not None else iter(())
         yield Interval(before, after, list(islice(wanted, _PORTION)), kind)
@@ -120,32 +121,35 @@ class Decoding:
     def _left_out(self, said: Fraction, earlier: Fraction) -> None:
         if said < earlier:
             raise MediaError(
-                f"{self._source}: its times run backwards after {float(earlier):.3f} s, as in "
-                "files joined end to end; remux it, or take it apart"
+                f"{self._source}: its times run backwards after "
+                f"{self._damage.at(self.start + earlier)}, as in files joined end to end; "
+                "remux it, or take it apart"
             )
         self._done.frames_left_out += 1
 
     def _in_order(self) -> Iterator[VideoFrame | Packet[Any]]:
-        """Leave out a frame whose time leaps beyond the next one's, for that is damage.
+        """Leave out a frame whose time is not between its neighbours', for that is damage.
 
-        Files joined end to end go back behind the frame before as well; those are not mended.
+        Times that start anew go on behind the frame before, as in files joined end to end; those
+        are not mended.
         """
         shown: int | None = None
+        interval = 0
         held: VideoFrame | None = None
-        for item in self._frames():
+        for item in chain(self._frames(), [None]):
             if isinstance(item, Packet):
                 yield item
                 continue
             if held is not None:
-                times = shown, self._stamp(item), self._stamp(held)
-                if None not in times and times[0] < times[1] < times[2]:  # type: ignore[operator]
+                at = self._stamp(held)
+                following = self._stamp(item) if item else sys.maxsize
+                if _strays(shown, at, following, interval):
                     self._damage.leapt(held)
                 else:
                     yield held
-                    shown = self._stamp(held)
+                    interval = 0 if at is None or shown is None else at - shown
+                    shown = at
             held = item
-        if held is not None:
-            yield held
 
     def _stamp(self, frame: VideoFrame) -> int | None:
         # AVI says when to decode and not when to show, which FFmpeg makes up; for H.264 wrongly.
@@ -203,3 +207,14 @@ class Decoding:
                 f"it first: ffmpeg -i {shlex.quote(str(self._source))} -map 0 -vf bwdif -crf 12 "
                 "-c:a copy -c:s copy whole.mkv"
             )
+
+
+def _strays(before: int | None, at: int | None, after: int | None, interval: int) -> bool:
+    """Say whether a time is not between its neighbours', which are in order."""
+    if before is None or at is None or after is None or not before < after:
+        return False
+    if at <= after:
+        return at < before
+    # Either it leapt ahead, or the next one lags: whichever is farther from what was due.
+    due = before + interval
+    return abs(at - due) > abs(after - due)

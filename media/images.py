@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from media.colour import ACCURATE
 from media.errors import MediaError
 from media.image_file import decode_image, upright
+from runtime.errors import FrameError
 from runtime.interpolator import Interpolator
 from runtime.publishing import publish
 
@@ -130,6 +131,21 @@ def still_codec(path: Path) -> str:
             f"{path}: images are written as .png or .jpg, not {path.suffix or 'without suffix'}"
         )
     return codec
+
+
+def read_for(interpolate: Interpolator, path: Path, max_pixels: int) -> Still:
+    """Read an image that is to be interpolated; see `read_still`.
+
+    Raises:
+        FrameError: it has more than 8 bits, and the artifact takes uint8.
+    """
+    still = read_still(path, max_pixels=max_pixels)
+    if still.rgb.dtype == np.float32 and interpolate.metadata.io == "uint8":
+        raise FrameError(
+            f"{path}: has 16 bits, and the artifact takes 8; save it with 8 bits, or export the "
+            "artifact with --io float32"
+        )
+    return still
 
 
 def interpolate_stills(

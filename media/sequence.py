@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from media.errors import MediaError
-from media.images import MAX_PIXELS, Still, encoded, interpolate_stills, read_still, still_codec
+from media.images import (
+    MAX_PIXELS,
+    Still,
+    encoded,
+    interpolate_stills,
+    read_for,
+    still_codec,
+)
 from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from runtime.errors import InputNotFoundError, OptionError
 from runtime.frames import MAX_TIMES
@@ -39,12 +48,15 @@ class SequenceSummary:
 
     Attributes:
         profiles: of how many images the ICC profile is not kept.
+        missing: where numbers are missing in the names, for people; empty where none are. Images on
+            either side are taken for neighbours.
     """
 
     output: Path
     images_read: int
     images_written: int
     profiles: int
+    missing: str
 
 
 def interpolate_folder(
@@ -75,7 +87,7 @@ def interpolate_folder(
     Raises:
         InputNotFoundError, OutputError: the folders are not as expected, or cannot be written to.
         MediaError: an image cannot be decoded, or the output holds more than images.
-        FrameError: the images are of several sizes.
+        FrameError: the images are of several sizes, or of 16 bits for an artifact of uint8.
         OptionError: factor is not 2 to 1000, the output is the source or named as a file, or a
             pattern has not one number in its name, or another padding than its files.
     """
@@ -90,7 +102,7 @@ def interpolate_folder(
             f"{source}: holds {len(images)} images ({', '.join(IMAGE_SUFFIXES)}); "
             "expected two or more"
         )
-    if folder.resolve() in (source.resolve(), images[0].parent.resolve()):
+    if folder.is_dir() and folder.samefile(images[0].parent):
         raise OptionError(f"{folder}: is the source as well; choose another output")
     publication = _checked_output(output, folder, overwrite)
     still_codec(Path(name))
@@ -104,17 +116,17 @@ def interpolate_folder(
             path.write_bytes(encoded(path, still))
             if progress:
                 progress(index + 1, total)
-    return SequenceSummary(folder, len(images), total, profiles)
+    return SequenceSummary(folder, len(images), total, profiles, _missing(images))
 
 
 def _filled_up(
     interpolate: Interpolator, images: Sequence[Path], factor: int, max_pixels: int
 ) -> Iterator[Still]:
     times = [step / factor for step in range(1, factor)]
-    before = read_still(images[0], max_pixels=max_pixels)
+    before = read_for(interpolate, images[0], max_pixels)
     yield before
     for image in images[1:]:
-        after = read_still(image, max_pixels=max_pixels)
+        after = read_for(interpolate, image, max_pixels)
         for first in range(0, len(times), _PORTION):
             portion = times[first : first + _PORTION]
             yield from interpolate_stills(interpolate, before, after, portion)
@@ -188,5 +200,31 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _natural(path: Path) -> tuple[list[int | str], str]:
+    return _parts(path), path.name
+
+
+def _parts(path: Path) -> list[int | str]:
     parts = re.split(r"(\d+)", path.name)  # every second one a number
-    return [int(part) if at % 2 else part for at, part in enumerate(parts)], path.name
+    return [int(part) if at % 2 else part for at, part in enumerate(parts)]
+
+
+def _missing(images: Sequence[Path]) -> str:
+    """Say which numbers are missing, if the names differ by one number alone.
+
+    A sequence that counts by tens, all through, misses none; and where more are missing than there
+    are, the numbers are times or the like.
+    """
+    names = [_parts(path) for path in images]
+    if len({len(parts) for parts in names}) > 1:
+        return ""
+    differing = [column for column in zip(*names, strict=True) if len(set(column)) > 1]
+    if len(differing) != 1:
+        return ""
+    numbers = sorted({part for part in differing[0] if isinstance(part, int)})
+    step = math.gcd(*(after - before for before, after in pairwise(numbers)))
+    gaps = [pair for pair in pairwise(numbers) if pair[1] - pair[0] > step]
+    count = sum((after - before) // step - 1 for before, after in gaps)
+    where = ", ".join(f"{before} and {after}" for before, after in gaps[:3])
+    more = f" and in {len(gaps) - 3} more places" if len(gaps) > 3 else ""
+    are = "number is" if count == 1 else "numbers are"
+    return f"{count} {are} missing, between {where}{more}" if 0 < count <= len(images) else ""

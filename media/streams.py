@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 
 import av
 from av import VideoFrame
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from media.container import open_media
 from media.encoding import has_alpha
 from media.side_data import carries
 
@@ -47,11 +50,24 @@ def fresh(metadata: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}
 
 
-def shows_through(stream: VideoStream) -> bool:
-    """Say whether a stream has alpha, in its pixels or, as VP9 has it, in a stream beside them."""
+def shows_through(stream: VideoStream, source: Path) -> bool:
+    """Say whether a stream has alpha, in its pixels or, as VP9 has it, in a stream beside them.
+
+    A GIF is decoded for that, which comes with alpha whether any pixel can be seen through or not.
+    """
     own = stream.codec_context.format
+    if stream.codec_context.name == "gif":
+        return any(frame.to_ndarray()[..., 3].min() < 255 for frame in _decoded(source))
     tags = {key.lower(): value for key, value in stream.metadata.items()}
     return tags.get("alpha_mode") == "1" or (own is not None and has_alpha(own))
+
+
+def _decoded(source: Path) -> Iterator[VideoFrame]:
+    """Yield what can be decoded; what cannot is found again when it is interpolated."""
+    with open_media(source) as reader:
+        for packet in reader.demux(video=0):
+            with suppress(av.FFmpegError):
+                yield from packet.decode()
 
 
 def lost_with(frame: VideoFrame) -> list[str]:

@@ -141,12 +141,13 @@ class VideoWriter:
             self._writer.mux(packet)
 
     def _refuse_alpha(self, stream: VideoStream, source: str) -> None:
-        if not shows_through(stream):
+        if not shows_through(stream, Path(source)):
             return
         if self._asked is None or has_alpha(self._asked):
             raise MediaError(
                 f"{source}: has alpha, which is not interpolated; "
-                "to leave it out, ask for a pixel format without, such as yuv420p"
+                "to leave it out, ask for a pixel format without, such as yuv420p",
+                remedy=("pix_fmt", "yuv420p"),
             )
         self.left_out.append("alpha, for the pixel format asked for has none")
 

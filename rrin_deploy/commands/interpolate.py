@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rrin_deploy.console import frame_progress, parse_rational, say
+from rrin_deploy.console import frame_progress, naming_options, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
@@ -23,7 +23,15 @@ def command(
         list[Path],
         typer.Argument(help="Two images, a video, a folder or a pattern of images."),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The image, video or folder.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The image (.png, .jpg); the video (.mp4, .mkv, .mov, .webm); the folder, for "
+            "frame_00000.png and so on, or a pattern.",
+        ),
+    ],
     model: Annotated[
         Path | None,
         typer.Option(help="An artifact such as rrin.onnx; by default the bundled small model."),
@@ -78,7 +86,8 @@ def command(
 ) -> None:
     """Make the frames between two images, or between all frames of a video or folder.
 
-    A video keeps its length, audio, subtitles, chapters and colours. Nothing is made across a
+    A video keeps its length, up to a whole frame of the output, audio, subtitles, chapters and
+    colours. Nothing is made across a
     scene cut or between identical frames; there the nearer frame is shown again. Of a damaged
     video what can be made is made and kept, what is missing is said, and the exit code is 1.
 
@@ -107,6 +116,8 @@ def command(
         raise typer.BadParameter(f"{given[0]} is for videos and folders; a pair takes --t")
     if not pair and t is not None:
         raise typer.BadParameter("--t is for two images; videos and folders take --factor")
+    if t is not None and not 0 <= t <= 1:
+        raise typer.BadParameter(f"--t is {t:g}; expected a number from 0 to 1")
     of_video = (stream, cut_threshold, codec, crf, preset, pix_fmt)
     if (pair or folder) and (
         fps or slow or no_cuts or allow_damaged or any(option is not None for option in of_video)
@@ -133,7 +144,10 @@ def command(
     )
     damage: list[str] = []
     started = time.perf_counter()
-    with Interpolator(model, device=device, threads=threads, providers=providers) as interpolate:
+    with (
+        naming_options(),
+        Interpolator(model, device=device, threads=threads, providers=providers) as interpolate,
+    ):
         if pair:
             done = _pair(interpolate, inputs, output, 0.5 if t is None else t, pixels, overwrite)
         elif folder:
@@ -164,14 +178,14 @@ def _pair(
     max_pixels: int,
     overwrite: bool,
 ) -> str:
-    from media.images import interpolate_stills, read_still, still_codec, write_still
+    from media.images import interpolate_stills, read_for, still_codec, write_still
     from runtime.publishing import Publication
 
     still_codec(output)
     if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
         raise typer.BadParameter(f"{output} is an input as well; choose another output")
     Publication(output, overwrite=overwrite)  # refuses now what could not be written after the work
-    still0, still1 = (read_still(path, max_pixels=max_pixels) for path in inputs)
+    still0, still1 = (read_for(interpolate, path, max_pixels) for path in inputs)
     (middle,) = interpolate_stills(interpolate, still0, still1, [t])
     write_still(output, middle, overwrite=overwrite)
     for path, still in zip(inputs, (still0, still1), strict=True):
@@ -203,6 +217,8 @@ def _folder(
         )
     if done.profiles:
         say(f": not kept: ICC profile of {done.profiles} images", subject=source)
+    if done.missing:
+        say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
     return f"{done.images_written} images from {done.images_read}"
 
 

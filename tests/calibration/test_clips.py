@@ -84,6 +84,29 @@ def test_what_is_wrong_is_said(videos: Path, tmp_path: Path) -> None:
         clips(tmp_path / "short")
 
 
+@pytest.mark.parametrize("open_gop", [0, 1])
+def test_a_recording_that_starts_in_the_middle_begins_at_its_key_frame(
+    open_gop: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.ts"
+    params = f"keyint=10:bframes=3:open-gop={open_gop}"
+    with av.open(str(path), "w") as writer:
+        encoder = writer.add_stream("libx264", rate=25, options={"x264-params": params, "qp": "8"})
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
+        for time in range(30):
+            frame = av.VideoFrame.from_ndarray(render_bytes(96, 64, time), format="rgb24")
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    whole = path.read_bytes()
+    tables, rest = whole[: 3 * 188], whole[len(whole) // 3 // 188 * 188 :]
+    path.write_bytes(tables + rest)
+    with av.open(str(path)) as reader:
+        frames = sum(1 for _ in reader.decode(video=0))
+    triplets = clips(tmp_path)
+    assert len(triplets) == frames - 2 == 18
+    assert triplets[-1].read().frame0.shape == (64, 96, 3)
+
+
 def test_a_clip_that_cannot_be_decoded_to_its_end(videos: Path) -> None:
     triplets = clips(videos)
     write_video(videos / "b.mp4", [render_bytes(96, 64, time) for time in range(3)], Fraction(25))

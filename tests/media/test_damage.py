@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -183,18 +184,33 @@ def test_real_clips_raise_no_alarm(data: Path, interpolate: Interpolator, tmp_pa
     assert interpolate_video(interpolate, source, tmp_path / "out.mkv", options).damage == []
 
 
+@pytest.mark.parametrize(("wrong", "shift"), [(2000, 0), (40, 0), (700, 400)])
 def test_one_frame_of_a_wrong_time_is_left_out_and_said(
-    interpolate: Interpolator, tmp_path: Path
+    wrong: int, shift: int, interpolate: Interpolator, tmp_path: Path
 ) -> None:
+    """Its time is too late, or too early; and it is said as it stands in the file."""
     source = clip(tmp_path / "in.mkv", "ffv1")
+    with av.open(str(source)) as reader, av.open(str(tmp_path / "late.mkv"), "w") as writer:
+        sound: Any = writer.add_stream("pcm_s16le", rate=8000)  # from 0 on
+        sound.layout = "mono"
+        copied = writer.add_stream_from_template(reader.streams.video[0])
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        silence.sample_rate, silence.pts = 8000, 0
+        writer.mux(sound.encode(silence))
+        for packet in reader.demux(video=0):
+            if packet.pts is not None:
+                packet.pts = packet.dts = packet.pts + shift
+                packet.stream = copied
+                writer.mux(packet)
+    source = tmp_path / "late.mkv"
     with av.open(str(source)) as reader:
-        (place,) = (packet.pos for packet in reader.demux(video=0) if packet.pts == 360)
+        (place,) = (packet.pos for packet in reader.demux(video=0) if packet.pts == 360 + shift)
     content = bytearray(source.read_bytes())
     time = slice(place + 1, place + 3)  # of its block, behind the track
-    assert content[time] == (360).to_bytes(2, "big")
-    content[time] = (2000).to_bytes(2, "big")
+    assert content[time] == (360 + shift).to_bytes(2, "big")
+    content[time] = wrong.to_bytes(2, "big")
     source.write_bytes(content)
     summary = doubled(interpolate, source)
     assert summary.frames_read == FRAMES - 1
     (damage,) = summary.damage
-    assert damage == "1 frame at 2.000 s left out, later by the file than what follows"
+    assert damage == f"1 frame at {wrong / 1000:.3f} s left out, not between its neighbours"

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from PIL import Image
 
 from media.encoding import Encoding
 from media.errors import MediaError
@@ -71,6 +72,27 @@ def test_alpha_is_refused_or_left_out_on_demand(
     assert summary.left_out == ["alpha, for the pixel format asked for has none"]
     with av.open(str(tmp_path / "out.mkv")) as reader:
         assert "alpha_mode" not in {key.lower() for key in reader.streams.video[0].metadata}
+
+
+def write_gif(path: Path, clear: int | None) -> Path:
+    """Write three frames; one of 256 colours is clear, if one is asked for."""
+    stills = [Image.fromarray(render_bytes(96, 64, time)).quantize(256) for time in range(3)]
+    options = {} if clear is None else {"transparency": clear, "disposal": 2}
+    stills[0].save(path, save_all=True, append_images=stills[1:], duration=40, **options)
+    return path
+
+
+def test_a_gif_that_is_opaque_is_not_refused_for_alpha(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = write_gif(tmp_path / "in.gif", None)
+    summary = interpolate_video(interpolate, source, tmp_path / "out.mkv", doubled())
+    assert summary.frames_read == 3
+    assert not any("alpha" in lost for lost in summary.left_out)
+    clear = write_gif(tmp_path / "clear.gif", 5)
+    with pytest.raises(MediaError, match="has alpha") as refused:
+        interpolate_video(interpolate, clear, tmp_path / "none.mkv", doubled())
+    assert refused.value.remedy == ("pix_fmt", "yuv420p")
 
 
 MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"

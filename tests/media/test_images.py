@@ -3,6 +3,8 @@
 import struct
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image, ImageOps
 
 from media.errors import MediaError
 from media.image_file import decode_image
-from media.images import Still, interpolate_stills, read_still, write_still
+from media.images import Still, interpolate_stills, read_for, read_still, write_still
 from media.png import SIGNATURE, read_png
 from runtime import FrameError, InputNotFoundError, Interpolator
 from runtime.scene import render
@@ -165,6 +167,15 @@ def test_sixteen_bits_need_a_float32_artifact(exported: Exporter) -> None:
     interpolate = Interpolator(exported(io="uint8"))
     with interpolate, pytest.raises(FrameError, match="--io float32"):
         interpolate_stills(interpolate, deep, deep, [0.5])
+
+
+def test_sixteen_bits_for_an_artifact_of_uint8_are_refused_by_name(tmp_path: Path) -> None:
+    artifact: Any = SimpleNamespace(metadata=SimpleNamespace(io="uint8"))
+    Image.fromarray(np.zeros((20, 30), np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / "plain.png")
+    with pytest.raises(FrameError, match=r"deep\.png: has 16 bits, .* save it with 8 bits, or"):
+        read_for(artifact, tmp_path / "deep.png", 1000)
+    assert read_for(artifact, tmp_path / "plain.png", 1000).rgb.dtype == np.uint8
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", None])

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -197,13 +198,48 @@ def test_a_pattern_replaces_its_own_and_nothing_else(
 def test_output_of_images_is_no_file(
     folder: Path, interpolate: Interpolator, tmp_path: Path
 ) -> None:
-    for name in ("x.mp4", "x.PNG"):
+    for name in ("x.mp4", "x.PNG", "x.mpg", "x.m2ts"):
         with pytest.raises(OptionError, match=f"{name}: is named as a file; .* folder"):
             interpolate_folder(interpolate, folder, tmp_path / name, 2)
     (tmp_path / "notes").write_text("precious")
     with pytest.raises(OutputError, match="notes: is a file; expected the name of a folder"):
         interpolate_folder(interpolate, folder, tmp_path / "notes", 2, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "notes"]
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (("g1", "g2", "g5"), "2 numbers are missing, between 2 and 5"),
+        (("g008", "g009", "g011"), "1 number is missing, between 9 and 11"),
+        (("at_093000", "at_093122", "at_110059"), ""),  # times
+        (("t1_f0", "t1_f10", "t1_f30"), "1 number is missing, between 10 and 30"),
+        (("g1", "g2", "g3"), ""),
+        (("g0", "g10", "g20"), ""),
+        (("a1", "b7"), ""),
+        (("a", "b"), ""),
+        (
+            [f"g{number}" for number in (0, 1, 3, 5, 7, 9, 11)],
+            "5 numbers are missing, between 1 and 3, 3 and 5, 5 and 7 and in 2 more places",
+        ),
+    ],
+)
+def test_missing_numbers_are_said(
+    names: Sequence[str], missing: str, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    for name in names:
+        write_level(tmp_path / f"in/{name}.png", 10)
+    assert interpolate_folder(interpolate, tmp_path / "in", tmp_path / "out", 2).missing == missing
+
+
+def test_source_under_another_name_is_not_its_own_output(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    (folder / "notes.txt").unlink()
+    (tmp_path / "link").symlink_to(folder)
+    for source, output in ((tmp_path / "link", folder), (folder, tmp_path / "link")):
+        with pytest.raises(OptionError, match="is the source as well"):
+            interpolate_folder(interpolate, source, output, 2, overwrite=True)
 
 
 def levels_of(folder: Path) -> list[int]:

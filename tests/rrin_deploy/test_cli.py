@@ -338,6 +338,8 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
     for arguments in (
         ("interpolate", a, b, "-o", "x.png", "--factor", "2"),
         ("interpolate", clip, "-o", "x.mp4", "--t", "0.5"),
+        ("interpolate", a, b, "-o", "x.png", "--t", "2"),
+        ("interpolate", a, b, "-o", "x.png", "--t", "nan"),
         ("interpolate", clip, "-o", "x.mp4", "--factor", "1"),
         ("interpolate", a, "-o", "x.png"),
         ("interpolate", a, b, a, "-o", "x.png"),
@@ -358,6 +360,26 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         assert err
 
 
+def test_refusals_name_the_option_that_helps(run: Run, pair: tuple[Path, Path]) -> None:
+    code, _, err = run("interpolate", *pair, "-o", "x.png", "--max-pixels", "100")
+    assert (code, err.strip()[-17:]) == (1, "--max-pixels 3840")
+    with av.open("clear.mov", "w") as writer:
+        stream = writer.add_stream("qtrle", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "argb"
+        writer.mux([*stream.encode(av.VideoFrame(32, 32, "argb")), *stream.encode(None)])
+    code, _, err = run("interpolate", "clear.mov", "-o", "x.mp4")
+    assert (code, err.strip()[-17:]) == (1, "--pix-fmt yuv420p")
+    assert run("interpolate", "clear.mov", "-o", "x.mp4", "--pix-fmt", "yuv420p")[0] == 0
+
+
+def test_missing_numbers_of_a_folder_are_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in (1, 2, 5):
+        save_scene(tmp_path / f"in/g{number}.png", number)
+    _, out, _ = run("interpolate", "in", "-o", "out")
+    assert "in: 2 numbers are missing, between 2 and 5; the images beside are taken for" in out
+
+
 def test_errors_are_one_line(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
     a, b = pair
     (tmp_path / "broken.png").write_bytes(b"no image")
@@ -367,7 +389,6 @@ def test_errors_are_one_line(run: Run, pair: tuple[Path, Path], tmp_path: Path) 
         ("interpolate", a, "broken.png", "-o", "x.png"),
         ("interpolate", a, "none.png", "-o", "x.png"),
         ("interpolate", a, b, "-o", "x.png", "--model", "broken.onnx"),
-        ("interpolate", a, b, "-o", "x.png", "--t", "2"),
         ("interpolate", a, b, "-o", "none/x.png"),
         ("interpolate", a, "none.png", "-o", "x.gif"),
         ("interpolate", a, b, "-o", "x.png", "--max-pixels", "100"),
