@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.errors import MediaError
+from media.images import read_still
 from media.suffixes import IMAGE_SUFFIXES
 from runtime.cuts import CutDetector
 from runtime.errors import InputNotFoundError, shown
@@ -165,8 +166,6 @@ def triplet_folders(root: str | Path) -> list[Triplet]:
 
 
 def _read(path: Path, root: Path) -> NDArray[np.uint8]:
-    from media.images import read_still  # needs PyAV, which a machine that only builds lacks
-
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such image, though its triplet is listed")
     if not path.resolve().is_relative_to(root.resolve()):

@@ -108,28 +108,27 @@ def measure_ranges(
                 observers[place].add(values)
             del outputs, values  # before the next run takes as much again
 
-    names = sorted(triplet.name for triplet in triplets)
-    measured = _observed(triplets, samples, seed, observe, progress)
+    ordered = sorted(triplets, key=lambda triplet: triplet.name)
+    measured = _observed(ordered, samples, seed, observe, progress)
     return Ranges(
         checkpoint_sha256=metadata.checkpoint_sha256,
         align_corners=metadata.align_corners,
         method=method,
         samples=measured,
         seed=seed,
-        data_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        data_sha256=hashlib.sha256("\n".join(each.name for each in ordered).encode()).hexdigest(),
         tensors={place: observer.range() for place, observer in observers.items()},
     )
 
 
 def _observed(
-    triplets: Sequence[Sample],
+    ordered: Sequence[Sample],
     samples: int,
     seed: int,
     observe: Callable[[Frames, str], None],
     progress: Progress | None,
 ) -> int:
     """Observe triplets chosen at random, but those with a cut; return how many these were."""
-    ordered = sorted(triplets, key=lambda triplet: triplet.name)
     count = min(samples, len(ordered))
     # In order, for a clip is best decoded from front to back.
     chosen = np.sort(np.random.default_rng(seed).permutation(len(ordered))[:count])
@@ -158,7 +157,7 @@ def _outputs(session: Any, names: list[str], inputs: dict[str, NDArray[Any]]) ->
 
 
 def _session(graph: ir.Model, names: list[str], threads: int | None) -> Any:
-    from runtime.onnxruntime_library import ort  # a machine that only builds lacks it
+    from runtime.onnxruntime_library import ort  # which who judges an engine may lack
 
     proto = ir.to_proto(graph)
     for name in names:

@@ -88,16 +88,15 @@ def compare(
     """
     with open_session(artifact, device=device, threads=threads, providers=providers) as session:
         about = session.metadata
-    notes = []
-    content = Path(checkpoint).read_bytes() if Path(checkpoint).is_file() else b""
-    if hashlib.sha256(content).hexdigest() != about.checkpoint_sha256:
+    network, notes = load_checkpoint(checkpoint), []
+    if hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest() != about.checkpoint_sha256:
         notes.append("the artifact was exported from another checkpoint file")
-    if load_checkpoint(checkpoint).align_corners != about.align_corners:
+    if network.align_corners != about.align_corners:
         notes.append(
             f"the artifact has align_corners={about.align_corners}, against what the checkpoint "
             "says; PyTorch ran as the artifact"
         )
-    network = load_checkpoint(checkpoint, align_corners=about.align_corners)
+    network.align_corners = about.align_corners
     golden = make_golden(network, about.checkpoint_sha256, sizes)
     report = check_parity(
         artifact,

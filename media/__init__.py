@@ -1,5 +1,7 @@
 """Stills, folders of stills and videos: decoded, filled up with frames, encoded. Needs PyAV.
 
+from fractions import Fraction
+
 from media import VideoOptions, interpolate_video
 from runtime import Interpolator
 

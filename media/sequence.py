@@ -22,6 +22,7 @@ from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from runtime.errors import InputNotFoundError, OptionError
 from runtime.frames import MAX_TIMES
 from runtime.interpolator import Interpolator
+from runtime.options import check_whole
 from runtime.partials import contents
 from runtime.publishing import FolderPublication
 
@@ -92,8 +93,7 @@ def interpolate_folder(
             pattern has not one number in its name, or another padding than its files.
     """
     source, output = Path(source), Path(output)
-    if not 2 <= factor <= MAX_TIMES:
-        raise OptionError(f"factor is {factor}; expected a whole number from 2 to {MAX_TIMES}")
+    check_whole("factor", factor, 2, MAX_TIMES)
     images = _numbered(source) if is_pattern(source) else _images_in(source)
     folder, name = (output.parent, output.name) if is_pattern(output) else (output, _NAME)
     _check_pattern(name)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .errors import InputNotFoundError, OptionError
 from .manifest import ENGINE_SUFFIX
 from .options import check_path, check_providers, check_threads, check_whole
 from .session import Session
+
+_NOT_OF_ENGINES = ("threads", "providers")
 
 
 def open_session(
@@ -41,8 +44,8 @@ def open_session(
         raise InputNotFoundError(f"{path}: no such file; expected an artifact such as rrin.onnx")
     if path.suffix == ENGINE_SUFFIX:
         given = {"threads": threads, "providers": providers}
-        for name, value in given.items():
-            if value is not None:
+        for name in _NOT_OF_ENGINES:
+            if given[name] is not None:
                 raise OptionError(f"{path}: is an engine, which has no {name}; leave it out")
         from .tensorrt_session import TensorRTSession
 
@@ -50,3 +53,12 @@ def open_session(
     from .onnxruntime_session import OnnxRuntimeSession
 
     return OnnxRuntimeSession(path, device=device, threads=threads, providers=providers)
+
+
+def options_for(artifact: str | Path, **given: Any) -> dict[str, Any]:
+    """Return those of `open_session`'s options that the backend of an artifact has.
+
+    For who opens several to compare them: an engine has neither threads nor providers.
+    """
+    lacks = _NOT_OF_ENGINES if Path(artifact).suffix == ENGINE_SUFFIX else ()
+    return {name: value for name, value in given.items() if name not in lacks}

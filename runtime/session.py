@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -43,10 +44,7 @@ class Backend:
 
 
 class Lease:
-    """What one call or one stream works with; a context manager that hands it back.
-
-    Leave it with an exception where runs have begun that nobody waits for any more.
-    """
+    """What one call or one stream works with."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -67,17 +65,6 @@ class Lease:
         """
         outputs = self._session.run(tensors)
         return lambda: outputs
-
-    def __enter__(self) -> Lease:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        return None
 
 
 class Session(ABC):
@@ -107,13 +94,15 @@ class Session(ABC):
             ArtifactError: it is the artifact that cannot be run.
         """
 
-    def lease(self) -> Lease:
-        """Return what a call or a stream works with, in whichever threads it goes on.
+    def lease(self) -> AbstractContextManager[Lease]:
+        """Lend what a call or a stream works with, in whichever threads the block goes on.
+
+        Leave the block with an exception where runs have begun that nobody waits for any more.
 
         Raises:
             BackendError: the session is closed, or the device has no memory for another one.
         """
-        return Lease(self)
+        return nullcontext(Lease(self))
 
     def run_on_device(self, tensors: Mapping[str, Any]) -> DeviceArray:  # noqa: ARG002
         """Run on device arrays and leave `frames` there.

@@ -6,7 +6,6 @@ import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -97,22 +96,19 @@ class TensorRTSession(Session):
         with self.lease() as lease:
             return lease.start(tensors)()
 
-    def lease(self) -> Lease:
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[Lease]:
         """See `Session.lease`."""
-        with self.open():
-            return _LaneLease(self, self._held.lend(self._execution_context))
+        with self._lane() as lane:
+            yield _LaneLease(self, lane)
 
     def run_on_device(self, tensors: Mapping[str, Any]) -> DeviceTensor:
         """See `Session.run_on_device`."""
-        with self.open():
-            lane = self._held.lend(self._execution_context)
-            try:
-                if any(_may_be_filling(tensor) for tensor in tensors.values()):
-                    self._held.gpu.settle()
-                frames, _inputs = self.enqueue(lane, tensors)
-                lane.compute.synchronize()
-            finally:
-                self._held.take_back(lane)
+        with self._lane() as lane, self.open():
+            if any(_may_be_filling(tensor) for tensor in tensors.values()):
+                self._held.gpu.settle()
+            frames, _inputs = self.enqueue(lane, tensors)
+            lane.compute.synchronize()
             return frames
 
     def enqueue(self, lane: Lane, tensors: Mapping[str, Any]) -> tuple[DeviceTensor, list[Any]]:
@@ -164,8 +160,20 @@ class TensorRTSession(Session):
         with self._held.gpu.current():
             yield
 
-    def take_back(self, lane: Lane, *, settle: bool) -> None:
-        """Let others have a lane, after waiting for what is under way on it if need be."""
+    @contextlib.contextmanager
+    def _lane(self) -> Iterator[Lane]:
+        """Lend a lane; where the block fails, what is under way on it is waited for."""
+        with self.open():
+            lane = self._held.lend(self._execution_context)
+        try:
+            yield lane
+        except BaseException:
+            with contextlib.suppress(BackendError):  # the caller's own error is the one to hear of
+                self._take_back(lane, settle=True)
+            raise
+        self._take_back(lane, settle=False)
+
+    def _take_back(self, lane: Lane, *, settle: bool) -> None:
         if self._finalizer.alive:  # else it is freed already
             with self._held.gpu.current():
                 if settle:
@@ -224,15 +232,3 @@ class _LaneLease(Lease):
             return {"frames": frames.buffer.view(frames.shape, frames.dtype).copy()}
 
         return finish
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            self._trt_session.take_back(self._lane, settle=kind is not None)
-        except BackendError:
-            if error is None:  # else the caller's own error is the one to hear of
-                raise

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.architecture import padded
+from runtime.backends import options_for
 from runtime.errors import ArtifactError
 from runtime.frames import Frame, PairInterpolator
 from runtime.interpolator import Interpolator
-from runtime.manifest import ENGINE_SUFFIX
 
 Kind = Literal[
     "artifact", "pytorch", "torch.compile", "onnxruntime", "openvino f32", "openvino bf16"
@@ -85,12 +85,8 @@ def open_contender(contender: Contender, threads: int) -> PairInterpolator:
         Exception: whatever its library raises where it cannot run here.
     """
     if contender.kind == "artifact":
-        engine = contender.path.suffix == ENGINE_SUFFIX
-        return Interpolator(
-            contender.path,
-            threads=None if engine else threads,
-            providers=None if engine else contender.providers,
-        )
+        own = options_for(contender.path, threads=threads, providers=contender.providers)
+        return Interpolator(contender.path, **own)
     if contender.kind in ("pytorch", "torch.compile"):
         return _torch(contender.path, threads, compiled=contender.kind == "torch.compile")
     if contender.kind == "onnxruntime":

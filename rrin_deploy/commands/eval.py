@@ -12,6 +12,7 @@ import typer
 
 from rrin_deploy.console import frame_progress, out, say, short_names, table
 from rrin_deploy.options import Device, Providers, Threads
+from runtime.backends import options_for
 from runtime.errors import InputNotFoundError, OutputError
 from runtime.interpolator import Interpolator
 from runtime.manifest import ENGINE_SUFFIX
@@ -130,9 +131,7 @@ def _contenders(
     if not file.is_file():
         raise InputNotFoundError(f"{file}: no such file; expected an artifact or a checkpoint")
     if file.suffix in (".onnx", ENGINE_SUFFIX):
-        # An engine has neither threads nor providers; what it is compared to may.
-        own = {"device": where["device"]} if file.suffix == ENGINE_SUFFIX else where
-        return {name: stack.enter_context(Interpolator(file, **own))}
+        return {name: stack.enter_context(Interpolator(file, **options_for(file, **where)))}
     import torch
 
     from export import Reference, load_checkpoint

@@ -87,9 +87,9 @@ def command(
     """Make the frames between two images, or between all frames of a video or folder.
 
     A video keeps its length, up to a whole frame of the output, audio, subtitles, chapters and
-    colours. Nothing is made across a
-    scene cut or between identical frames; there the nearer frame is shown again. Of a damaged
-    video what can be made is made and kept, what is missing is said, and the exit code is 1.
+    colours. Nothing is made across a scene cut or between identical frames; there the nearer frame
+    is shown again. Of a damaged video what can be made is made and kept, what is missing is said,
+    and the exit code is 1.
 
     Examples: `rrin-deploy interpolate a.png b.png -o mid.png`;
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;

@@ -5,7 +5,7 @@ import hashlib
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -90,6 +90,11 @@ def engine(tmp_path: Path) -> MakeEngine:
     return engine
 
 
+def assert_same(found: Iterable[np.ndarray], expected: Iterable[np.ndarray]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def frames(count: int, width: int = 96, height: int = 64) -> list[np.ndarray]:
     return [np.rint(render(height, width, time) * 255).astype(np.uint8) for time in range(count)]
 
@@ -131,8 +136,7 @@ def test_a_hundred_frames_in_a_stream_each_uploaded_once(
     expected = list(interpolate.stream(source, 2))
     with Interpolator(engine()) as ours:
         found = list(ours.stream(source, 2))
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same(found, expected)
     # Frames go up on the streams for transfer; times and windows, of 4 bytes a number, elsewhere.
     frame_bytes = 64 * 32 * 3 * 4
     small = 99 * (1 + 4) * 4
@@ -147,8 +151,7 @@ def test_stream_of_another_factor(
     source = frames(5)
     with Interpolator(engine()) as ours:
         found = list(ours.stream(source, factor))
-    for one, other in zip(found, interpolate.stream(source, factor), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same(found, interpolate.stream(source, factor))
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
@@ -169,8 +172,7 @@ def test_source_may_fill_one_array_with_every_frame(
     with Interpolator(engine()) as ours:
         streamed = list(ours.stream(refilled(), 3))
         filled = list(ours.fill(zip(refilled(), times, strict=True)))
-    for one, other in zip(streamed, interpolate.stream(sources, 3), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same(streamed, interpolate.stream(sources, 3))
     expected = interpolate.fill(zip(sources, times, strict=True))
     for found, right in zip(filled, expected, strict=True):
         np.testing.assert_array_equal(found[0], right[0])
@@ -185,8 +187,7 @@ def test_stream_of_a_stream(
     expected = list(interpolate.stream(interpolate.stream(source, 2), 2))
     with Interpolator(engine()) as ours:
         found = list(ours.stream(ours.stream(source, 2), 2))
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same(found, expected)
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
@@ -206,8 +207,7 @@ def test_four_threads_at_once(
         for thread in threads:
             thread.join()
     for index in range(4):
-        for one, other in zip(found[index], expected, strict=True):
-            np.testing.assert_array_equal(one, other)
+        assert_same(found[index], expected)
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
@@ -233,8 +233,7 @@ def test_many_videos_take_no_more_of_the_gpu_than_one(
         gc.collect()
         assert (machine.live_buffers, machine.live_handles, machine.contexts) == after_one
     for streamed in found:
-        for one, other in zip(streamed, expected, strict=True):
-            np.testing.assert_array_equal(one, other)
+        assert_same(streamed, expected)
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
@@ -269,8 +268,7 @@ def test_two_videos_at_once_share_an_engine(
             )
         )
         assert len(found) == 10
-        for one, other in zip(found, right, strict=True):
-            np.testing.assert_array_equal(one, other)
+        assert_same(found, right)
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
@@ -289,8 +287,7 @@ def test_a_stream_may_go_on_and_end_in_other_threads(
         assert next(stream, None) is None
         np.testing.assert_array_equal(ours(*source[:2]), expected[1])
         assert machine.contexts == 1  # the call had the lane that the stream gave back
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same(found, expected)
 
 
 @pytest.mark.parametrize("after", range(1, 5))
