@@ -7,6 +7,7 @@ to it ever after.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -58,7 +59,8 @@ class Measurement:
         golden = golden_beside(artifact)
         files = {artifact: content, **others}
         if self.golden is not None:
-            files[golden] = self.golden.to_bytes()
+            bound = hashlib.sha256(content).hexdigest() if self.golden.measured_on else ""
+            files[golden] = replace(self.golden, artifact_sha256=bound).to_bytes()
         publish(files, outdated=() if self.golden else [golden])
 
     def prove(self, artifact: Path) -> Proof:
@@ -99,7 +101,7 @@ def find_golden(model: Path, given: Path | None, artifact: Path, about: Metadata
             "both again"
         )
     cases = tuple(replace(case, measured=()) for case in golden.cases)
-    return replace(golden, cases=cases, measured_on="")
+    return replace(golden, cases=cases, measured_on="", artifact_sha256="")
 
 
 def measure(proto: bytes, about: Metadata, golden: Golden | None, name: Path) -> Measurement:

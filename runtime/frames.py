@@ -141,8 +141,8 @@ def to_input(frame: Frame, io: Io, multiple: int) -> NDArray[Any]:
     """
     if frame.dtype == np.float32 and io == "uint8":
         raise FrameError(
-            "float32 frames, but the artifact takes uint8; give uint8 frames, "
-            "or export with --io float32"
+            "float32 frames, but the artifact takes uint8; give uint8 frames, or export the "
+            "checkpoint for float32 io"
         )
     height, width = frame.shape[:2]
     padding = ((0, -height % multiple), (0, -width % multiple), (0, 0))

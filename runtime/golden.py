@@ -22,7 +22,7 @@ from .npz import member, read_array, write_array
 from .publishing import publish
 from .records import Between, Format, Matching, Sha256
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SUFFIX = ".golden.npz"
 MOST_DB = 200  # stands for equal frames
 _ABOUT = "about.json"
@@ -94,12 +94,15 @@ class Golden:
     Attributes:
         measured_on: precision and runtime of the graph that was measured, such as 'int8 openvino';
             empty where none was.
+        artifact_sha256: of the file that was built of that graph, the only one that the
+            measurements judge; empty where none is known.
     """
 
     checkpoint_sha256: str
     align_corners: bool
     cases: tuple[GoldenCase, ...]
     measured_on: str = ""
+    artifact_sha256: str = ""
 
     def check(self) -> None:
         """Raise ValueError unless a verdict can be built on every case."""
@@ -122,6 +125,7 @@ class Golden:
             checkpoint_sha256=self.checkpoint_sha256,
             align_corners=self.align_corners,
             measured_on=self.measured_on,
+            artifact_sha256=self.artifact_sha256,
             cases=tuple(map(_about_case, self.cases)),
         )
         header = json.dumps(
@@ -183,6 +187,7 @@ class _About:
             "((fp32|fp16|int8) (tensorrt|onnxruntime|openvino))?", "a precision and a runtime"
         ),
     ]
+    artifact_sha256: Annotated[str, Matching("([0-9a-f]{64})?", "a SHA-256 or nothing")]
     cases: Annotated[tuple[_AboutCase, ...], Between(1, 32)]
 
 
@@ -215,7 +220,13 @@ def _load(path: Path) -> Golden:
         with archive.open(_ABOUT) as file:
             about = _FORMAT.parse(file.read(_FORMAT.max_bytes + 1), path)
         cases = tuple(_read_case(archive, *case) for case in enumerate(about.cases))
-    golden = Golden(about.checkpoint_sha256, about.align_corners, cases, about.measured_on)
+    golden = Golden(
+        about.checkpoint_sha256,
+        about.align_corners,
+        cases,
+        about.measured_on,
+        about.artifact_sha256,
+    )
     golden.check()
     return golden
 

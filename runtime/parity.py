@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -133,18 +134,18 @@ def check_parity(
         InputNotFoundError: the artifact or the golden file is missing.
         OptionError: a limit that is negative or not finite.
     """
+    for limit, value in (("max_error", max_error), ("min_psnr", min_psnr)):
+        if value is not None and not 0 <= value < float("inf"):
+            raise OptionError(f"{limit} is {value}; expected a finite number, 0 or more")
     given = {"max_abs_error": max_error, "min_psnr_db": min_psnr}
-    chosen = {name: limit for name, limit in given.items() if limit is not None}
-    for name, limit in chosen.items():
-        if not 0 <= limit < float("inf"):
-            raise OptionError(f"{name} is {limit}; expected a finite number, 0 or more")
+    chosen = {limit: each for limit, each in given.items() if each is not None}
     path = Path(BUNDLED_MODEL if artifact is None else artifact)
     source = golden_beside(path) if golden is None else golden
     with Interpolator(path, device=device, threads=threads, providers=providers) as interpolate:
         about = interpolate.metadata
         content = source if isinstance(source, Golden) else Golden.load(source)
         name = str(path if name is None else name)
-        _check_judge(content, about, name)
+        _check_judge(content, about, path, name)
         basis, limits = limits_of(about.precision, content)
         rounding = ["half a level is rounding"] if about.io == "uint8" else []
         return ParityReport(
@@ -164,7 +165,7 @@ def check_parity(
         )
 
 
-def _check_judge(golden: Golden, about: Metadata, name: str) -> None:
+def _check_judge(golden: Golden, about: Metadata, artifact: Path, name: str) -> None:
     """Raise ArtifactError unless a golden file can judge an artifact."""
     ours = about.checkpoint_sha256, about.align_corners
     if ours != (golden.checkpoint_sha256, golden.align_corners):
@@ -177,6 +178,10 @@ def _check_judge(golden: Golden, about: Metadata, name: str) -> None:
         raise ArtifactError(
             f"{name}: is {about.precision} for {about.runtime}, but the golden file was measured "
             f"on a build in {golden.measured_on}; use the one that was built with it"
+        )
+    if golden.artifact_sha256 not in ("", hashlib.sha256(artifact.read_bytes()).hexdigest()):
+        raise ArtifactError(
+            f"{name}: not the file that its golden file was measured with; build both again"
         )
     try:
         golden.check()

@@ -100,15 +100,14 @@ def import_for(manifest: Manifest, path: Path) -> Any:
     except ImportError as error:
         raise BackendError(
             f"{path}: is a {name} {manifest.version} engine, and {name} cannot be imported "
-            f"({error}); install it, or build for another target: rrin-deploy build --target"
+            f"({error}); install it, or build for a target that is here"
         ) from error
     theirs, ours = manifest.version, str(trt.__version__)
     newer = _numbers(ours)[0] == _numbers(theirs)[0] and _numbers(ours) >= _numbers(theirs)
     if theirs != ours and not (manifest.version_compatible and newer):
         raise ArtifactError(
             f"{path}: was built by {name} {theirs}, here is {ours}; build it again with this "
-            "version: rrin-deploy build"
-            + ("" if manifest.target == "rtx" else ", or once with --version-compatible")
+            "version" + ("" if manifest.target == "rtx" else ", or once as version-compatible")
         )
     return trt
 
@@ -120,8 +119,8 @@ def check_gpu(manifest: Manifest, here: int, path: Path) -> None:
     if not fits:
         listed = ", ".join(f"SM{capability}" for capability in built_for)
         raise ArtifactError(
-            f"{path}: was built for {listed}, this GPU is SM{here}; build it again here, or with "
-            f"--target rtx --sm {here}"
+            f"{path}: was built for {listed}, this GPU is SM{here}; build it again here, or "
+            f"anywhere for TensorRT-RTX and SM{here}"
         )
 
 

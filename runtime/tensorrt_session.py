@@ -187,7 +187,7 @@ class TensorRTSession(Session):
         if context is None:
             raise BackendError(
                 f"{self._path}: the GPU has no memory for it; build it for smaller frames or "
-                "fewer times: rrin-deploy build --max-shape ... --max-times ..."
+                "fewer times"
             )
         return context
 
@@ -196,7 +196,7 @@ class TensorRTSession(Session):
         lower, upper = ("x".join(map(str, size)) for size in (profile.min_size, profile.max_size))
         return (
             f"{name} has shape {tuple(shape)}; {self._path} takes frames from {lower} to {upper} "
-            f"and up to {profile.max_times} times: build it for these with --max-shape, --max-times"
+            f"and up to {profile.max_times} times; build it for larger ones"
         )
 
 

@@ -54,6 +54,7 @@ def _golden(file: Path) -> dict[str, Any]:
         "checkpoint_sha256": golden.checkpoint_sha256,
         "align_corners": golden.align_corners,
         "measured_on": golden.measured_on,
+        "artifact_sha256": golden.artifact_sha256,
         "cases": [
             {
                 "size": list(case.frame0.shape[1::-1]),

@@ -13,6 +13,7 @@ from onnx import numpy_helper
 
 from engines import BuildOptions, build, build_onnx
 from precision import Ranges
+from precision.ranges import Range
 from runtime import ArtifactError, InputNotFoundError, Interpolator, check_parity
 from runtime.frames import to_input
 from runtime.golden import Golden, golden_beside
@@ -52,9 +53,25 @@ def test_int8_whose_last_layer_was_zeroed_fails(model: Path) -> None:
     without_last_layer(path)
     by_constants = check_parity(path, golden_beside(model))
     assert any(case.passed for case in by_constants.cases)  # by what any int8 artifact keeps
-    report = check_parity(path)
+    with pytest.raises(ArtifactError, match="not the file that its golden file was measured with"):
+        check_parity(path)
+    unbound = dataclasses.replace(Golden.load(golden_beside(path)), artifact_sha256="")
+    report = check_parity(path, unbound)
     assert not any(case.passed for case in report.cases)
     assert report.limits_from == "what the artifact measured when it was built"
+
+
+def test_golden_file_of_another_build_of_the_model_is_refused(model: Path, ranges: Ranges) -> None:
+    first = build_onnx(model, target="openvino").path
+    kept = golden_beside(first).read_bytes()
+    wider = {name: Range(2 * held.low, 2 * held.high) for name, held in ranges.tensors.items()}
+    dataclasses.replace(ranges, tensors=wider).save(model.with_name("rrin.ranges.json"))
+    build_onnx(model, target="openvino")
+    assert check_parity(first).passed
+    golden_beside(first).write_bytes(kept)
+    with pytest.raises(ArtifactError, match="not the file that its golden file was measured with"):
+        check_parity(first)
+    assert check_parity(first, golden_beside(model)).artifact == str(first)
 
 
 @pytest.mark.parametrize("target", ["onnxruntime", "openvino"])

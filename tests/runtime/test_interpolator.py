@@ -136,7 +136,7 @@ def test_refuses_more_than_1000_times_a_call(interpolate: Interpolator) -> None:
 
 def test_uint8_artifact_refuses_float32_frames(exported: Exporter) -> None:
     with Interpolator(exported(io="uint8")) as interpolate:
-        with pytest.raises(FrameError, match="export with --io float32"):
+        with pytest.raises(FrameError, match="export the checkpoint for float32 io"):
             interpolate(GOOD, GOOD)
         assert interpolate(scene(8, 8, 0), scene(8, 8, 1)).dtype == np.uint8
 

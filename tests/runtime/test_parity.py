@@ -302,12 +302,13 @@ def test_absolute_limits_replace_the_derived_ones() -> None:
     assert not check_parity(golden=shifted(1e-3), max_error=1e-2).passed  # its PSNR still fails
     report = check_parity(golden=shifted(1e-3), max_error=1e-2, min_psnr=50)
     assert report.passed
+    assert report.artifact == str(BUNDLED_MODEL)
     assert {(case.limits.max_abs_error, case.limits.min_psnr_db) for case in report.cases} == {
         (1e-2, 50)
     }
     assert report.limits_from.endswith("max_abs_error as given; min_psnr_db as given")
     for limit in (-1, float("nan"), float("inf")):
-        with pytest.raises(OptionError, match="expected a finite number"):
+        with pytest.raises(OptionError, match="min_psnr is .*expected a finite number"):
             check_parity(min_psnr=limit)
 
 
