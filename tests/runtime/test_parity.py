@@ -308,7 +308,7 @@ def test_absolute_limits_replace_the_derived_ones() -> None:
     }
     assert report.limits_from.endswith("max_abs_error as given; min_psnr_db as given")
     for limit in (-1, float("nan"), float("inf")):
-        with pytest.raises(OptionError, match="min_psnr is .*expected a finite number"):
+        with pytest.raises(OptionError, match=r"min_psnr is .*expected a finite number"):
             check_parity(min_psnr=limit)
 
 
