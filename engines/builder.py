@@ -17,16 +17,22 @@ from engines.configuration import (
     check_for_target,
     configure,
     profile_of,
-    save_timings,
+    timings_of,
 )
-from engines.flavours import Flavour, load_flavour
-from engines.interruption import signals_held
-from engines.proof import Proof, find_golden, measure
+from engines.flavours import Flavour, Target, load_flavour
+from engines.proof import Proof, find_golden, measure, output_of
 from precision.conversion import load_with_precision
-from runtime.errors import ArtifactError, BackendError, RrinError
-from runtime.manifest import ENGINE_SUFFIX, Manifest, manifest_path
-from runtime.metadata import Precision
+from runtime.errors import BackendError, OptionError, RrinError
+from runtime.golden import Golden
+from runtime.manifest import ENGINE_SUFFIX, Manifest, Profile, manifest_path
+from runtime.metadata import Metadata, Precision
 from runtime.publishing import Publication
+from runtime.signals import signals_held
+
+_ENDINGS: dict[Target, str] = {
+    "tensorrt": f".%s{ENGINE_SUFFIX}",
+    "rtx": f".rtx.%s{ENGINE_SUFFIX}",
+}
 
 
 class BuildError(RrinError, RuntimeError):
@@ -59,7 +65,8 @@ def build(
 
     Args:
         model: a float32 file that `rrin-deploy export` wrote.
-        output: the engine; None puts it beside the model, as rrin.fp16.engine.
+        output: the engine; None puts it beside the model, as rrin.fp16.engine, or for TensorRT-RTX
+            as rrin.rtx.fp16.engine.
         precision: of the U-Nets; all else stays float32. With int8, their convolutions.
         ranges: for int8, the ranges file; None takes the one beside the model.
         golden: the model's golden file; None takes the one beside it, where there is one.
@@ -75,19 +82,85 @@ def build(
     """
     started = time.perf_counter()
     options = options or BuildOptions()
-    model = Path(model)
-    output = Path(output or model.with_name(f"{model.stem}.{precision}{ENGINE_SUFFIX}"))
-    _check_outputs(output, options.timing_cache)
-    kept = output.with_name(f"{output.name}.onnx") if keep_onnx else None
-    graph, metadata = load_with_precision(model, precision, Path(ranges) if ranges else None)
-    reference = find_golden(model, Path(golden) if golden else None, output, metadata)
-    profile = profile_of(options, metadata.padding_multiple)
-    flavour = load_flavour(options.target)
-    capabilities = flavour.capabilities(options.compute_capabilities) or _here()
-    check_for_target(flavour, options)
-    proto = ir.to_proto(graph).SerializeToString()
+    job = _job(Path(model), output, precision, ranges, golden, options)
+    kept = job.engine.with_name(f"{job.engine.name}.onnx") if keep_onnx else None
+    others = [manifest_path(job.engine), *([kept] if kept else [])]
+    # Now, so that what could not be written is refused before the work.
+    target = output_of(job.engine, *others, golden=job.golden)
+    timings = Publication(options.timing_cache) if options.timing_cache else None
 
-    measurement = measure(proto, metadata, reference, model)
+    measurement = measure(job.proto, job.metadata, job.golden, job.model)
+    compiled = _compile(job, options, progress)
+    manifest = Manifest(
+        metadata=job.metadata,
+        profile=job.profile,
+        census=compiled.census,
+        compute_capabilities=job.capabilities,
+        plan_sha256=hashlib.sha256(compiled.plan).hexdigest(),
+        onnx_sha256=job.onnx_sha256,
+        seconds=round(time.perf_counter() - started, 3),
+        **_asked(job.flavour, options),
+    )
+    rest = [job.proto] if kept else []
+    measurement.publish(target, compiled.plan, manifest.to_bytes(), *rest)
+    if timings:
+        timings.write(compiled.timings)
+    proof = measurement.prove(job.engine)
+    return BuildReport(job.engine, len(compiled.plan), manifest, kept, proof)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be compiled, from what and to what."""
+
+    model: Path
+    onnx_sha256: str
+    engine: Path
+    flavour: Flavour
+    capabilities: tuple[int, ...]
+    profile: Profile
+    metadata: Metadata
+    proto: bytes
+    golden: Golden | None
+
+
+def _job(
+    model: Path,
+    output: str | Path | None,
+    precision: Precision,
+    ranges: str | Path | None,
+    golden: str | Path | None,
+    options: BuildOptions,
+) -> _Job:
+    """Read what a build needs and check all that can be before the work."""
+    flavour = load_flavour(options.target)
+    check_for_target(flavour, options)
+    engine = Path(output or model.with_name(model.stem + _ENDINGS[flavour.target] % precision))
+    if engine.suffix != ENGINE_SUFFIX:
+        raise OptionError(f"{engine}: an engine is named *{ENGINE_SUFFIX}")
+    graph, metadata = load_with_precision(model, precision, Path(ranges) if ranges else None)
+    return _Job(
+        model=model,
+        onnx_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
+        engine=engine,
+        flavour=flavour,
+        capabilities=flavour.capabilities(options.compute_capabilities) or _here(),
+        profile=profile_of(options, metadata.padding_multiple),
+        metadata=metadata,
+        proto=ir.to_proto(graph).SerializeToString(),
+        golden=find_golden(model, Path(golden) if golden else None, engine, metadata),
+    )
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    plan: bytes
+    census: dict[str, int]
+    timings: bytes
+
+
+def _compile(job: _Job, options: BuildOptions, progress: Progress | None) -> _Compiled:
+    flavour = job.flavour
     log = _logger(flavour.trt)
     with signals_held() as stopped:
 
@@ -96,36 +169,15 @@ def build(
                 progress(phase, step, steps)
             return not stopped()
 
-        builder, network = _parse(flavour, log, proto)
-        census = take_census(flavour.trt, network, metadata)
-        config = configure(flavour, builder, options, capabilities, profile, go_on)
+        builder, network = _parse(flavour, log, job.proto)
+        census = take_census(flavour.trt, network, job.metadata)
+        config = configure(flavour, builder, options, job.capabilities, job.profile, go_on)
         plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise BuildError(f"{model}: {flavour.target} {flavour.version} built nothing: {log.last}")
-    content = bytes(plan)
-    manifest = Manifest(
-        metadata=metadata,
-        profile=profile,
-        census=census,
-        compute_capabilities=capabilities,
-        plan_sha256=hashlib.sha256(content).hexdigest(),
-        onnx_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
-        seconds=round(time.perf_counter() - started, 3),
-        **_asked(flavour, options),
-    )
-    others = {manifest_path(output): manifest.to_bytes()} | ({kept: proto} if kept else {})
-    measurement.publish(output, content, others)
-    save_timings(config, options)
-    return BuildReport(output, len(content), manifest, kept, measurement.prove(output))
-
-
-def _check_outputs(engine: Path, timing_cache: Path | None) -> None:
-    """Refuse now what could not be written after the work."""
-    if engine.suffix != ENGINE_SUFFIX:
-        raise ArtifactError(f"{engine}: an engine is named *{ENGINE_SUFFIX}")
-    for path in (engine, timing_cache):
-        if path:
-            Publication(path)
+        raise BuildError(
+            f"{job.model}: {flavour.target} {flavour.version} built nothing: {log.last}"
+        )
+    return _Compiled(bytes(plan), census, timings_of(config) if options.timing_cache else b"")
 
 
 def _asked(flavour: Flavour, options: BuildOptions) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 from engines.flavours import Flavour, Target
 from runtime.errors import ArtifactError, OptionError
 from runtime.manifest import Profile
-from runtime.publishing import publish
 
 Progress = Callable[[str, int, int], None]
 GoOn = Callable[[str, int, int], bool]
@@ -150,7 +149,6 @@ def _load_timings(config: Any, options: BuildOptions) -> None:
         )
 
 
-def save_timings(config: Any, options: BuildOptions) -> None:
-    """Keep the timings that a build has added, where a cache was asked for."""
-    if options.timing_cache is not None:
-        publish({options.timing_cache: bytes(config.get_timing_cache().serialize())})
+def timings_of(config: Any) -> bytes:
+    """Return a timing cache's content, with what a build has added to it."""
+    return bytes(config.get_timing_cache().serialize())

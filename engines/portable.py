@@ -9,12 +9,11 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from engines.proof import Proof, find_golden, measure
+from engines.proof import Proof, find_golden, measure, output_of
 from precision.conversion import load_with_precision
 from precision.graph import is_pooling, unet_of
-from runtime.errors import ArtifactError, OptionError
+from runtime.errors import OptionError
 from runtime.metadata import Precision
-from runtime.publishing import Publication
 
 OnnxTarget = Literal["onnxruntime", "openvino"]
 _SHORT: dict[OnnxTarget, str] = {"onnxruntime": "ort", "openvino": "ov"}
@@ -69,15 +68,15 @@ def build_onnx(
         raise OptionError(f"{model}: is fp32 already, and ONNX Runtime runs it as it is")
     output = Path(output or model.with_name(f"{model.stem}.{_SHORT[target]}.{precision}.onnx"))
     if output.suffix != ".onnx" or output.resolve() == model.resolve():
-        raise ArtifactError(f"{output}: give the new file another name, ending in .onnx")
-    Publication(output)  # refuses now what could not be written after the work
+        raise OptionError(f"{output}: give the new file another name, ending in .onnx")
     graph, metadata = load_with_precision(
         model, precision, Path(ranges) if ranges else None, target
     )
     reference = find_golden(model, Path(golden) if golden else None, output, metadata)
+    published = output_of(output, golden=reference)
     content = ir.to_proto(graph).SerializeToString()
     measurement = measure(content, metadata, reference, model)
-    measurement.publish(output, content, {})
+    measurement.publish(published, content)
     proof = measurement.prove(output)
     return OnnxReport(output, len(content), target, _census(graph.graph), proof)
 

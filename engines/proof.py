@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runtime.errors import ArtifactError, BackendError, RrinError
-from runtime.golden import MOST_DB, Golden, GoldenCase, Measured, golden_beside
+from runtime.errors import ArtifactError, BackendError, OptionError, RrinError
+from runtime.golden import ARTIFACT_SUFFIXES, MOST_DB, Golden, GoldenCase, Measured, golden_beside
 from runtime.metadata import Metadata
 from runtime.parity import CaseResult, ParityReport, check_parity
-from runtime.publishing import publish
+from runtime.publishing import Publication
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,14 @@ class Measurement:
     graph: ParityReport | None
     missing: str
 
-    def publish(self, artifact: Path, content: bytes, others: Mapping[Path, bytes]) -> None:
-        """Publish the artifact and what belongs to it, together.
-
-        Its golden file is among that; where there is none, that of an older build goes.
-        """
-        golden = golden_beside(artifact)
-        files = {artifact: content, **others}
-        if self.golden is not None:
-            bound = hashlib.sha256(content).hexdigest() if self.golden.measured_on else ""
-            files[golden] = replace(self.golden, artifact_sha256=bound).to_bytes()
-        publish(files, outdated=() if self.golden else [golden])
+    def publish(self, output: Publication, content: bytes, *others: bytes) -> None:
+        """Write the artifact, its other files and its golden file to what `output_of` returned."""
+        if self.golden is None:
+            output.write(content, *others)
+            return
+        bound = hashlib.sha256(content).hexdigest() if self.golden.measured_on else ""
+        golden = replace(self.golden, artifact_sha256=bound)
+        output.write(content, *others, golden.to_bytes())
 
     def prove(self, artifact: Path) -> Proof:
         """Run the artifact by its own golden file, where this machine can."""
@@ -69,12 +66,30 @@ class Measurement:
             return Proof(None, None, None, self.missing)
         report, missing = None, self.missing
         try:
-            report = check_parity(artifact, self.golden)
-            report = replace(report, reference=str(golden_beside(artifact)))
+            report = check_parity(artifact)
         except RrinError as error:
             here = f"its parity could not be checked here: {error}"
             missing = f"{missing}; {here}" if missing else here
         return Proof(golden_beside(artifact), self.graph, report, missing)
+
+
+def output_of(artifact: Path, *others: Path, golden: Golden | None) -> Publication:
+    """Check the files that a build will write, before its work.
+
+    The artifact's golden file is among them; where the model has none, that of an older build goes.
+
+    Raises:
+        InputNotFoundError, OutputError: see `Publication`.
+        OptionError: the golden file would replace that of another artifact.
+    """
+    own = golden_beside(artifact)
+    for suffix in ARTIFACT_SUFFIXES:
+        other = artifact.with_suffix(suffix)
+        if other != artifact and other.exists() and own.exists():
+            raise OptionError(f"{own}, its golden file, is already {other}'s; choose another name")
+    if golden is None:
+        return Publication(artifact, *others, outdated=[own])
+    return Publication(artifact, *others, own)
 
 
 def find_golden(model: Path, given: Path | None, artifact: Path, about: Metadata) -> Golden | None:

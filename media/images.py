@@ -21,7 +21,7 @@ from media.errors import MediaError
 from media.image_file import decode_image, upright
 from runtime.errors import FrameError
 from runtime.interpolator import Interpolator
-from runtime.publishing import publish
+from runtime.publishing import Publication
 
 # Photographs of 108 megapixels pass; of 16 bits and with alpha, reading takes 4.5 GB at this size.
 MAX_PIXELS = 128_000_000
@@ -91,7 +91,7 @@ def write_still(path: str | Path, still: Still, *, overwrite: bool = True) -> No
         InputNotFoundError, OutputError: see `Publication`.
     """
     path = Path(path)
-    publish({path: encoded(path, still)}, overwrite=overwrite)
+    Publication(path, overwrite=overwrite).write(encoded(path, still))
 
 
 def encoded(path: Path, still: Still) -> bytes:

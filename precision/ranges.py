@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import ArtifactError, InputNotFoundError
 from runtime.metadata import Metadata
-from runtime.publishing import publish
+from runtime.publishing import Publication
 from runtime.records import Between, Format, Sha256, typed
 
 FORMAT_VERSION = 1
@@ -84,7 +84,7 @@ class Ranges:
         )
         head = json.dumps(about, indent=2, allow_nan=False).removesuffix("\n}")
         text = head + ',\n  "tensors": {\n' + ",\n".join(lines) + "\n  }\n}\n"
-        publish({Path(path): text.encode()})
+        Publication(path).write(text.encode())
 
     @classmethod
     def load(cls, path: str | Path) -> Ranges:

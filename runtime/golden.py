@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from .architecture import padded
 from .errors import ArtifactError, InputNotFoundError, first_line
 from .npz import member, read_array, write_array
-from .publishing import publish
 from .records import Between, Format, Matching, Sha256
 
 FORMAT_VERSION = 3
 SUFFIX = ".golden.npz"
 MOST_DB = 200  # stands for equal frames
 _ABOUT = "about.json"
-_ARTIFACT_SUFFIXES = (".onnx", ".engine")
+ARTIFACT_SUFFIXES = (".onnx", ".engine")
 _REMEDY = "export or build again"
 _MAX_BYTES = 16 * 2**20  # packed or not; a file of ours holds less than 2 MiB
 _MAX_VALUES = 2**21  # padded pixels of a pair, times its times: what a backend has to hold at once
@@ -115,10 +114,6 @@ class Golden:
                 found = f"{len(case.measured)} measurements on {self.measured_on or 'nothing'}"
                 raise ValueError(f"case {index}: {found}")
 
-    def save(self, path: str | Path) -> None:
-        """Publish the file."""
-        publish({Path(path): self.to_bytes()})
-
     def to_bytes(self) -> bytes:
         """Return the content of the file, a compressed .npz."""
         about = _About(
@@ -142,7 +137,7 @@ class Golden:
 
     @classmethod
     def load(cls, path: str | Path) -> Golden:
-        """Read what `save` wrote; nothing in the file is executed.
+        """Read what `to_bytes` made; nothing in the file is executed.
 
         Raises:
             InputNotFoundError: there is no such file.
@@ -164,7 +159,7 @@ class Golden:
 def golden_beside(artifact: str | Path) -> Path:
     """Return where an artifact's golden file lies: rrin.fp16.engine has rrin.fp16.golden.npz."""
     artifact = Path(artifact)
-    name = artifact.stem if artifact.suffix in _ARTIFACT_SUFFIXES else artifact.name
+    name = artifact.stem if artifact.suffix in ARTIFACT_SUFFIXES else artifact.name
     return artifact.with_name(name + SUFFIX)
 
 

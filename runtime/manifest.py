@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 
 from .errors import ArtifactError, InputNotFoundError
 from .metadata import Metadata
-from .publishing import publish
 from .records import Between, Flat, Format, Matching, Sha256
 
 FORMAT_VERSION = 1
@@ -69,10 +68,6 @@ class Manifest:
     onnx_sha256: Sha256
     options: Mapping[str, Annotated[Any, Flat()]]
     seconds: Annotated[float, Between(0, 1e7)]
-
-    def save(self, engine: str | Path) -> None:
-        """Publish the sidecar of `engine`, alone."""
-        publish({manifest_path(engine): self.to_bytes()})
 
     def to_bytes(self) -> bytes:
         """Return the sidecar's content."""

@@ -121,7 +121,7 @@ class Partial:
     def remove(self) -> None:
         """Clear it away."""
         self._release()  # first, for Windows deletes no open file
-        shutil.rmtree(self.path, ignore_errors=True)
+        _clear(self.path)
 
     def _release(self) -> None:
         owner, self._owner = self._owner, None
@@ -177,7 +177,16 @@ def _settle(partial: Path) -> None:
     finally:
         os.close(owner)
     if dead:
-        shutil.rmtree(partial, ignore_errors=True)
+        _clear(partial)
+
+
+def _clear(partial: Path) -> None:
+    """Delete a private folder, its owner last: what has none is nobody's to clear away."""
+    with suppress(OSError):
+        (partial / "whole").rename(partial / "rest")  # what is half deleted is not to be finished
+    for name in ("rest", "new", "old", "stale"):
+        shutil.rmtree(partial / name, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 def _is_of_another_user(about: os.stat_result) -> bool:

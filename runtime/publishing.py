@@ -8,13 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from .errors import InputNotFoundError, OutputError, OutputExistsError, RrinError, first_line
 from .locks import alone_in
 from .partials import MOVING, Partial, contents, settle
+from .signals import signals_held
 
 _OF_OUTPUTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -93,6 +94,12 @@ class Publication:
         if isinstance(error, OSError) and not isinstance(error, RrinError) and self._is_of(error):
             raise OutputError(f"{self._targets[0]}: not written: {_reason(error)}") from error
 
+    def write(self, *contents: bytes) -> None:
+        """Publish files of these contents, one for each target."""
+        with self:
+            for path, content in zip(self.paths, contents, strict=True):
+                path.write_bytes(content)
+
     def _open(self) -> None:
         partials: dict[Path, Partial] = {}
         for place in (*self._places, *self._outdated):
@@ -110,7 +117,8 @@ class Publication:
             with ExitStack() as stack:
                 for partial in sorted(self._partials, key=lambda partial: partial.folder):
                     stack.enter_context(alone_in(partial.folder, MOVING))
-                self._move()
+                with signals_held():
+                    self._move()
         except Exception as error:
             for partial in self._partials:
                 partial.keep()
@@ -129,8 +137,9 @@ class Publication:
             for partial in self._partials:
                 partial.move(overwrite=self._overwrite)
         except BaseException:
-            for partial in self._partials:
-                partial.roll_back()
+            with ExitStack() as stack:  # one that cannot does not keep the others from it
+                for partial in self._partials:
+                    stack.callback(partial.roll_back)
             raise
 
     def _unmoved(self, error: OSError) -> OutputError:
@@ -146,17 +155,9 @@ class Publication:
         return error.errno in _OF_OUTPUTS or str(error.filename).startswith(folders)
 
     def _remove(self) -> None:
-        for partial in self._partials:
-            partial.remove()
-
-
-def publish(
-    files: Mapping[Path, bytes], *, overwrite: bool = True, outdated: Sequence[Path] = ()
-) -> None:
-    """Publish files of these contents together; see `Publication`."""
-    with Publication(*files, overwrite=overwrite, outdated=outdated) as output:
-        for path, content in zip(output.paths, files.values(), strict=True):
-            path.write_bytes(content)
+        with signals_held():
+            for partial in self._partials:
+                partial.remove()
 
 
 class FolderPublication(Publication):

@@ -12,7 +12,7 @@ from typing import Any
 from .device import Gpu, Lane
 from .errors import ArtifactError, BackendError
 from .manifest import Manifest
-from .publishing import publish
+from .publishing import Publication
 
 _MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 _AMPERE = 80
@@ -82,7 +82,7 @@ class Resources:
             return
         content = bytes(self.cache.serialize())
         if not self.cache_path.is_file() or self.cache_path.read_bytes() != content:
-            publish({self.cache_path: content})
+            Publication(self.cache_path).write(content)
 
 
 def import_for(manifest: Manifest, path: Path) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from calibration import triplet_folders
-from engines.proof import Measurement
+from engines.proof import Measurement, output_of
 from media.images import Still, write_still
 from media.sequence import interpolate_folder
 from media.video import write_video
@@ -60,7 +60,8 @@ def folder(desk: Path, output: str) -> None:
 
 
 def built(desk: Path, name: str, others: dict[Path, bytes]) -> None:
-    Measurement(GOLDEN, None, "").publish(desk / name, FRAME.tobytes(), others)
+    output = output_of(desk / name, *others, golden=GOLDEN)
+    Measurement(GOLDEN, None, "").publish(output, FRAME.tobytes(), *others.values())
 
 
 def pictures(desk: Path) -> None:

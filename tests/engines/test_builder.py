@@ -18,7 +18,8 @@ from engines.census import take_census
 from engines.flavours import load_flavour
 from precision import Ranges
 from precision.graph import load_graph
-from runtime import ArtifactError, BackendError, InputNotFoundError, OptionError
+from runtime import ArtifactError, BackendError, InputNotFoundError, OptionError, check_parity
+from runtime.errors import OutputError
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Manifest, manifest_path, read_plan
 from tests.conftest import Exporter
@@ -35,7 +36,7 @@ def test_engine_and_manifest(precision: Any, kind: str, tmp_path: Path) -> None:
         model, precision=precision, options=RTX, keep_onnx=True,
         progress=lambda *step: phases.append(step),
     )  # fmt: skip
-    assert report.engine == tmp_path / f"rrin.{precision}.engine"
+    assert report.engine == tmp_path / f"rrin.rtx.{precision}.engine"
     manifest = Manifest.load(report.engine)
     assert manifest == report.manifest
     assert manifest.census == {kind: 81}
@@ -44,7 +45,7 @@ def test_engine_and_manifest(precision: Any, kind: str, tmp_path: Path) -> None:
     assert manifest.profile.opt_size == (1280, 736)
     plan = read_plan(report.engine, manifest)
     assert len(plan) == report.size_bytes > 1_000_000
-    assert report.kept_onnx == tmp_path / f"rrin.{precision}.engine.onnx"
+    assert report.kept_onnx == tmp_path / f"rrin.rtx.{precision}.engine.onnx"
     assert hashlib.sha256(model.read_bytes()).hexdigest() == manifest.onnx_sha256
     onnx.checker.check_model(str(report.kept_onnx), full_check=True)
     assert phases
@@ -58,7 +59,7 @@ def test_int8_engine(ranges: Ranges, tmp_path: Path) -> None:
         build(model, precision="int8", options=RTX)
     ranges.save(tmp_path / "rrin.ranges.json")
     report = build(model, precision="int8", options=RTX)
-    assert report.engine == tmp_path / "rrin.int8.engine"
+    assert report.engine == tmp_path / "rrin.rtx.int8.engine"
     assert report.manifest.census == {"INT8": 75, "HALF": 6}
     assert Manifest.load(report.engine).metadata.precision == "int8"
 
@@ -84,7 +85,7 @@ def test_onnx_for_onnxruntime(ranges: Ranges, tmp_path: Path) -> None:
     assert half.census == {"HALF": 81}
     with pytest.raises(OptionError, match="fp32 already"):
         build_onnx(model, precision="fp32")
-    with pytest.raises(ArtifactError, match="give the new file another name"):
+    with pytest.raises(OptionError, match="give the new file another name"):
         build_onnx(model, model, precision="fp16")
     with pytest.raises(ArtifactError, match="the graph is fp16 already"):
         build_onnx(half.path, tmp_path / "x.onnx", precision="fp16")
@@ -149,7 +150,7 @@ def test_census_sees_types_and_warps_that_were_not_asked_for(tmp_path: Path) -> 
 def test_failed_builds_leave_the_old_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = tmp_path / "rrin.fp16.engine"
+    engine = tmp_path / "rrin.rtx.fp16.engine"
     engine.write_bytes(b"old")
     monkeypatch.setattr("engines.census._EXPECTED", {"fp16": {"INT8": 81}})
     with pytest.raises(CensusError):
@@ -179,10 +180,29 @@ def test_options_that_cannot_be(
 def test_models_and_outputs_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="rrin-deploy export CHECKPOINT"):
         build(tmp_path / "rrin.onnx", options=RTX)
-    with pytest.raises(ArtifactError, match=r"named \*\.engine"):
+    with pytest.raises(OptionError, match=r"named \*\.engine"):
         build(BUNDLED_MODEL, tmp_path / "x.plan", options=RTX)
     with pytest.raises(InputNotFoundError, match="no such folder"):
         build(BUNDLED_MODEL, tmp_path / "none" / "x.engine", options=RTX)
+
+
+@pytest.mark.parametrize("name", ["x.engine", "x.engine.json", "x.engine.onnx", "x.golden.npz"])
+def test_outputs_that_cannot_be_written_are_refused_before_the_work(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(OutputError, match="is a folder; expected the name of a file"):
+        build(
+            BUNDLED_MODEL, tmp_path / "x.engine", options=RTX, keep_onnx=True,
+            progress=lambda *_: pytest.fail("TensorRT works already"),
+        )  # fmt: skip
+
+
+def test_golden_file_of_another_artifact_is_not_replaced(tmp_path: Path) -> None:
+    onnx_file = build_onnx(BUNDLED_MODEL, tmp_path / "x.onnx", precision="fp16").path
+    with pytest.raises(OptionError, match=r"x\.golden\.npz, its golden file, is .*x\.onnx's"):
+        build(BUNDLED_MODEL, tmp_path / "x.engine", options=RTX)
+    assert check_parity(onnx_file).passed
 
 
 def test_graph_that_tensorrt_cannot_parse() -> None:

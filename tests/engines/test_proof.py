@@ -156,7 +156,8 @@ def test_model_without_a_golden_file_builds_and_says_so(model: Path) -> None:
 def test_weights_that_cannot_be_judged_are_named_by_their_model(model: Path) -> None:
     golden = Golden.load(golden_beside(model))
     cases = tuple(dataclasses.replace(case, reference_error=0.01) for case in golden.cases)
-    dataclasses.replace(golden, cases=cases).save(golden_beside(model))
+    changed = dataclasses.replace(golden, cases=cases)
+    golden_beside(model).write_bytes(changed.to_bytes())
     with pytest.raises(ArtifactError, match=rf"^{model}: on case 0 the PyTorch reference itself"):
         build_onnx(model, precision="fp16")
 
@@ -176,14 +177,15 @@ def test_machine_without_onnxruntime_builds_and_says_so(
 
 def test_goldens_that_do_not_belong_stop_the_build(model: Path) -> None:
     golden = Golden.load(golden_beside(model))
-    dataclasses.replace(golden, checkpoint_sha256="0" * 64).save(golden_beside(model))
+    other = dataclasses.replace(golden, checkpoint_sha256="0" * 64)
+    golden_beside(model).write_bytes(other.to_bytes())
     for make in (build, build_onnx):
         with pytest.raises(ArtifactError, match="outputs of another checkpoint"):
             make(model, precision="fp16")  # type: ignore[operator]
     with pytest.raises(ArtifactError, match=r"would replace the model's; .* rrin\.fp16\.engine"):
         build(model, model.with_suffix(".engine"), options=RTX)
     own = model.with_name("mine.golden.npz")
-    golden.save(own)
+    own.write_bytes(golden.to_bytes())
     before = own.read_bytes()
     with pytest.raises(ArtifactError, match="its golden file would replace the model's"):
         build_onnx(model, model.with_name("mine.onnx"), precision="fp16", golden=own)

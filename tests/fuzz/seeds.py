@@ -25,7 +25,7 @@ from precision.ranges import Range, Ranges
 from runtime import Interpolator
 from runtime.golden import Golden, GoldenCase
 from runtime.interpolator import BUNDLED_MODEL
-from runtime.manifest import Manifest, Profile
+from runtime.manifest import Manifest, Profile, manifest_path
 from runtime.metadata import Metadata
 from runtime.scene import render_bytes
 from tests.fuzz.mutators.text import packed
@@ -81,7 +81,7 @@ def write_golden(path: Path, model: Path) -> None:
     with Interpolator(model) as interpolate:
         frames = interpolate(frame0 / np.float32(255), frame1 / np.float32(255), t)
     case = GoldenCase(frame0, frame1, t, frames)
-    Golden(_CHECKPOINT_SHA256, False, (case, case)).save(path)
+    path.write_bytes(Golden(_CHECKPOINT_SHA256, False, (case, case)).to_bytes())
 
 
 def write_ranges(path: Path) -> None:
@@ -96,7 +96,7 @@ def write_ranges(path: Path) -> None:
 
 def write_manifest(engine: Path) -> None:
     """Write the manifest of PLAN beside `engine`."""
-    Manifest(
+    manifest = Manifest(
         target="rtx",
         version="1.7.1.116",
         compute_capabilities=(86, 89),
@@ -109,7 +109,8 @@ def write_manifest(engine: Path) -> None:
         onnx_sha256="2" * 64,
         options={"target": "rtx", "max_times": 7},
         seconds=1.5,
-    ).save(engine)
+    )
+    manifest_path(engine).write_bytes(manifest.to_bytes())
 
 
 def images() -> Iterator[tuple[str, bytes]]:

@@ -79,7 +79,7 @@ def test_inspect_shows_foreign_names_as_text(
 ) -> None:
     engine = tmp_path / "foreign.engine"
     engine.write_bytes(b"a plan")
-    MANIFEST.save(engine)
+    manifest_path(engine).write_bytes(MANIFEST.to_bytes())
     content = json.loads(manifest_path(engine).read_text())
     content["plan_sha256"] = hashlib.sha256(b"a plan").hexdigest()
     content["options"] = {"[bold]x[/] \x1b[2J": "\u202e[/red]\x07\r\x9b"}

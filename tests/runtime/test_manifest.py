@@ -28,7 +28,7 @@ MANIFEST = Manifest(
 
 
 def test_a_manifest_is_kept(tmp_path: Path) -> None:
-    MANIFEST.save(tmp_path / "rrin.engine")
+    manifest_path(tmp_path / "rrin.engine").write_bytes(MANIFEST.to_bytes())
     assert Manifest.load(tmp_path / "rrin.engine") == MANIFEST
 
 
@@ -82,7 +82,7 @@ def metadata(**changes: Any) -> dict[str, Any]:
 )
 def test_absurd_fields_are_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:
     engine = tmp_path / "rrin.engine"
-    MANIFEST.save(engine)
+    manifest_path(engine).write_bytes(MANIFEST.to_bytes())
     content = json.loads(manifest_path(engine).read_text())
     manifest_path(engine).write_text(json.dumps(content | change))
     with pytest.raises(ArtifactError, match=f"not a manifest, or a damaged one .*{message}"):

@@ -10,15 +10,20 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runtime.errors import InputNotFoundError, OutputError, OutputExistsError
 from runtime.partials import contents
-from runtime.publishing import FolderPublication, Publication, publish
+from runtime.publishing import FolderPublication, Publication
 
 ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX signals and files")
+
+
+def publish(files: dict[Path, bytes], **options: Any) -> None:
+    Publication(*files, **options).write(*files.values())
 
 
 def listed(folder: Path) -> dict[str, str]:
@@ -39,7 +44,9 @@ package = types.ModuleType("runtime")
 package.__path__ = [{str(ROOT / "runtime")!r}]
 sys.modules["runtime"] = package
 from runtime import partials
-from runtime.publishing import FolderPublication, Publication, publish
+from runtime.publishing import FolderPublication, Publication
+def publish(files):
+    Publication(*files).write(*files.values())
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 def die_at(count, function):
@@ -278,6 +285,31 @@ def test_killed_at_any_call_of_the_moves_of_several_files(call: str, tmp_path: P
 
 
 @posix
+@pytest.mark.parametrize("call", ["rename", "replace", "hardlink_to", "mkdir"])
+def test_interrupted_twice_at_any_call_of_the_moves(call: str, tmp_path: Path) -> None:
+    names, interrupted = ("plan", "manifest"), False
+    for at in range(8):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text("old")
+        code = f"""
+        def interrupt(*arguments):
+            os.kill(os.getpid(), signal.SIGINT)
+            return called(*arguments)
+        calls, called = iter(range(100)), Path.{call}
+        Path.{call} = lambda *it: (interrupt if next(calls) in {(at, at + 1)} else called)(*it)
+        folder = {str(folder)!r}
+        """
+        done = subprocess.run(program(code + FILES), check=False, capture_output=True)
+        assert done.returncode in (0, -signal.SIGINT), done.stderr
+        assert not list(folder.glob(".*"))
+        whole_or_old(folder, names, {*names})
+        interrupted |= done.returncode != 0
+    assert interrupted
+
+
+@posix
 @pytest.mark.parametrize("held", [None, "", "abxy"])
 @pytest.mark.parametrize("call", ["rename", "replace", "hardlink_to", "unlink", "mkdir"])
 def test_killed_at_any_call_of_the_moves_of_a_folder(
@@ -348,6 +380,32 @@ def test_signals_leave_nothing(number: signal.Signals, tmp_path: Path) -> None:
     done = subprocess.run(program(code), cwd=ROOT, check=False, capture_output=True)
     assert (done.returncode, done.stderr) == (128 + number, b"")
     assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_signals_in_the_moves_and_after_them_leave_nothing(tmp_path: Path) -> None:
+    codes = set()
+    for at in range(0, 60, 3):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        (folder / "x").write_text("old")
+        code = f"""
+        from rrin_deploy.signals import ending_signals
+        events, armed = iter(range(1000)), False
+        def stop(name, _):
+            if armed and name.startswith(("os.", "shutil.", "open")) and next(events) == {at}:
+                os.kill(os.getpid(), signal.SIGTERM)
+        sys.addaudithook(stop)
+        with ending_signals(), Publication({str(folder / "x")!r}) as output:
+            output.path.write_text("new")
+            armed = True
+        """
+        done = subprocess.run(program(code), cwd=ROOT, check=False, capture_output=True)
+        codes.add(done.returncode)
+        assert done.stderr == b""
+        assert not list(folder.glob(".*")), at
+        assert (folder / "x").read_text() in ("old", "new")
+    assert codes == {0, 128 + signal.SIGTERM}
 
 
 TWO_WRITERS = {

@@ -84,7 +84,7 @@ def engine(tmp_path: Path) -> MakeEngine:
             "options": {},
             "seconds": 1.0,
         }
-        Manifest(**fields | changes).save(path)
+        manifest_path(path).write_bytes(Manifest(**fields | changes).to_bytes())
         return path
 
     return engine
