@@ -15,9 +15,11 @@ from pathlib import Path
 
 from runtime.errors import ArtifactError, BackendError, OptionError, RrinError
 from runtime.golden import ARTIFACT_SUFFIXES, MOST_DB, Golden, GoldenCase, Measured, golden_beside
+from runtime.interpolator import Interpolator
 from runtime.metadata import Metadata
-from runtime.parity import CaseResult, ParityReport, check_parity
+from runtime.parity import check_parity, judge
 from runtime.publishing import Publication
+from runtime.verdicts import CaseResult, ParityReport
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ def measure(proto: bytes, about: Metadata, golden: Golden | None, name: Path) ->
         path = Path(folder) / "graph.onnx"
         path.write_bytes(proto)
         try:
-            report = check_parity(path, golden, name=name, providers=["CPUExecutionProvider"])
+            with Interpolator(path, providers=["CPUExecutionProvider"]) as interpolate:
+                report = judge(interpolate, golden, str(name))
         except BackendError as error:
             missing = (
                 f"parity not measured ({error}): rrin-deploy parity will allow it what it allows "

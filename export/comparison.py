@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,12 @@ from runtime.backends import open_session
 from runtime.errors import ArtifactError
 from runtime.frames import to_input
 from runtime.graph_check import read_checked
+from runtime.interpolator import Interpolator
 from runtime.manifest import ENGINE_SUFFIX
-from runtime.parity import ParityReport, check_parity
+from runtime.parity import judge
 from runtime.scene import render_bytes
+from runtime.session import Session
+from runtime.verdicts import ParityReport
 
 _TIMES = (0.25, 0.5, 0.75)
 
@@ -86,30 +89,22 @@ def compare(
     Raises:
         ArtifactError, BackendError, CheckpointError, InputNotFoundError, OptionError.
     """
-    with open_session(artifact, device=device, threads=threads, providers=providers) as session:
-        about = session.metadata
     network, notes = load_checkpoint(checkpoint), []
+    with Interpolator(artifact, device=device, threads=threads, providers=providers) as interpolate:
+        about = interpolate.metadata
+        assumed, network.align_corners = network.align_corners, about.align_corners
+        golden = make_golden(network, about.checkpoint_sha256, sizes)
+        report = judge(interpolate, golden, str(artifact), max_error=max_error, min_psnr=min_psnr)
     if hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest() != about.checkpoint_sha256:
         notes.append("the artifact was exported from another checkpoint file")
-    if network.align_corners != about.align_corners:
+    if assumed != about.align_corners:
         notes.append(
             f"the artifact has align_corners={about.align_corners}, against what the checkpoint "
             "says; PyTorch ran as the artifact"
         )
-    network.align_corners = about.align_corners
-    golden = make_golden(network, about.checkpoint_sha256, sizes)
-    report = check_parity(
-        artifact,
-        golden,
-        max_error=max_error,
-        min_psnr=min_psnr,
-        device=device,
-        threads=threads,
-        providers=providers,
-    )
     engine = Path(artifact).suffix == ENGINE_SUFFIX
     stages = [] if engine else compare_stages(artifact, network, sizes)
-    return LiveComparison(report, stages, notes)
+    return LiveComparison(replace(report, reference="PyTorch, live"), stages, notes)
 
 
 def compare_stages(
@@ -128,11 +123,12 @@ def compare_stages(
     with tempfile.TemporaryDirectory() as folder:
         opened = Path(folder) / "stages.onnx"
         onnx.save(_with_stage_outputs(Path(artifact)), opened)
-        return [
-            difference
-            for width, height in sizes
-            for difference in _differences(opened, network, width, height)
-        ]
+        with open_session(opened, providers=["CPUExecutionProvider"]) as session:
+            return [
+                difference
+                for width, height in sizes
+                for difference in _differences(session, network, width, height)
+            ]
 
 
 def _with_stage_outputs(artifact: Path) -> onnx.ModelProto:
@@ -150,7 +146,9 @@ def _with_stage_outputs(artifact: Path) -> onnx.ModelProto:
     return model
 
 
-def _differences(opened: Path, network: RRIN, width: int, height: int) -> Iterator[StageDifference]:
+def _differences(
+    session: Session, network: RRIN, width: int, height: int
+) -> Iterator[StageDifference]:
     frame0, frame1 = (render_bytes(width, height, time) for time in (0, 1))
     t = np.array(_TIMES, np.float32)
     planes = planes_of(frame0), planes_of(frame1)
@@ -158,16 +156,15 @@ def _differences(opened: Path, network: RRIN, width: int, height: int) -> Iterat
     window = np.array([0, 0, padded[3], padded[2]], np.float32)
     with torch.inference_mode():
         expected = network.stages(*planes, torch.from_numpy(t), torch.from_numpy(window))
-    with open_session(opened, providers=["CPUExecutionProvider"]) as session:
-        io, multiple = session.metadata.io, session.metadata.padding_multiple
-        found = session.run(
-            {
-                "frame0": to_input(frame0, io, multiple),
-                "frame1": to_input(frame1, io, multiple),
-                "t": t,
-                "window": window,
-            }
-        )
+    io, multiple = session.metadata.io, session.metadata.padding_multiple
+    found = session.run(
+        {
+            "frame0": to_input(frame0, io, multiple),
+            "frame1": to_input(frame1, io, multiple),
+            "t": t,
+            "window": window,
+        }
+    )
     for stage in STAGES:
         reference = getattr(expected, stage).numpy()
         finite = np.isfinite(reference) & np.isfinite(found[stage])

@@ -25,9 +25,11 @@ from export.reference import make_golden
 from runtime.architecture import PADDING_MULTIPLE
 from runtime.errors import OptionError, RrinError
 from runtime.golden import golden_beside
+from runtime.interpolator import Interpolator
 from runtime.metadata import OPSET, Io, Metadata
-from runtime.parity import ParityReport, check_parity
+from runtime.parity import judge
 from runtime.publishing import Publication
+from runtime.verdicts import ParityReport
 
 STAGES = ("flow", "warped0", "warped1", "mask", "blend")
 _TRACED_SIZE = (64, 96)  # height, width; unequal, so that no dimension is taken for the other
@@ -94,7 +96,8 @@ def export_onnx(
     with Publication(output, golden_path) as outputs:
         model_file, golden_file = outputs.paths
         onnx.save(_graph(network, metadata), model_file)
-        report = check_parity(model_file, golden, name=output)
+        with Interpolator(model_file) as interpolate:
+            report = judge(interpolate, golden, str(output))
         if not report.passed:
             worst = report.worst
             raise ParityError(

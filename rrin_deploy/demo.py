@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from media.images import Still, write_still
 from media.video import write_video
 from runtime.interpolator import Interpolator
-from runtime.parity import ParityReport, check_parity, psnr_db
+from runtime.parity import check_parity, psnr_db
 from runtime.scene import render_bytes
+from runtime.verdicts import ParityReport
 
 _WIDTH, _HEIGHT = 448, 256
 _SOURCES, _FACTOR = 13, 4

@@ -15,7 +15,8 @@ from .errors import (
     RrinError,
 )
 from .interpolator import Interpolator
-from .parity import ParityReport, check_parity
+from .parity import check_parity
+from .verdicts import ParityReport
 
 __all__ = [
     "ArtifactError",

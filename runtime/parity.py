@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,95 +15,8 @@ from .errors import ArtifactError, NotFiniteError, OptionError
 from .golden import Golden, GoldenCase, golden_beside
 from .interpolator import BUNDLED_MODEL, Interpolator
 from .limits import ILL_CONDITIONED, LEVEL, Limits, limits_of
-from .metadata import Metadata, Precision
-
-
-@dataclass(frozen=True)
-class CaseResult:
-    """One pair at one time; errors in units of the full range [0, 1].
-
-    Attributes:
-        width, height, t: of the pair, pixels, and when between its frames.
-        max_abs_error, mean_abs_error: from the reference, of bytes from half a level away from it
-            on; a value that is not finite counts as 1.
-        psnr_db: of these errors; None where there are none.
-        equal_share: of the values within half a level of the reference, which 8 bits cannot tell
-            from it.
-        not_finite: how many values are NaN or infinite; with any of them the case fails.
-        limits: what the case was judged by.
-        passed: the verdict.
-    """
-
-    width: int
-    height: int
-    t: float
-    max_abs_error: float
-    mean_abs_error: float
-    psnr_db: float | None
-    equal_share: float
-    not_finite: int
-    limits: Limits
-    passed: bool
-
-    @property
-    def strain(self) -> float:
-        """How much of its limits the case takes: above 1 it fails."""
-        if self.not_finite:
-            return math.inf
-        error, limit = self.max_abs_error, self.limits.max_abs_error
-        by_error = error / limit if limit else math.inf if error else 0.0
-        by_psnr = 0.0
-        if self.psnr_db is not None:
-            by_psnr = 10 ** ((self.limits.min_psnr_db - self.psnr_db) / 20)
-        return max(by_error, by_psnr)
-
-    @property
-    def failure(self) -> str:
-        """What failed, each with its limit; empty where the case passed."""
-        found = []
-        if self.not_finite:
-            found.append(f"{self.not_finite} values that are NaN or infinite")
-        if self.max_abs_error > self.limits.max_abs_error:
-            limit = f"{self.limits.max_abs_error:.3g} at most"
-            found.append(f"an error of {self.max_abs_error:.3g}, expected {limit}")
-        if self.psnr_db is not None and self.psnr_db < self.limits.min_psnr_db:
-            limit = f"{self.limits.min_psnr_db:.2f} dB at least"
-            found.append(f"{self.psnr_db:.2f} dB, expected {limit}")
-        return " and ".join(found)
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """What `check_parity` found.
-
-    Attributes:
-        reference: where the expected frames come from.
-        backend: what ran the artifact.
-        limits_from: where the limits of the cases come from; see `runtime.limits`.
-        cases: one for each pair and time.
-    """
-
-    artifact: str
-    reference: str
-    backend: str
-    precision: Precision
-    io: str
-    limits_from: str
-    cases: tuple[CaseResult, ...]
-
-    @property
-    def passed(self) -> bool:
-        """True if there are cases and all passed."""
-        return bool(self.cases) and all(case.passed for case in self.cases)
-
-    @property
-    def worst(self) -> CaseResult:
-        """The case that comes closest to its limit, or is furthest beyond it."""
-        return max(self.cases, key=lambda case: case.strain)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON types, the verdict first."""
-        return {"passed": self.passed, **asdict(self)}
+from .metadata import Metadata
+from .verdicts import CaseResult, ParityReport
 
 
 def check_parity(
@@ -113,7 +25,6 @@ def check_parity(
     *,
     max_error: float | None = None,
     min_psnr: float | None = None,
-    name: str | Path | None = None,
     device: int = 0,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
@@ -125,7 +36,6 @@ def check_parity(
         golden: the golden file, or its content; None takes the file beside the artifact.
         max_error: an absolute limit, in units of the full range, instead of `runtime.limits`'s.
         min_psnr: an absolute limit of each frame, dB, likewise.
-        name: what the report and messages call the artifact; None takes its path.
         device, threads, providers: as for `Interpolator`.
 
     Raises:
@@ -134,38 +44,56 @@ def check_parity(
         InputNotFoundError: the artifact or the golden file is missing.
         OptionError: a limit that is negative or not finite.
     """
+    path = Path(BUNDLED_MODEL if artifact is None else artifact)
+    source = golden_beside(path) if golden is None else golden
+    content = source if isinstance(source, Golden) else Golden.load(source)
+    if content.artifact_sha256 not in ("", hashlib.sha256(path.read_bytes()).hexdigest()):
+        raise ArtifactError(
+            f"{path}: not the file that its golden file was measured with; build both again"
+        )
+    with Interpolator(path, device=device, threads=threads, providers=providers) as interpolate:
+        report = judge(interpolate, content, str(path), max_error=max_error, min_psnr=min_psnr)
+    return report if isinstance(source, Golden) else replace(report, reference=str(source))
+
+
+def judge(
+    interpolate: Interpolator,
+    golden: Golden,
+    name: str,
+    *,
+    max_error: float | None = None,
+    min_psnr: float | None = None,
+) -> ParityReport:
+    """Run an interpolator on golden pairs and compare; `check_parity` says what may be raised.
+
+    Args:
+        name: what the report and messages call the artifact.
+    """
     for limit, value in (("max_error", max_error), ("min_psnr", min_psnr)):
         if value is not None and not 0 <= value < float("inf"):
             raise OptionError(f"{limit} is {value}; expected a finite number, 0 or more")
     given = {"max_abs_error": max_error, "min_psnr_db": min_psnr}
     chosen = {limit: each for limit, each in given.items() if each is not None}
-    path = Path(BUNDLED_MODEL if artifact is None else artifact)
-    source = golden_beside(path) if golden is None else golden
-    with Interpolator(path, device=device, threads=threads, providers=providers) as interpolate:
-        about = interpolate.metadata
-        content = source if isinstance(source, Golden) else Golden.load(source)
-        name = str(path if name is None else name)
-        _check_judge(content, about, path, name)
-        basis, limits = limits_of(about.precision, content)
-        rounding = ["half a level is rounding"] if about.io == "uint8" else []
-        return ParityReport(
-            artifact=name,
-            reference="PyTorch, live" if isinstance(source, Golden) else str(source),
-            backend=str(interpolate.backend),
-            precision=about.precision,
-            io=about.io,
-            limits_from="; ".join([basis, *(f"{limit} as given" for limit in chosen), *rounding]),
-            cases=tuple(
-                result
-                for case, derived in zip(content.cases, limits, strict=True)
-                for result in _compare(
-                    interpolate, case, [replace(each, **chosen) for each in derived]
-                )
-            ),
-        )
+    about = interpolate.metadata
+    _check_judge(golden, about, name)
+    basis, limits = limits_of(about.precision, golden)
+    rounding = ["half a level is rounding"] if about.io == "uint8" else []
+    return ParityReport(
+        artifact=name,
+        reference="golden outputs of PyTorch",
+        backend=str(interpolate.backend),
+        precision=about.precision,
+        io=about.io,
+        limits_from="; ".join([basis, *(f"{limit} as given" for limit in chosen), *rounding]),
+        cases=tuple(
+            result
+            for case, derived in zip(golden.cases, limits, strict=True)
+            for result in _compare(interpolate, case, [replace(each, **chosen) for each in derived])
+        ),
+    )
 
 
-def _check_judge(golden: Golden, about: Metadata, artifact: Path, name: str) -> None:
+def _check_judge(golden: Golden, about: Metadata, name: str) -> None:
     """Raise ArtifactError unless a golden file can judge an artifact."""
     ours = about.checkpoint_sha256, about.align_corners
     if ours != (golden.checkpoint_sha256, golden.align_corners):
@@ -178,10 +106,6 @@ def _check_judge(golden: Golden, about: Metadata, artifact: Path, name: str) -> 
         raise ArtifactError(
             f"{name}: is {about.precision} for {about.runtime}, but the golden file was measured "
             f"on a build in {golden.measured_on}; use the one that was built with it"
-        )
-    if golden.artifact_sha256 not in ("", hashlib.sha256(artifact.read_bytes()).hexdigest()):
-        raise ArtifactError(
-            f"{name}: not the file that its golden file was measured with; build both again"
         )
     try:
         golden.check()

@@ -13,7 +13,8 @@ from rich.text import Text
 from rrin_deploy.console import errors, out, parse_size, say, table
 from rrin_deploy.failures import explanation
 from rrin_deploy.options import Device, Providers, Threads
-from runtime.parity import ParityReport, check_parity
+from runtime.parity import check_parity
+from runtime.verdicts import ParityReport
 
 
 def command(

@@ -17,7 +17,7 @@ from runtime.errors import OptionError
 from runtime.golden import Golden, Measured, golden_beside
 from runtime.interpolator import BUNDLED_MODEL, Interpolator
 from runtime.limits import Limits, limits_of
-from runtime.parity import psnr_db
+from runtime.parity import judge, psnr_db
 from tests.conftest import Exporter
 
 GOLDEN = golden_beside(BUNDLED_MODEL)
@@ -385,9 +385,11 @@ def test_a_bad_measurement_is_no_licence() -> None:
 
 
 def test_report_and_messages_take_the_name_that_is_given() -> None:
-    assert check_parity(name="mine.onnx").artifact == "mine.onnx"
-    with pytest.raises(ArtifactError, match=r"^mine\.onnx: on case 0 the PyTorch reference"):
-        check_parity(golden=with_reference_error(Golden.load(GOLDEN), 0.01), name="mine.onnx")
+    golden = Golden.load(GOLDEN)
+    with Interpolator() as interpolate:
+        assert judge(interpolate, golden, "mine.onnx").artifact == "mine.onnx"
+        with pytest.raises(ArtifactError, match=r"^mine\.onnx: on case 0 the PyTorch reference"):
+            judge(interpolate, with_reference_error(golden, 0.01), "mine.onnx")
 
 
 def test_limits_of_another_build_are_refused() -> None:
