@@ -46,12 +46,12 @@ def check_parity(
     """
     path = Path(BUNDLED_MODEL if artifact is None else artifact)
     source = golden_beside(path) if golden is None else golden
-    content = source if isinstance(source, Golden) else Golden.load(source)
-    if content.artifact_sha256 not in ("", hashlib.sha256(path.read_bytes()).hexdigest()):
-        raise ArtifactError(
-            f"{path}: not the file that its golden file was measured with; build both again"
-        )
     with Interpolator(path, device=device, threads=threads, providers=providers) as interpolate:
+        content = source if isinstance(source, Golden) else Golden.load(source)
+        if content.artifact_sha256 not in ("", hashlib.sha256(path.read_bytes()).hexdigest()):
+            raise ArtifactError(
+                f"{path}: not the file that its golden file was measured with; build both again"
+            )
         report = judge(interpolate, content, str(path), max_error=max_error, min_psnr=min_psnr)
     return report if isinstance(source, Golden) else replace(report, reference=str(source))
 

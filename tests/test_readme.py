@@ -30,7 +30,14 @@ def test_commands_give_the_output_shown(tmp_path: Path) -> None:
         if entry.shown:
             told = "; if it is meant: python -m tests.readme"
             assert not differences(entry.shown, found), f"{entry.command}{told}"
-    for name in ("rrin.onnx", "rrin.golden.npz", "rrin.fp16.engine", "mid.png", "slow.mp4", "more"):
+    for name in (
+        "rrin.onnx",
+        "rrin.golden.npz",
+        "rrin.rtx.fp16.engine",
+        "mid.png",
+        "slow.mp4",
+        "more",
+    ):
         assert (tmp_path / name).exists(), name
 
 

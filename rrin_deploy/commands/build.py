@@ -38,7 +38,11 @@ def command(
     ),
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The engine; by default rrin.fp16.engine or so."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="The file; by default rrin.fp16.engine, rrin.rtx.fp16.engine or so.",
+        ),
     ] = None,
     fp16: Annotated[
         bool, typer.Option("--fp16", help="The U-Nets in half, all else in float32; the default.")

@@ -96,7 +96,7 @@ def test_golden_file_of_a_build_holds_what_its_graph_loses(target: Any, model: P
 
 def test_engine_carries_the_measurement_of_its_graph(model: Path) -> None:
     report = build(model, options=RTX)
-    golden = Golden.load(model.with_name("rrin.fp16.golden.npz"))
+    golden = Golden.load(model.with_name("rrin.rtx.fp16.golden.npz"))
     assert golden.measured_on == "fp16 tensorrt"
     assert all(80 < found.psnr_db < 130 for case in golden.cases for found in case.measured)
     assert Manifest.load(report.engine).metadata.runtime == "tensorrt"

@@ -16,7 +16,7 @@ from runtime import ArtifactError, Interpolator, check_parity
 from runtime.backends import open_session
 from runtime.errors import CheckpointError, InputNotFoundError
 from runtime.golden import Golden, golden_beside
-from runtime.parity import psnr_db
+from runtime.parity import judge, psnr_db
 from runtime.scene import render_bytes
 from tests.conftest import Exporter, unit
 
@@ -111,10 +111,7 @@ def test_refused_export_names_the_limit_that_failed_and_the_file_that_was_asked_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     skip_tracing()
-    monkeypatch.setattr(
-        "export.graph.check_parity",
-        lambda *arguments, **named: check_parity(*arguments, **named, min_psnr=199),
-    )
+    monkeypatch.setattr("export.graph.judge", lambda *arguments: judge(*arguments, min_psnr=199))
     output = tmp_path / "mine.onnx"
     with pytest.raises(ParityError, match=r"has [\d.]+ dB, expected 199\.00 dB at least") as caught:
         export_onnx(small_checkpoint, output, io="float32")

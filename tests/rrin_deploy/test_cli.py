@@ -113,21 +113,21 @@ def test_build_and_inspect(run: Run, tmp_path: Path) -> None:
     (tmp_path / "rrin.golden.npz").write_bytes(golden_beside(BUNDLED_MODEL).read_bytes())
     code, out, err = run("build", "--fp16", "--target", "rtx", "--sm", "89", "--shape", "640x360")
     assert code == 0, err
-    assert "rrin.fp16.engine: " in out
-    assert "rrin.fp16.golden.npz: its graph is within" in out
+    assert "rrin.rtx.fp16.engine: " in out
+    assert "rrin.rtx.fp16.golden.npz: its graph is within" in out
     assert "note: its parity could not be checked here: pycuda" in out
     assert "for SM89; U-Net convolutions 81 in HALF; 640x384 to 640x384, up to 7 times" in out
-    code, out, _ = run("inspect", "rrin.fp16.engine", "--json")
+    code, out, _ = run("inspect", "rrin.rtx.fp16.engine", "--json")
     facts = json.loads(out)
     assert facts["census"] == {"HALF": 81}
     assert facts["metadata"]["base_width"] == 8
     assert facts["metadata"]["runtime"] == "tensorrt"
-    assert "census.HALF" in run("inspect", "rrin.fp16.engine")[1]
+    assert "census.HALF" in run("inspect", "rrin.rtx.fp16.engine")[1]
     facts = json.loads(run("inspect", "rrin.onnx", "--json")[1])
     assert facts["nodes"]["GridSample"] == 2
     assert facts["weights"] > 1_204_381
-    (tmp_path / "rrin.fp16.engine").write_bytes(b"cut")
-    code, _, err = run("inspect", "rrin.fp16.engine")
+    (tmp_path / "rrin.rtx.fp16.engine").write_bytes(b"cut")
+    code, _, err = run("inspect", "rrin.rtx.fp16.engine")
     assert code == 1
     assert "is not the plan that its manifest describes" in err
 
