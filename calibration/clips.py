@@ -6,19 +6,15 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import av
-import numpy as np
 from av import VideoFrame
-from av.video.reformatter import ColorRange
-from numpy.typing import NDArray
 
 from calibration.datasets import Frames
-from media.colour import ACCURATE
 from media.container import open_media
 from media.damage import START_ANYWHERE
 from media.errors import MediaError
+from media.frames import decoded, rgb
 from media.suffixes import VIDEO_SUFFIXES
 from runtime.errors import InputNotFoundError
 
@@ -34,7 +30,7 @@ class _Decoder:
 
     def read(self, path: Path, first: int) -> list[VideoFrame]:
         if path != self._path or first < self._decoded - len(self._window):
-            self._path, self._frames, self._decoded = path, _decoded(path), 0
+            self._path, self._frames, self._decoded = path, decoded(path), 0
             self._window.clear()
         while self._decoded < first + 3:
             frame = next(self._frames, None)
@@ -69,7 +65,7 @@ class ClipTriplet:
         Raises:
             MediaError: the clip is damaged, or changes its frame size.
         """
-        frames = [_rgb(frame) for frame in self._decoder.read(self.clip, self.first)]
+        frames = [rgb(frame) for frame in self._decoder.read(self.clip, self.first)]
         if len({frame.shape for frame in frames}) > 1:
             raise MediaError(f"{self.clip}: changes its frame size; expected one throughout")
         return Frames(*frames)
@@ -118,19 +114,3 @@ def _frames_of(path: Path) -> int:
             return count
     except av.FFmpegError as error:
         raise MediaError(f"{path}: {error.strerror}; is it a whole video?") from error
-
-
-def _decoded(path: Path) -> Iterator[VideoFrame]:
-    try:
-        with open_media(path) as reader:
-            reader.streams.video[0].thread_type = "AUTO"
-            yield from reader.decode(video=0)
-    except av.FFmpegError as error:
-        raise MediaError(f"{path}: {error.strerror}; is it a whole video?") from error
-
-
-def _rgb(frame: VideoFrame) -> NDArray[np.uint8]:
-    pixels: NDArray[Any] = frame.reformat(
-        format="rgb24", dst_color_range=ColorRange.JPEG, interpolation=ACCURATE
-    ).to_ndarray()
-    return pixels.astype(np.uint8, copy=False)

@@ -1,0 +1,42 @@
+"""The frames of a video as pictures, for who measures or trains on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
+
+from media.colour import ACCURATE
+from media.container import open_media
+from media.errors import MediaError
+
+
+def decoded(path: Path) -> Iterator[VideoFrame]:
+    """Decode the first video stream of a file, frame by frame.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        MediaError: it cannot be opened or decoded, or has no video stream.
+    """
+    try:
+        with open_media(path) as reader:
+            if not reader.streams.video:
+                raise MediaError(f"{path}: has no video stream")
+            reader.streams.video[0].thread_type = "AUTO"
+            yield from reader.decode(video=0)
+    except av.FFmpegError as error:
+        raise MediaError(f"{path}: {error.strerror}; is it a whole video?") from error
+
+
+def rgb(frame: VideoFrame) -> NDArray[np.uint8]:
+    """Convert a decoded frame to (H, W, 3) uint8 RGB of full range."""
+    pixels: NDArray[Any] = frame.reformat(
+        format="rgb24", dst_color_range=ColorRange.JPEG, interpolation=ACCURATE
+    ).to_ndarray()
+    return pixels.astype(np.uint8, copy=False)

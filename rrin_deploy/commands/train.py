@@ -1,0 +1,115 @@
+"""`rrin-deploy train`"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rrin_deploy.console import frame_progress, say
+
+if TYPE_CHECKING:
+    from export import RRIN
+
+_MEMORY = 2 * 2**30  # for the frames of clips
+
+
+def command(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint, *.pth.")],
+    clips: Annotated[
+        Path | None,
+        typer.Option(help="A folder of videos, at any depth, to train on beside drawn scenes."),
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="A checkpoint to begin from; by default random weights.")
+    ] = None,
+    width: Annotated[
+        int, typer.Option(help="Base width of a network from random weights.", min=1, max=64)
+    ] = 8,
+    steps: Annotated[int, typer.Option(help="Steps in all.", min=1)] = 20_000,
+    batch: Annotated[int, typer.Option(help="Crops a step.", min=1)] = 4,
+    size: Annotated[int, typer.Option(help="Of the crops, pixels; a multiple of 32.", min=64)] = 192,
+    learning_rate: Annotated[
+        float, typer.Option(help="1e-3 from random weights, 3e-4 to go on.", min=1e-7, max=1)
+    ] = 3e-4,
+    drawn: Annotated[
+        float, typer.Option(help="Share of drawn scenes, where there are clips.", min=0, max=1)
+    ] = 0.6,
+    seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that make samples.", min=0)] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    bf16: Annotated[
+        bool, typer.Option("--bf16", help="Convolutions in bfloat16, where the device has it.")
+    ] = False,
+    triplets: Annotated[
+        Path | None,
+        typer.Option(help="Triplets to judge by while it runs: folders with im1, im2, im3."),
+    ] = None,
+    vimeo90k: Annotated[
+        Path | None, typer.Option("--vimeo90k", help="Likewise, Vimeo90K's test list.")
+    ] = None,
+) -> None:
+    """Train RRIN, or fine-tune a checkpoint on footage of your own camera.
+
+    Scenes are drawn whose flow and visibility are known at every time; they teach large motion, and
+    clips teach what the world looks like. The same command goes on where a stopped run left off.
+    Beside the checkpoint lie its state, its log (a JSON object a line) and its curves as a picture.
+
+    Example: `rrin-deploy train --clips videos/ --init ckpt.pth -o mine.pth --steps 5000`
+    """
+    if size % 32:
+        raise typer.BadParameter(f"--size is {size}; expected a multiple of 32")
+    import training
+
+    judged = _judged(triplets, vimeo90k)
+    runs = training.read_runs(clips, smallest=size, most_bytes=_MEMORY) if clips else []
+    samples = training.Samples(training.free_stills(), runs, size, drawn, seed)
+    options = training.TrainOptions(
+        steps=steps, batch=batch, learning_rate=learning_rate, seed=seed, workers=workers,
+        device=device, bf16=bf16,
+    )  # fmt: skip
+    first: dict[str, float] = {}
+    last: dict[str, float] = {}
+    with frame_progress("training", unit="steps/s") as progress:
+
+        def told(step: int, of: int, parts: Mapping[str, float]) -> None:
+            progress(step, of)
+            first.update({} if first else parts)
+            last.update(parts)
+
+        run = training.train(
+            output, samples, options, init=init, width=width, validate=judged, progress=told
+        )
+    curves = output.with_suffix(".png")
+    training.draw_curves(run.log, curves)
+    lost = f"; loss {sum(first.values()):.4f} before, {sum(last.values()):.4f} at the end"
+    say(f": {steps} steps{lost if last else ', all done before'}", subject=run.checkpoint)
+    say(f": its losses; {curves} shows them", subject=run.log)
+
+
+def _judged(
+    triplets: Path | None, vimeo90k: Path | None
+) -> Callable[[RRIN], Mapping[str, float]] | None:
+    """Return what validates: mean PSNR on data sets that nothing is trained on."""
+    import calibration
+    from export import Reference
+    from rrin_deploy.evaluation import evaluate
+
+    sets = {}
+    if triplets:
+        sets["triplets, dB"] = calibration.triplet_folders(triplets)
+    if vimeo90k:
+        sets["vimeo90k, dB"] = calibration.vimeo90k(vimeo90k, "test")
+    if not sets:
+        return None
+
+    def validate(network: RRIN) -> Mapping[str, float]:
+        found = {}
+        for name, chosen in sets.items():
+            (score,) = evaluate({"network": Reference(network)}, chosen)
+            found[name] = score.psnr_db
+        return found
+
+    return validate

@@ -1,0 +1,26 @@
+"""Training and fine-tuning RRIN: the recipe of the bundled model. Needs torch and PyAV.
+
+from training import Samples, free_stills, read_runs, train
+
+runs = read_runs("clips/", smallest=192, most_bytes=2**31)
+train("mine.pth", Samples(free_stills(), runs, 192, 0.6, seed=0), init="start.pth")
+"""
+
+from training.curves import draw_curves
+from training.losses import Weights
+from training.material import free_stills, read_runs
+from training.recipe import train
+from training.samples import Sample, Samples
+from training.trainer import Run, TrainOptions
+
+__all__ = [
+    "Run",
+    "Sample",
+    "Samples",
+    "TrainOptions",
+    "Weights",
+    "draw_curves",
+    "free_stills",
+    "read_runs",
+    "train",
+]

@@ -1,0 +1,99 @@
+"""Layers over one another, drawn at any time, with exact flow and visibility."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.motion import Motion
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A picture that moves.
+
+    Attributes:
+        picture: [4, h, w], red, green, blue and alpha in [0, 1]; its middle is the motion's origin.
+        motion: of the picture.
+        endless: reflected at its edges, as backgrounds are; else transparent beyond them.
+    """
+
+    picture: Tensor
+    motion: Motion
+    endless: bool = False
+
+    def at(self, points: Tensor, time: float) -> Tensor:
+        """Sample the picture where points of the frame, [H, W, 2], are; [4, H, W]."""
+        height, width = self.picture.shape[1:]
+        size = torch.tensor([width, height])
+        grid = 2 * self.motion.backward(points, time) / size
+        mode = "reflection" if self.endless else "zeros"
+        return F.grid_sample(
+            self.picture[None], grid[None], padding_mode=mode, align_corners=False
+        )[0]
+
+    def moved(self, points: Tensor, time: float, to: float) -> Tensor:
+        """Return where what is at points at one time is at another; [..., 2]."""
+        return self.motion.forward(self.motion.backward(points, time), to)
+
+
+@dataclass(frozen=True)
+class View:
+    """A scene at one time.
+
+    Attributes:
+        frame: [3, H, W] in [0, 1].
+        top: [H, W] int64, the uppermost layer that covers more than half of a pixel.
+    """
+
+    frame: Tensor
+    top: Tensor
+
+
+def pixels(height: int, width: int) -> Tensor:
+    """Return the middles of a frame's pixels, [H, W, 2], (x, y) with (0, 0) for the first."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([x, y], dim=-1).float()
+
+
+def view(layers: Sequence[Layer], points: Tensor, time: float) -> View:
+    """Draw layers, the lowest first, which has to be endless."""
+    frame, *_ = layers[0].at(points, time).split([3, 1])
+    top = torch.zeros(points.shape[:2], dtype=torch.long)
+    for index, layer in enumerate(layers[1:], start=1):
+        colour, alpha = layer.at(points, time).split([3, 1])
+        frame = frame + alpha * (colour - frame)
+        top[alpha[0] > 0.5] = index
+    return View(frame.clamp(0, 1), top)
+
+
+def displacement(
+    layers: Sequence[Layer], points: Tensor, top: Tensor, time: float, to: float
+) -> Tensor:
+    """Return how far what each pixel shows goes until another time; [2, H, W], (u, v) in pixels."""
+    moved = points.clone()
+    for index, layer in enumerate(layers):
+        of_layer = top == index
+        moved[of_layer] = layer.moved(points[of_layer], time, to)
+    return (moved - points).permute(2, 0, 1)
+
+
+def visible(layers: Sequence[Layer], moved: Tensor, top: Tensor, to: float) -> Tensor:
+    """Return whether what each pixel shows is seen at another time: uncovered, and in the frame.
+
+    Args:
+        moved: [H, W, 2], where it is then.
+
+    Returns:
+        [H, W] bool.
+    """
+    height, width = top.shape
+    last = torch.tensor([width - 1, height - 1])
+    seen = ((moved >= 0) & (moved <= last)).all(-1)
+    for index, layer in enumerate(layers[1:], start=1):
+        seen &= (top >= index) | (layer.at(moved, to)[3] <= 0.5)
+    return seen
