@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 
 import av
 from av.codec.codec import find_best_pix_fmt_of_list
@@ -27,6 +28,7 @@ _LARGEST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51, "libvpx": 63, "l
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
             "veryslow", "placebo")  # fmt: skip
 _HAS_PRESETS = ("libx264", "libx264rgb", "libx265")
+_ENVIRONMENT = Lock()  # while it is changed
 
 
 @dataclass(frozen=True)
@@ -188,14 +190,18 @@ class Encoder:
 @contextmanager
 def quiet(encoder: str) -> Iterator[None]:
     """Keep the encoder's own log off the terminal while it is opened, unless it was asked for."""
-    if encoder != "libsvtav1" or "SVT_LOG" in os.environ:
+    if encoder != "libsvtav1":
         yield
         return
-    os.environ["SVT_LOG"] = "0"  # there is no other way, and it is read when it is opened
-    try:
-        yield
-    finally:
-        os.environ.pop("SVT_LOG", None)
+    with _ENVIRONMENT:
+        if "SVT_LOG" in os.environ:
+            yield
+            return
+        os.environ["SVT_LOG"] = "0"  # there is no other way, and it is read when it is opened
+        try:
+            yield
+        finally:
+            del os.environ["SVT_LOG"]
 
 
 def losses(own: VideoFormat, chosen: str) -> list[str]:

@@ -2,10 +2,12 @@
 
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av.logging
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -246,6 +248,30 @@ def test_damaged_tiff_does_not_come_black(
         with pytest.raises(MediaError, match="a damaged TIFF; FFmpeg says: "):
             read_still(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_damaged_tiff_is_refused_beside_threads_that_read_other_images(tmp_path: Path) -> None:
+    # PNGs, which took the log level back while the TIFF was read; and TIFFs, which need it too.
+    scene(0).resize((700, 450)).save(tmp_path / "x.tif", compression="tiff_lzw")
+    scene(0).resize((700, 450)).save(tmp_path / "whole.tif", compression="tiff_lzw")
+    scene(0).save(tmp_path / "x.png")
+    content = bytearray((tmp_path / "x.tif").read_bytes())
+    content[-200:-100] = bytes([255]) * 100
+    (tmp_path / "x.tif").write_bytes(content)
+    level = av.logging.get_level()
+
+    def accepted(_: int) -> bool:
+        for name in ("x.png", "whole.tif", "x.png"):
+            read_still(tmp_path / name)
+        try:
+            read_still(tmp_path / "x.tif")
+        except MediaError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(accepted, range(60))) == 0
+    assert av.logging.get_level() == level
 
 
 def test_percent_in_a_name_is_but_a_letter(tmp_path: Path) -> None:
