@@ -167,7 +167,7 @@ def test_eight_and_sixteen_bits_give_sixteen(interpolate: Interpolator) -> None:
 def test_sixteen_bits_need_a_float32_artifact(exported: Exporter) -> None:
     deep = Still(np.asarray(scene(0)).astype(np.float32) / 255, None, grey=False)
     interpolate = Interpolator(exported(io="uint8"))
-    with interpolate, pytest.raises(FrameError, match="--io float32"):
+    with interpolate, pytest.raises(FrameError, match="the artifact takes uint8"):
         interpolate_stills(interpolate, deep, deep, [0.5])
 
 
