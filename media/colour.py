@@ -15,6 +15,8 @@ from av import VideoFrame
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
+from media.pixel_formats import bits_of, plain
+
 # FFmpeg's SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP; PyAV named
 # them all only in version 18, which has left Python 3.10 behind.
 ACCURATE = 0x4 | 0x40000 | 0x2000 | 0x4000
@@ -40,8 +42,8 @@ class SourceFrame:
 
     @classmethod
     def of(cls, video: VideoFrame) -> SourceFrame:
-        """Convert a decoded frame of any pixel format."""
-        deep = max(component.bits for component in video.format.components) > 8
+        """Convert a decoded frame of any format that is `plain`."""
+        deep = bits_of(video.format) > 8
         pix_fmt = "rgb48le" if deep else "rgb24"
         rgb = _reformat(video, pix_fmt, _matrix(video), _range(video), ColorRange.JPEG).to_ndarray()
         if deep:
@@ -54,6 +56,13 @@ class SourceFrame:
             for ours, theirs in zip(_planes(video), back, strict=True)
         )
         return cls(video, rgb, residue)
+
+
+def plainly(video: VideoFrame) -> VideoFrame:
+    """Return a decoded frame in the `plain` one of its format."""
+    if plain(video.format) == video.format.name:
+        return video
+    return _reformat(video, plain(video.format), _matrix(video), ColorRange.JPEG, ColorRange.JPEG)
 
 
 def within_bits(video: VideoFrame) -> VideoFrame:

@@ -18,7 +18,7 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from media.colour import SourceFrame, within_bits
+from media.colour import SourceFrame, plainly, within_bits
 from media.damage import Damage
 from media.errors import MediaError
 from media.filling import Interval
@@ -184,7 +184,7 @@ class Decoding:
             for frame in frames:
                 self._check(frame)
                 self._damage.decoded(frame)
-                yield within_bits(frame)
+                yield within_bits(plainly(frame))
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Yield the packets of all streams, for the end of any tells how much is missing."""

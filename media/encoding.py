@@ -16,6 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 
 from media.errors import MediaError
+from media.pixel_formats import bits_of
 
 CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
 LARGEST_RATE_TERM = 100_000  # 60000/1001 and all its kin are well below
@@ -202,41 +203,3 @@ def quiet(encoder: str) -> Iterator[None]:
             yield
         finally:
             del os.environ["SVT_LOG"]
-
-
-def losses(own: VideoFormat, chosen: str) -> list[str]:
-    """Return what a change of pixel format loses, or changes so that players may mind."""
-    written = VideoFormat(chosen)
-    changes = []
-    if bits_of(own) > bits_of(written):
-        changes.append(f"{bits_of(own)} bits to {bits_of(written)}")
-    if len(own.components) >= 3:
-        before, after = _sampling(own), _sampling(written)
-        if before != after:
-            changes.append(f"{before} to {after}")
-    if not changes:
-        return []
-    return [f"pixel format {own.name}, written as {chosen}: {', '.join(changes)}"]
-
-
-def bits_of(pix_fmt: VideoFormat | str) -> int:
-    """Return the bits of the deepest component."""
-    video_format = VideoFormat(pix_fmt) if isinstance(pix_fmt, str) else pix_fmt
-    return max((component.bits for component in video_format.components), default=8)
-
-
-def has_alpha(pix_fmt: VideoFormat | str) -> bool:
-    """Say whether pixels may be seen through."""
-    video_format = VideoFormat(pix_fmt) if isinstance(pix_fmt, str) else pix_fmt
-    return any(component.is_alpha for component in video_format.components)
-
-
-def _sampling(video_format: VideoFormat) -> str:
-    if video_format.is_rgb:
-        return "RGB"
-    if len(video_format.components) < 3:
-        return "grey"
-    across, down = (64 // size(64) for size in (video_format.chroma_width,
-                                                video_format.chroma_height))  # fmt: skip
-    names = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
-    return "YUV " + names.get((across, down), f"with chroma {across}x{down} as coarse")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 from av import VideoFrame
@@ -14,7 +15,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from media.container import open_media
-from media.encoding import has_alpha
+from media.pixel_formats import has_alpha
 from media.side_data import carries
 
 # What a muxer or encoder writes anew; copied, they would tell of the source. A timecode counts
@@ -53,19 +54,21 @@ def fresh(metadata: dict[str, str]) -> dict[str, str]:
 def shows_through(stream: VideoStream, source: Path) -> bool:
     """Say whether a stream has alpha, in its pixels or, as VP9 has it, in a stream beside them.
 
-    A GIF is decoded for that, which comes with alpha whether any pixel can be seen through or not.
+    A GIF or palette is decoded for that: they come with alpha whether any pixel can be seen through
+    or not.
     """
     own = stream.codec_context.format
-    if stream.codec_context.name == "gif":
-        return any(frame.to_ndarray()[..., 3].min() < 255 for frame in _decoded(source))
+    if stream.codec_context.name == "gif" or (own is not None and own.has_palette):
+        frames = _decoded(source, stream.index)
+        return any(frame.to_ndarray(format="rgba")[..., 3].min() < 255 for frame in frames)
     tags = {key.lower(): value for key, value in stream.metadata.items()}
     return tags.get("alpha_mode") == "1" or (own is not None and has_alpha(own))
 
 
-def _decoded(source: Path) -> Iterator[VideoFrame]:
+def _decoded(source: Path, index: int) -> Iterator[VideoFrame]:
     """Yield what can be decoded; what cannot is found again when it is interpolated."""
     with open_media(source) as reader:
-        for packet in reader.demux(video=0):
+        for packet in reader.demux(cast(VideoStream, reader.streams[index])):
             with suppress(av.FFmpegError):
                 yield from packet.decode()
 

@@ -23,11 +23,10 @@ from media.encoding import (
     Encoder,
     Encoding,
     Pictures,
-    has_alpha,
-    losses,
     quiet,
 )
 from media.errors import MediaError
+from media.pixel_formats import has_alpha, losses, plain
 from media.side_data import display_matrix
 from media.streams import fresh, heard_from, holds, lost_with, shows_through
 from runtime.publishing import Publication
@@ -78,8 +77,8 @@ class VideoWriter:
         self._slowdown = slowdown
         self._source = stream
         self._refuse_alpha(stream, reader.name)
-        if stream.codec_context.pix_fmt is not None:
-            self._choose(stream.codec_context.pix_fmt, stream.width, stream.height)
+        if stream.codec_context.format is not None:
+            self._choose(plain(stream.codec_context.format), stream.width, stream.height)
 
     def add_copy(self, stream: Stream) -> bool:
         """Take a stream as it is; False, and an entry in `left_out`, where it does not fit."""
