@@ -18,7 +18,7 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from media.colour import SourceFrame, plainly, within_bits
+from media.colour import SourceFrame
 from media.damage import Damage
 from media.errors import MediaError
 from media.filling import Interval
@@ -79,7 +79,7 @@ class Decoding:
                 self._left_out(said, earlier)
                 continue
             length = item.duration * item.time_base if item.duration and item.time_base else length
-            after = SourceFrame.of(item)
+            after = self._converted(item)
             is_cut = self._is_cut(after.rgb)
             still = before is not None and np.array_equal(before.rgb, after.rgb)
             self._done.frames_read += 1
@@ -117,6 +117,15 @@ class Decoding:
         yield Interval(before, after, list(islice(wanted, _PORTION)), kind)
         while portion := list(islice(wanted, _PORTION)):
             yield Interval(before, after, portion, kind)
+
+    def _converted(self, frame: VideoFrame) -> SourceFrame:
+        try:
+            return SourceFrame.of(frame)
+        except av.FFmpegError as error:
+            raise MediaError(
+                f"{self._source}: FFmpeg does not convert its pixel format, {frame.format.name}, "
+                f"to RGB ({error.strerror}); convert it to another first, such as yuv444p"
+            ) from error
 
     def _left_out(self, said: Fraction, earlier: Fraction) -> None:
         if said < earlier:
@@ -184,7 +193,7 @@ class Decoding:
             for frame in frames:
                 self._check(frame)
                 self._damage.decoded(frame)
-                yield within_bits(plainly(frame))
+                yield frame
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Yield the packets of all streams, for the end of any tells how much is missing."""

@@ -9,17 +9,20 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Lock
+from typing import cast
 
 import av
+from av import VideoFrame
 from av.codec.codec import find_best_pix_fmt_of_list
+from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
+from av.video.stream import VideoStream
 
 from media.errors import MediaError
 from media.pixel_formats import bits_of
 
 CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
-LARGEST_RATE_TERM = 100_000  # 60000/1001 and all its kin are well below
 # Visually lossless, for a source frame should not suffer for its new neighbours.
 _CRF = 17
 # x264 clips what is beyond; the others refuse it when they are opened, without saying why.
@@ -123,6 +126,31 @@ class Encoder:
             "pixel format"
         )
 
+    def add_stream(
+        self, container: OutputContainer, frame: VideoFrame, rate: Fraction, pixel_aspect: Fraction
+    ) -> VideoStream:
+        """Add a stream of frames like this one, with its pixel format and colours, to a container.
+
+        Raises:
+            MediaError: the container does not hold what this encoder makes.
+        """
+        try:
+            stream = container.add_stream(self.name, rate, self.options)
+        except ValueError as error:
+            raise MediaError(
+                f"{self._output}: no encoder {self.name} here, or not for this container: {error}"
+            ) from error
+        encoder = cast(VideoStream, stream)
+        encoder.width, encoder.height = frame.width, frame.height
+        encoder.pix_fmt = frame.format.name
+        encoder.time_base = self._time_base
+        context = encoder.codec_context
+        context.time_base = self._time_base
+        context.sample_aspect_ratio = pixel_aspect
+        for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
+            setattr(context, tag, getattr(frame, tag))
+        return encoder
+
     def _checked_options(self) -> dict[str, str]:
         options = {}
         crf, preset = self._encoding.crf, self._encoding.preset
@@ -178,7 +206,7 @@ class Encoder:
         assert isinstance(context, VideoCodecContext)  # noqa: S101 - known to encode video
         context.width, context.height, context.pix_fmt = given.width, given.height, given.pix_fmt
         context.time_base = self._time_base
-        context.framerate = given.rate.limit_denominator(LARGEST_RATE_TERM)
+        context.framerate = given.rate
         context.options = dict(options)
         try:
             with quiet(self.name):

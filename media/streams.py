@@ -15,6 +15,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from media.container import open_media
+from media.errors import MediaError
 from media.pixel_formats import has_alpha
 from media.side_data import carries
 
@@ -51,7 +52,24 @@ def fresh(metadata: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}
 
 
-def shows_through(stream: VideoStream, source: Path) -> bool:
+def alpha_left_out(stream: VideoStream, source: Path, asked: str | None) -> list[str]:
+    """Return for people that a stream's alpha is lost, where a pixel format without was asked for.
+
+    Raises:
+        MediaError: it has alpha, and no such format was asked for.
+    """
+    if not _shows_through(stream, source):
+        return []
+    if asked is None or has_alpha(asked):
+        raise MediaError(
+            f"{source}: has alpha, which is not interpolated; "
+            "to leave it out, ask for a pixel format without, such as yuv420p",
+            remedy=("pix_fmt", "yuv420p"),
+        )
+    return ["alpha, for the pixel format asked for has none"]
+
+
+def _shows_through(stream: VideoStream, source: Path) -> bool:
     """Say whether a stream has alpha, in its pixels or, as VP9 has it, in a stream beside them.
 
     A GIF or palette is decoded for that: they come with alpha whether any pixel can be seen through

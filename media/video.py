@@ -103,9 +103,14 @@ def interpolate_video(
         frames = stream.frames or int(_seconds(reader, stream) * rate)
         total = int(frames * shown_rate * schedule.slowdown / rate)
         done = VideoSummary(stream.width, stream.height, shown_rate)
-        with open_writer(output, options.encoding, schedule.time_base, publication) as writer:
-            writer.rate = shown_rate
-            writer.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+        with open_writer(
+            publication,
+            output,
+            options.encoding,
+            rate=shown_rate,
+            time_base=schedule.time_base,
+            pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+        ) as writer:
             copied = _copies(reader, writer, stream, options.slow)
             done.left_out = writer.left_out
             decoding = Decoding(
@@ -158,8 +163,8 @@ def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: F
         InputNotFoundError, OutputError: see `Publication`.
     """
     output = Path(output)
-    with open_writer(output, Encoding(), 1 / rate, Publication(output)) as writer:
-        writer.rate = rate
+    target = Publication(output)
+    with open_writer(target, output, Encoding(), rate=rate, time_base=1 / rate) as writer:
         for index, rgb in enumerate(frames):
             writer.write(VideoFrame.from_ndarray(rgb, format="rgb24"), index / rate, 1 / rate)
 

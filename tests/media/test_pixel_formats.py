@@ -77,3 +77,11 @@ def test_palettes_with_colours_that_can_be_seen_through_are_refused(
     source = write(tmp_path / "in.mov", "png", "pal8", opacity=100)
     with pytest.raises(MediaError, match="has alpha, which is not interpolated"):
         interpolate_video(interpolate, source, tmp_path / "out.mp4", DOUBLED)
+
+
+def test_what_ffmpeg_does_not_convert_is_no_fault_of_the_output(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "in.nut", "rawvideo", "rgb4")
+    with pytest.raises(MediaError, match=r"in\.nut: FFmpeg does not convert its .* rgb4"):
+        interpolate_video(interpolate, source, tmp_path / "out.mp4", DOUBLED)
