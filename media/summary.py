@@ -16,8 +16,9 @@ class VideoSummary:
         frames_read: of the source.
         frames_made: by the network.
         frames_repeated: of the source, shown again: at cuts, in stills, after the last frame.
-        cuts: scene cuts found.
+        frames_written: all that are shown: of the source, made and repeated.
         frames_left_out: of the source, for they have the very time of the frame before.
+        cuts: scene cuts found.
         left_out: what of the source is not in the output, and why.
         damage: what is missing or broken in the source, and where; the output is made of the rest.
         decode_seconds, inference_seconds, encode_seconds: that the stages worked; they overlap.
