@@ -22,12 +22,9 @@ from media.colour import SourceFrame
 from media.damage import Damage
 from media.errors import MediaError
 from media.filling import Interval
-from media.schedule import LONGEST_GAP, Schedule, on_the_beat
+from media.schedule import LONGEST_GAP, PORTION, Schedule, on_the_beat
 from media.summary import VideoSummary
 from runtime.cuts import CutDetector
-
-# Wanted frames of one interval that are made at once: they are in memory together.
-_PORTION = 8
 
 
 class Decoding:
@@ -114,8 +111,8 @@ class Decoding:
                 "its times are damaged; remux it, or cut it there"
             )
         wanted = self._schedule.between(start, end) if before is not None else iter(())
-        yield Interval(before, after, list(islice(wanted, _PORTION)), kind)
-        while portion := list(islice(wanted, _PORTION)):
+        yield Interval(before, after, list(islice(wanted, PORTION)), kind)
+        while portion := list(islice(wanted, PORTION)):
             yield Interval(before, after, portion, kind)
 
     def _converted(self, frame: VideoFrame) -> SourceFrame:

@@ -18,6 +18,7 @@ LARGEST_DENOMINATOR = 100_000  # of a rate: 60000/1001 and all its kin are well 
 # What nobody can mean, and would fill disks: a slip of the finger, or a damaged clock.
 _MOST_FPS = 10_000
 LONGEST_GAP = Fraction(24 * 60 * 60)  # seconds between two frames of a source
+PORTION = 8  # frames between two that are made at once: they are in memory together
 # A clock whose tick is longer than this part of the frame interval puts no time on the beat.
 _COARSE = Fraction(1, 4)
 
