@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 
-@dataclass
+@dataclass(frozen=True)
 class VideoSummary:
     """What `interpolate_video` did.
 
@@ -27,14 +27,14 @@ class VideoSummary:
     width: int
     height: int
     rate: Fraction
-    frames_read: int = 0
-    frames_made: int = 0
-    frames_repeated: int = 0
-    frames_written: int = 0
-    frames_left_out: int = 0
-    cuts: int = 0
-    left_out: list[str] = field(default_factory=list)
-    damage: list[str] = field(default_factory=list)
-    decode_seconds: float = 0
-    inference_seconds: float = 0
-    encode_seconds: float = 0
+    frames_read: int
+    frames_made: int
+    frames_repeated: int
+    frames_written: int
+    frames_left_out: int
+    cuts: int
+    left_out: list[str]
+    damage: list[str]
+    decode_seconds: float
+    inference_seconds: float
+    encode_seconds: float

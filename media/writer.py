@@ -17,13 +17,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from media.colour import in_format
-from media.encoding import (
-    CODECS,
-    Encoder,
-    Encoding,
-    Pictures,
-    quiet,
-)
+from media.encoding import CODECS, Encoder, Encoding, Pictures, quiet
 from media.errors import MediaError
 from media.pixel_formats import losses, plain
 from media.schedule import LARGEST_DENOMINATOR
@@ -38,7 +32,6 @@ class VideoWriter:
 
     Attributes:
         left_out: what of the source is not in the output, for people; complete after `finish`.
-        start: when the source's first frame is shown, seconds; set before that is written.
     """
 
     def __init__(
@@ -69,7 +62,7 @@ class VideoWriter:
         self._slowdown = Fraction(1)
         self._durations: dict[int, int] = {}
         self._lead = Fraction(0)
-        self.start = Fraction(0)
+        self._start = Fraction(0)
 
     def describe(self, reader: InputContainer, stream: VideoStream, slowdown: Fraction) -> None:
         """Copy the tags and chapters of the file, and the tags of the stream that is interpolated.
@@ -106,7 +99,7 @@ class VideoWriter:
         if self._encoder is None:  # the header has to name the video stream too
             self._early.append(packet)
             return
-        shift = round((self.start - self._lead) / packet.time_base)
+        shift = round((self._start - self._lead) / packet.time_base)
         for field in ("pts", "dts"):
             if getattr(packet, field) is not None:
                 setattr(packet, field, getattr(packet, field) - shift)
@@ -114,12 +107,17 @@ class VideoWriter:
         with _writing(self._output):
             self._writer.mux(packet)
 
-    def write(self, given: VideoFrame, time: Fraction, duration: Fraction) -> None:
-        """Encode a frame to be shown at `time` for `duration`, seconds since the first frame."""
+    def write(
+        self, given: VideoFrame, time: Fraction, duration: Fraction, start: Fraction = Fraction(0)
+    ) -> None:
+        """Encode a frame to be shown at `time` for `duration`, seconds since the first frame.
+
+        With the first one, `start` says when it is shown in the source, seconds.
+        """
         if self._encoder is None:
             self._choose(given.format.name, given.width, given.height)
         frame = in_format(given, self._pix_fmt)
-        encoder = self._encoder or self._begin(frame, given)
+        encoder = self._encoder or self._begin(frame, given, start)
         frame.pts = round((time + self._lead) / self._time_base)
         frame.time_base = self._time_base
         self._durations[frame.pts] = round(duration / self._time_base)
@@ -155,8 +153,9 @@ class VideoWriter:
             self._pix_fmt = self._choice.pixel_format(pictures)
             self._chosen_for = pictures
 
-    def _begin(self, frame: VideoFrame, given: VideoFrame) -> VideoStream:
+    def _begin(self, frame: VideoFrame, given: VideoFrame, start: Fraction) -> VideoStream:
         """Add the streams in the source's order, and write what came before the first frame."""
+        self._start = start
         place = self._source.index if self._source else 0
         for stream in [stream for stream in self._to_copy if stream.index < place]:
             self._add_copied(stream)
@@ -175,7 +174,7 @@ class VideoWriter:
             self.left_out += losses(given.format, self._pix_fmt)
         self.left_out += lost_with(given)
         # Players show nothing of before 0, so what is heard earlier moves the frames back.
-        lead = max(self.start - heard_from(self._to_copy, self.start), Fraction(0))
+        lead = max(self._start - heard_from(self._to_copy, self._start), Fraction(0))
         self._lead = math.ceil(lead / self._time_base) * self._time_base
         self._set_chapters()
         with quiet(self._choice.name), _writing(self._output):
@@ -188,7 +187,7 @@ class VideoWriter:
     def _set_chapters(self) -> None:
         for chapter in self._chapters:
             for end in ("start", "end"):
-                time = chapter[end] * chapter["time_base"] - self.start + self._lead
+                time = chapter[end] * chapter["time_base"] - self._start + self._lead
                 chapter[end] = round(max(Fraction(0), time) * self._slowdown / chapter["time_base"])
         if self._chapters:
             self._writer.set_chapters(self._chapters)
