@@ -72,7 +72,11 @@ class Ranges:
     tensors: Mapping[str, Range]
 
     def save(self, path: str | Path) -> None:
-        """Write the file, a line for each tensor."""
+        """Write the file."""
+        Publication(path).write(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return what the file holds, a line for each tensor."""
         about = {"format_version": FORMAT_VERSION, **asdict(self)}
         del about["tensors"]
         lines = (
@@ -84,7 +88,7 @@ class Ranges:
         )
         head = json.dumps(about, indent=2, allow_nan=False).removesuffix("\n}")
         text = head + ',\n  "tensors": {\n' + ",\n".join(lines) + "\n  }\n}\n"
-        Publication(path).write(text.encode())
+        return text.encode()
 
     @classmethod
     def load(cls, path: str | Path) -> Ranges:

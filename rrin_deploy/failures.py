@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from runtime.errors import BackendError, OutputExistsError, RrinError
+from runtime.errors import BackendError, OptionError, OutputExistsError, RrinError
 from runtime.installation import install_hint
 
-FAILED, CANNOT_RUN_HERE = 1, 3
+FAILED, WRONG_USAGE, CANNOT_RUN_HERE = 1, 2, 3
 _EXTRAS = {
     "torch": "export",
     "onnx": "calibration",
@@ -33,6 +33,8 @@ def _explanation(error: Exception) -> tuple[str, int]:
         return f"{error.name} is not installed, and this needs it: {hint}", CANNOT_RUN_HERE
     if isinstance(error, OutputExistsError):
         return f"{error}; --overwrite replaces what is there", FAILED
+    if isinstance(error, OptionError):
+        return str(error), WRONG_USAGE
     if isinstance(error, (RrinError, OSError)):
         return str(error), FAILED
     name = type(error).__name__

@@ -71,7 +71,7 @@ def command(
     target = output or ranges_beside(model)
     if target.suffix != ".json":
         raise typer.BadParameter(f"{target}: the ranges are JSON; give a name that ends in .json")
-    Publication(target)  # refuses now what could not be written after the work
+    publication = Publication(target)
     chosen = _samples(vimeo90k, triplets, clips)
     started = time.perf_counter()
     with frame_progress("measuring ranges", unit="triplets/s") as progress:
@@ -84,7 +84,7 @@ def command(
             threads=threads,
             progress=progress,
         )
-    ranges.save(target)
+    publication.write(ranges.to_bytes())
     seconds = time.perf_counter() - started
     run = min(samples, len(chosen))
     fewer = "" if run == samples else f" (all that there are; {samples} asked for)"

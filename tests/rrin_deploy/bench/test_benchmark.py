@@ -17,6 +17,7 @@ from runtime import Interpolator
 from runtime.architecture import multiply_adds
 from runtime.errors import ArtifactError, BackendError
 from runtime.interpolator import BUNDLED_MODEL
+from runtime.publishing import Publication
 from runtime.scene import render_bytes
 
 SMALL = Load(size=(64, 40), times=2, threads=1, rounds=2)
@@ -142,5 +143,5 @@ def test_chart_is_a_picture(tmp_path: Path) -> None:
         Timing("broken", failure="no"),
         Timing("PyTorch", seconds=(0.5, 0.6)),
     ]
-    draw(tmp_path / "bench.png", timings, "title")
+    draw(Publication(tmp_path / "bench.png"), timings, "title")
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
