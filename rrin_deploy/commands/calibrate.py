@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,13 +15,6 @@ from runtime.publishing import Publication
 
 if TYPE_CHECKING:
     from calibration.measurement import Sample
-
-
-class MethodChoice(str, Enum):
-    """How a range is taken from the values seen."""
-
-    max = "max"
-    percentile = "percentile"
 
 
 def command(
@@ -51,9 +43,9 @@ def command(
         int, typer.Option(help="Triplets to run, chosen at random from all.", min=1)
     ] = 500,
     method: Annotated[
-        MethodChoice,
+        Literal["max", "percentile"],
         typer.Option(help="The extremes, or all but the outermost 0.001 % of each channel."),
-    ] = MethodChoice.max,
+    ] = "max",
     seed: Annotated[int, typer.Option(help="Of the choice.", min=0)] = 0,
     threads: Threads = None,
 ) -> None:
@@ -79,7 +71,7 @@ def command(
             model,
             chosen,
             samples=samples,
-            method=method.value,
+            method=method,
             seed=seed,
             threads=threads,
             progress=progress,
@@ -91,7 +83,7 @@ def command(
     cuts = run - ranges.samples
     left_out = f", {cuts} more left out for the scene cuts in them" if cuts else ""
     say(
-        f": ranges of {len(ranges.tensors)} tensors by {method.value}, "
+        f": ranges of {len(ranges.tensors)} tensors by {method}, "
         f"{ranges.samples} triplets{left_out}{fewer}; {seconds:.0f} s",
         subject=target,
     )
