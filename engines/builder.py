@@ -23,7 +23,7 @@ from engines.flavours import Flavour, load_flavour
 from engines.interruption import signals_held
 from engines.proof import Proof, find_golden, measure
 from precision.conversion import load_with_precision
-from runtime.errors import ArtifactError, BackendError, RrinError
+from runtime.errors import BackendError, OptionError, RrinError
 from runtime.manifest import ENGINE_SUFFIX, Manifest, manifest_path
 from runtime.metadata import Precision
 from runtime.publishing import Publication
@@ -69,6 +69,7 @@ def build(
     Raises:
         InputNotFoundError, ArtifactError: the model, its ranges file or golden file is missing,
             damaged, not one of ours, or one of them is of another model.
+        OptionError: a name that an engine cannot have, or options that the target does not have.
         OutputError: see `Publication`.
         BackendError: no such TensorRT here, or it cannot build for that target.
         BuildError, CensusError: TensorRT refused the graph or read it otherwise.
@@ -122,7 +123,7 @@ def build(
 def _check_outputs(engine: Path, timing_cache: Path | None) -> None:
     """Refuse now what could not be written after the work."""
     if engine.suffix != ENGINE_SUFFIX:
-        raise ArtifactError(f"{engine}: an engine is named *{ENGINE_SUFFIX}")
+        raise OptionError(f"{engine}: an engine is named *{ENGINE_SUFFIX}")
     for path in (engine, timing_cache):
         if path:
             Publication(path)

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from engines.proof import Proof, find_golden, measure
 from precision.conversion import load_with_precision
 from precision.graph import is_pooling, unet_of
-from runtime.errors import ArtifactError, OptionError
+from runtime.errors import OptionError
 from runtime.metadata import Precision
 from runtime.publishing import Publication
 
@@ -62,14 +62,14 @@ def build_onnx(
         InputNotFoundError, ArtifactError: the model, its ranges file or golden file is missing,
             damaged, not one of ours, or one of them is of another model.
         OutputError: see `Publication`.
-        OptionError: fp32, which the model is already.
+        OptionError: fp32, which the model is already, or a name that the file cannot have.
     """
     model = Path(model)
     if precision == "fp32":
         raise OptionError(f"{model}: is fp32 already, and ONNX Runtime runs it as it is")
     output = Path(output or model.with_name(f"{model.stem}.{_SHORT[target]}.{precision}.onnx"))
     if output.suffix != ".onnx" or output.resolve() == model.resolve():
-        raise ArtifactError(f"{output}: give the new file another name, ending in .onnx")
+        raise OptionError(f"{output}: give the new file another name, ending in .onnx")
     Publication(output)  # refuses now what could not be written after the work
     graph, metadata = load_with_precision(
         model, precision, Path(ranges) if ranges else None, target

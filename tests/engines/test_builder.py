@@ -84,7 +84,7 @@ def test_onnx_for_onnxruntime(ranges: Ranges, tmp_path: Path) -> None:
     assert half.census == {"HALF": 81}
     with pytest.raises(OptionError, match="fp32 already"):
         build_onnx(model, precision="fp32")
-    with pytest.raises(ArtifactError, match="give the new file another name"):
+    with pytest.raises(OptionError, match="give the new file another name"):
         build_onnx(model, model, precision="fp16")
     with pytest.raises(ArtifactError, match="the graph is fp16 already"):
         build_onnx(half.path, tmp_path / "x.onnx", precision="fp16")
@@ -179,7 +179,7 @@ def test_options_that_cannot_be(
 def test_models_and_outputs_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="rrin-deploy export CHECKPOINT"):
         build(tmp_path / "rrin.onnx", options=RTX)
-    with pytest.raises(ArtifactError, match=r"named \*\.engine"):
+    with pytest.raises(OptionError, match=r"named \*\.engine"):
         build(BUNDLED_MODEL, tmp_path / "x.plan", options=RTX)
     with pytest.raises(InputNotFoundError, match="no such folder"):
         build(BUNDLED_MODEL, tmp_path / "none" / "x.engine", options=RTX)

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from engines import BuildOptions, build, build_onnx
 from precision import Ranges
 from precision.ranges import Range
-from runtime import ArtifactError, InputNotFoundError, Interpolator, check_parity
+from runtime import ArtifactError, InputNotFoundError, Interpolator, OptionError, check_parity
 from runtime.frames import to_input
 from runtime.golden import Golden, golden_beside
 from runtime.interpolator import BUNDLED_MODEL
@@ -181,12 +181,12 @@ def test_goldens_that_do_not_belong_stop_the_build(model: Path) -> None:
     for make in (build, build_onnx):
         with pytest.raises(ArtifactError, match="outputs of another checkpoint"):
             make(model, precision="fp16")  # type: ignore[operator]
-    with pytest.raises(ArtifactError, match=r"would replace the model's; .* rrin\.fp16\.engine"):
+    with pytest.raises(OptionError, match=r"would replace the model's; .* rrin\.fp16\.engine"):
         build(model, model.with_suffix(".engine"), options=RTX)
     own = model.with_name("mine.golden.npz")
     golden.save(own)
     before = own.read_bytes()
-    with pytest.raises(ArtifactError, match="its golden file would replace the model's"):
+    with pytest.raises(OptionError, match="its golden file would replace the model's"):
         build_onnx(model, model.with_name("mine.onnx"), precision="fp16", golden=own)
     assert own.read_bytes() == before
     own.unlink()
