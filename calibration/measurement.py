@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from calibration.datasets import Frames, has_cut
+from calibration.datasets import Frames, Sample, has_cut
 from calibration.observers import Extremes, Histogram, Observer
 from precision.graph import check_float32, hidden_tensors, load_graph
 from precision.ranges import METHODS, Method, Ranges
@@ -37,17 +37,6 @@ _FATAL_ONLY = 4
 _LARGEST = (360, 640)
 
 Progress = Callable[[int, int], None]
-
-
-class Sample(Protocol):
-    """What is measured on, a `Triplet` or a `ClipTriplet`: named, and read when it is its turn."""
-
-    @property
-    def name(self) -> str:
-        """Tells it from all others of its data set."""
-
-    def read(self) -> Frames:
-        """Return its frames."""
 
 
 _Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]

@@ -14,7 +14,7 @@ from rrin_deploy.options import Threads
 from runtime.publishing import Publication
 
 if TYPE_CHECKING:
-    from calibration.measurement import Sample
+    from calibration import Sample
 
 
 def command(
@@ -93,12 +93,10 @@ def _samples(vimeo90k: Path | None, triplets: Path | None, clips: Path | None) -
     given = [root for root in (vimeo90k, triplets, clips) if root]
     if len(given) != 1:
         raise typer.BadParameter("give one data set: --vimeo90k, --triplets or --clips")
-    if clips:
-        from calibration.clips import clips as triplets_of  # needs PyAV
-
-        return triplets_of(clips)
     import calibration
 
+    if clips:
+        return calibration.clips(clips)
     if triplets:
         return calibration.triplet_folders(triplets)
     return calibration.vimeo90k(given[0], "train")
