@@ -14,20 +14,37 @@ from .errors import (
     OutputExistsError,
     RrinError,
 )
+from .frames import DeviceArray, PairInterpolator
+from .golden import Golden, GoldenCase, Measured
 from .interpolator import Interpolator
-from .parity import ParityReport, check_parity
+from .limits import Limits
+from .manifest import Manifest, Profile
+from .metadata import Metadata
+from .parity import CaseResult, ParityReport, check_parity
+from .session import Backend
 
 __all__ = [
     "ArtifactError",
+    "Backend",
     "BackendError",
+    "CaseResult",
     "CutDetector",
+    "DeviceArray",
     "FrameError",
+    "Golden",
+    "GoldenCase",
     "InputNotFoundError",
     "Interpolator",
+    "Limits",
+    "Manifest",
+    "Measured",
+    "Metadata",
     "OptionError",
     "OutputError",
     "OutputExistsError",
+    "PairInterpolator",
     "ParityReport",
+    "Profile",
     "RrinError",
     "check_parity",
 ]
