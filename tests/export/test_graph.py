@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from export import RRIN, Reference, compare_stages, export_onnx, load_checkpoint
-from export.graph import STAGES, ParityError
+from export.graph import ParityError
 from runtime import ArtifactError, Interpolator, check_parity
 from runtime.backends import open_session
 from runtime.errors import CheckpointError, InputNotFoundError
@@ -21,6 +21,7 @@ from runtime.scene import render_bytes
 from tests.conftest import Exporter, unit
 
 Inputs = dict[str, np.ndarray]
+STAGES = ("flow", "warped0", "warped1", "mask", "blend")
 
 
 def pair(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """Speed: what is counted, how it is compared, and that all contenders do the same work."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from export import RRIN, Reference
+from rrin_deploy.bench import ceiling
 from rrin_deploy.bench.benchmark import Load, Report, Timing, run_benchmark
 from rrin_deploy.bench.chart import draw
 from rrin_deploy.bench.peers import Contender, open_contender, write_peers
@@ -159,11 +162,31 @@ def test_peers_need_float32_weights(tmp_path: Path) -> None:
         write_peers(half.path, tmp_path, SMALL.size, SMALL.times)
 
 
-def test_chart_is_a_picture(tmp_path: Path) -> None:
+def test_ceilings_count_the_multiply_adds_of_their_convolution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shapes = []
+
+    def in_a_second(call: Callable[[], Any]) -> float:
+        (made,) = call()
+        shapes.append(made.shape)
+        return 1
+
+    monkeypatch.setattr(ceiling, "_fastest", in_a_second)
+    work = 256 * 256 * 3 * 3 * 64 * 112  # all channels to all, 3x3, for each pixel
+    assert ceiling.cpu_ceilings(1) == {"FP32": work, "INT8": work}
+    assert shapes == [(1, 256, 64, 112)] * 3
+
+
+def test_chart_shows_artifacts_and_peers_in_colours_of_their_own(tmp_path: Path) -> None:
     timings = [
         Timing("rrin.onnx", "artifact", seconds=(0.2, 0.3)),
         Timing("broken", "artifact", failure="no"),
         Timing("PyTorch", "pytorch", seconds=(0.5, 0.6)),
     ]
     draw(tmp_path / "bench.png", timings, "title")
-    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+    picture = np.asarray(Image.open(tmp_path / "bench.png").convert("RGB"))
+    blue, grey = ((picture == colour).all(2) for colour in ((43, 108, 176), (160, 174, 192)))
+    assert blue.sum() > 10_000
+    assert grey.sum() > 2 * blue.sum()  # as it takes twice as long
+    assert np.argwhere(grey)[:, 0].min() > np.argwhere(blue)[:, 0].max()  # the faster one on top
