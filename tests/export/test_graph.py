@@ -210,6 +210,7 @@ def test_stages_agree_and_show_where_a_difference_starts(
     differences = compare_stages(exported(), network, [(100, 50)])
     assert [difference.stage for difference in differences] == list(STAGES)
     assert max(difference.max_abs_error for difference in differences) < 1e-4
+    assert all(0 < each.mean_abs_error < each.max_abs_error / 2 for each in differences)
     assert differences[0].largest > 1  # pixels of flow
 
     model = onnx.load(exported())
