@@ -14,7 +14,7 @@ from media.encoding import Encoding
 from media.errors import MediaError
 from media.images import Still, interpolate_stills, read_still, write_still
 from media.pair import PairSummary, interpolate_pair
-from media.sequence import interpolate_folder
+from media.sequence import SequenceSummary, interpolate_folder
 from media.summary import VideoSummary
 from media.video import VideoOptions, interpolate_video, write_video
 
@@ -22,6 +22,7 @@ __all__ = [
     "Encoding",
     "MediaError",
     "PairSummary",
+    "SequenceSummary",
     "Still",
     "VideoOptions",
     "VideoSummary",

@@ -29,20 +29,19 @@ def load_with_precision(
 
     Args:
         ranges: the ranges file, for int8; None takes the one beside the model.
-        runtime: what the graph is for; int8 is laid out for it.
+        runtime: see `with_precision`.
 
     Raises:
         InputNotFoundError: the model or its ranges file is missing.
         ArtifactError: either is damaged, or the ranges are of another model.
     """
     model, metadata = load_graph(path)
-    metadata = dataclasses.replace(metadata, runtime=runtime)
     if precision != "int8":
-        return with_precision(model, metadata, precision)
+        return with_precision(model, metadata, precision, runtime=runtime)
     ranges = ranges or ranges_beside(path)
     measured = Ranges.load(ranges)
     measured.check_model(metadata, str(ranges))
-    return with_precision(model, metadata, precision, measured, _LAYOUTS[runtime])
+    return with_precision(model, metadata, precision, measured, runtime)
 
 
 def with_precision(
@@ -50,7 +49,7 @@ def with_precision(
     metadata: Metadata,
     precision: Precision,
     ranges: Ranges | None = None,
-    layout: Layout = TENSORRT,
+    runtime: Runtime = "tensorrt",
 ) -> tuple[ir.Model, Metadata]:
     """Return the graph with its U-Nets in the type asked for; a float32 graph is changed in place.
 
@@ -58,20 +57,22 @@ def with_precision(
         model, metadata: as `load_graph` returns them.
         precision: of the U-Nets. What int8 leaves out is half for TensorRT, else float32.
         ranges: measured on this model; int8 needs them.
-        layout: of int8's Q/DQ.
+        runtime: what the graph is for; int8's Q/DQ is laid out for it.
 
     Raises:
         ArtifactError: the graph is not float32, so that there is nothing to start from; or the
             ranges are of another model.
-        OptionError: int8 without ranges.
+        OptionError: int8 without ranges, or for any runtime.
     """
     check_float32(metadata)
     if precision == "int8":
         if ranges is None:
             raise OptionError("int8 needs the model's activation ranges; calibrate it first")
-        quantize(model.graph, ranges, layout)
-    if precision == "fp16" or (precision == "int8" and layout == TENSORRT):
+        if runtime not in _LAYOUTS:
+            raise OptionError(f"runtime is {runtime}; int8 is for one of {', '.join(_LAYOUTS)}")
+        quantize(model.graph, ranges, _LAYOUTS[runtime])
+    if precision == "fp16" or (precision == "int8" and runtime == "tensorrt"):
         halve(model.graph)
-    metadata = dataclasses.replace(metadata, precision=precision)
+    metadata = dataclasses.replace(metadata, precision=precision, runtime=runtime)
     model.metadata_props.update(metadata.to_properties())
     return model, metadata

@@ -47,7 +47,7 @@ def draw(target: Publication, timings: Sequence[Timing], title: str) -> None:
         [(timing.median - timing.quartiles[0]) * 1e3 for timing in shown],
         [(timing.quartiles[1] - timing.median) * 1e3 for timing in shown],
     ]
-    colours = [_OURS if "precision" in timing.about else _OTHERS for timing in shown]
+    colours = [_OURS if timing.kind == "artifact" else _OTHERS for timing in shown]
     places = range(len(shown))
     axes.set_yticks(places, [timing.name for timing in shown])
     bars = axes.barh(places, medians, color=colours, xerr=whiskers, ecolor="#4a5568")

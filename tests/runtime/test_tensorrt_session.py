@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import json
+import platform
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -698,6 +699,10 @@ def offered(module: ModuleType) -> Iterator[str]:
             yield from (f"{name}.{attribute}" for attribute in vars(value) if attribute[0] != "_")
 
 
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"),
+    reason="TensorRT's lean runtime has wheels for Linux on x86-64 only",
+)
 @pytest.mark.usefixtures("machine")
 def test_simulation_offers_nothing_that_the_real_classes_lack() -> None:
     simulated = {name: sys.modules.pop(name) for name in ("tensorrt_rtx", "pycuda.driver")}
