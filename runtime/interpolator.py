@@ -135,7 +135,8 @@ class Interpolator:
 
         Args:
             frame0, frame1: (H, W, 3) of the engine's own dtype (`metadata.io`), C-contiguous, H and
-                W multiples of 32.
+                W multiples of 32. Each begins at a multiple of 256 bytes, as an array of its own
+                does; one frame of a larger array may not.
             t: when between them, inside (0, 1); no more times than the engine was built for.
 
         Returns:

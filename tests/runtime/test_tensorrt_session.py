@@ -371,7 +371,7 @@ class Torch:
     """An array on the device that is not ours."""
 
     def __init__(self, machine: Machine, array: np.ndarray, **more: Any) -> None:
-        address = 0x100 + len(machine.memory)
+        address = 0x100 * (1 + len(machine.memory))
         machine.memory[address] = np.ascontiguousarray(array).view(np.uint8).ravel().copy()
         self.__cuda_array_interface__ = {
             "shape": array.shape,
@@ -412,6 +412,19 @@ def test_device_arrays_that_do_not_fit(
 ) -> None:
     with Interpolator(engine()) as ours, pytest.raises(FrameError, match=message):
         ours.on_device(Torch(machine, array, **more), Torch(machine, array, **more))
+
+
+@pytest.mark.parametrize("name", ["frame0", "frame1"])
+def test_a_device_array_that_is_not_aligned_does_not_give_the_frames_before(
+    name: str, machine: Machine, engine: MakeEngine
+) -> None:
+    first, second = (Torch(machine, unit(frame)) for frame in frames(2))
+    pair = {"frame0": first, "frame1": second}
+    part = Torch(machine, unit(frames(1)[0]), data=(0x10000 + 12, False))  # of a larger array
+    with Interpolator(engine()) as ours:
+        ours.on_device(**pair)
+        with pytest.raises(FrameError, match=f"{name} on the device begins at .* multiple of 256"):
+            ours.on_device(**pair | {name: part})
 
 
 def test_onnx_runtime_says_that_it_takes_no_device_arrays(
