@@ -175,9 +175,7 @@ def _runs(frames: Frames, metadata: Metadata) -> Iterator[dict[str, NDArray[Any]
     pair: _Pair = _middle(frames.frame0, *_LARGEST), _middle(frames.frame1, *_LARGEST)
     enlarged = _enlarged(pair[0]), _enlarged(pair[1])
     for (frame0, frame1), t in ((pair, 0.25), (pair, 0.75), (enlarged, 0.5)):
-        inputs = [
-            to_input(frame, metadata.io, metadata.padding_multiple) for frame in (frame0, frame1)
-        ]
+        inputs = [to_input(frame, metadata.io) for frame in (frame0, frame1)]
         height, width = inputs[0].shape[1:3]
         yield {
             "frame0": inputs[0],

@@ -81,7 +81,7 @@ def build(
     kept = output.with_name(f"{output.name}.onnx") if keep_onnx else None
     graph, metadata = load_with_precision(model, precision, Path(ranges) if ranges else None)
     reference = find_golden(model, Path(golden) if golden else None, output, metadata)
-    profile = profile_of(options, metadata.padding_multiple)
+    profile = profile_of(options)
     flavour = load_flavour(options.target)
     capabilities = flavour.capabilities(options.compute_capabilities) or _here()
     check_for_target(flavour, options)

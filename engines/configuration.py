@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.flavours import Flavour, Target
+from runtime.architecture import padded
 from runtime.errors import ArtifactError, OptionError
 from runtime.manifest import Profile
 from runtime.publishing import publish
@@ -48,7 +49,7 @@ class BuildOptions:
     hardware_compatible: bool = False
 
 
-def profile_of(options: BuildOptions, multiple: int) -> Profile:
+def profile_of(options: BuildOptions) -> Profile:
     """Return the sizes asked for, rounded up; OptionError if they are not in growing order."""
     sizes = options.min_size, options.opt_size, options.max_size
     if not all(a <= b <= c for a, b, c in zip(*sizes, strict=True)) or min(options.min_size) < 1:
@@ -56,10 +57,7 @@ def profile_of(options: BuildOptions, multiple: int) -> Profile:
         raise OptionError(f"shapes {shown}; expected min, opt and max in growing order")
     if options.max_times < 1:
         raise OptionError(f"max times is {options.max_times}; expected 1 or more")
-    lower, best, upper = (
-        (-(-width // multiple) * multiple, -(-height // multiple) * multiple)
-        for width, height in sizes
-    )
+    lower, best, upper = ((padded(width), padded(height)) for width, height in sizes)
     return Profile(lower, best, upper, options.max_times)
 
 

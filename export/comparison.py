@@ -159,11 +159,11 @@ def _differences(opened: Path, network: RRIN, width: int, height: int) -> Iterat
     with torch.inference_mode():
         expected = network.stages(*planes, torch.from_numpy(t), torch.from_numpy(window))
     with open_session(opened, providers=["CPUExecutionProvider"]) as session:
-        io, multiple = session.metadata.io, session.metadata.padding_multiple
+        io = session.metadata.io
         found = session.run(
             {
-                "frame0": to_input(frame0, io, multiple),
-                "frame1": to_input(frame1, io, multiple),
+                "frame0": to_input(frame0, io),
+                "frame1": to_input(frame1, io),
                 "t": t,
                 "window": window,
             }

@@ -117,7 +117,8 @@ class Interpolator:
         made[times == 1] = frame1
         between = (times > 0) & (times < 1)
         if between.any():
-            inputs = self._to_input(frame0), self._to_input(frame1)
+            io = self.metadata.io
+            inputs = to_input(frame0, io), to_input(frame1, io)
             with self._session.lease() as lease:
                 runs = begun(self._session, lease, *inputs, times[between])
                 _, made[between] = finished(frame0, runs)
@@ -148,7 +149,7 @@ class Interpolator:
             BackendError: the backend has no device memory, or it failed.
         """
         times = times_of(t)
-        height, width = check_device_frames(frame0, frame1, times, self.metadata.padding_multiple)
+        height, width = check_device_frames(frame0, frame1, times)
         window = np.array([0, 0, width, height], np.float32)
         return self._session.run_on_device(
             {"frame0": frame0, "frame1": frame1, "t": times, "window": window}
@@ -207,7 +208,7 @@ class Interpolator:
             times = times_inside(wanted)
             # The source may fill its array anew as soon as we ask for the next frame.
             frame = given.copy() if self._session.runs_ahead else given
-            prepared: Any = self._to_input(given)
+            prepared: Any = to_input(given, self.metadata.io)
             runs: list[Finish] = []
             if before is not None:
                 check_same_kind(before[0], frame)
@@ -243,6 +244,3 @@ class Interpolator:
 
     def __exit__(self, *caught: Any) -> None:
         self._session.__exit__(*caught)
-
-    def _to_input(self, frame: Frame) -> NDArray[Any]:
-        return to_input(frame, self.metadata.io, self.metadata.padding_multiple)
