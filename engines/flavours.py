@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from runtime.errors import BackendError
 from runtime.installation import install_hint
-
-Target = Literal["tensorrt", "rtx"]
+from runtime.manifest import Target
 
 # What an RTX engine is compiled for unless told: GeForce and RTX of Ampere, Ada and Blackwell.
 RTX_CAPABILITIES = (86, 89, 120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import onnx_ir as ir
 
@@ -14,6 +15,7 @@ from precision.quantization import quantize
 from precision.ranges import Ranges, ranges_beside
 from runtime.errors import OptionError
 from runtime.metadata import Metadata, Precision, Runtime
+from runtime.options import check_choice
 
 _LAYOUTS: dict[Runtime, Layout] = {
     "tensorrt": TENSORRT,
@@ -63,8 +65,9 @@ def with_precision(
     Raises:
         ArtifactError: the graph is not float32, so that there is nothing to start from; or the
             ranges are of another model.
-        OptionError: int8 without ranges.
+        OptionError: another precision, or int8 without ranges.
     """
+    check_choice("precision", precision, get_args(Precision))
     check_float32(metadata)
     if precision == "int8":
         if ranges is None:

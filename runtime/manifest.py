@@ -21,6 +21,7 @@ from .records import Between, Flat, Format, Matching, Sha256
 FORMAT_VERSION = 1
 ENGINE_SUFFIX = ".engine"
 
+Target = Literal["tensorrt", "rtx"]
 Size = tuple[Annotated[int, Between(1, 65536)], Annotated[int, Between(1, 65536)]]
 _Capability = Annotated[int, Between(50, 999)]
 
@@ -57,7 +58,7 @@ class Manifest:
         seconds: that the build took.
     """
 
-    target: Literal["tensorrt", "rtx"]
+    target: Target
     version: Annotated[str, Matching(r"\d{1,9}(\.\d{1,9})+[\w.+-]{0,50}", "a version as in 10.3.0")]
     compute_capabilities: Annotated[tuple[_Capability, ...], Between(1, 32)]
     version_compatible: bool
@@ -75,13 +76,15 @@ class Manifest:
         publish({manifest_path(engine): self.to_bytes()})
 
     def to_bytes(self) -> bytes:
-        """Return the sidecar's content."""
-        content = {
+        """Return the sidecar's content; ArtifactError where `load` would refuse it."""
+        document = {
             "format_version": FORMAT_VERSION,
             **asdict(self),
             "metadata": self.metadata.to_properties(),
         }
-        return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+        content = (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+        _FORMAT.parse(content, "the engine")
+        return content
 
     @classmethod
     def load(cls, engine: str | Path) -> Manifest:

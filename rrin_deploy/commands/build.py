@@ -13,9 +13,9 @@ from rrin_deploy.console import errors, parse_size, say, step_progress
 from runtime.metadata import Precision
 
 if TYPE_CHECKING:
-    from engines.flavours import Target
     from engines.portable import OnnxTarget
     from engines.proof import Proof
+    from runtime.manifest import Target
 
 _MAX_TIMES = 7
 

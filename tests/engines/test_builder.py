@@ -163,7 +163,15 @@ def test_failed_builds_leave_the_old_engine(
     [
         ({"compute_capabilities": (90,)}, BackendError, "no compute capability 90; it has 75, 80"),
         ({"min_size": (640, 360), "opt_size": (320, 180)}, OptionError, "growing order"),
-        ({"max_times": 0}, OptionError, "max times is 0"),
+        ({"min_size": (0, 32)}, OptionError, r"min_size \[0\] is 0, expected 1 to 65536"),
+        ({"max_size": (1920,)}, OptionError, r"max_size is \(1920,\), expected 2 items"),
+        ({"max_times": 0}, OptionError, "max_times is 0, expected 1 to 10000"),
+        ({"max_times": 20_000}, OptionError, "max_times is 20000, expected 1 to 10000"),
+        ({"max_times": 2.0}, OptionError, "max_times is 2.0, expected a whole number"),
+        ({"target": "rtxx"}, OptionError, "target is 'rtxx'; expected tensorrt or rtx"),
+        ({"workspace_mib": -1}, OptionError, "workspace_mib is -1; expected a whole number, 1 to"),
+        ({"workspace_mib": 1.5}, OptionError, "workspace_mib is 1.5; expected a whole number"),
+        ({"optimization_level": 9}, OptionError, "optimization_level is 9; expected .* 0 to 5"),
         ({"timing_cache": Path("x")}, OptionError, "RTX has no timing cache"),
         ({"version_compatible": True}, OptionError, "RTX has no timing cache"),
     ],
@@ -173,6 +181,16 @@ def test_options_that_cannot_be(
 ) -> None:
     with pytest.raises(error, match=message):
         build(BUNDLED_MODEL, tmp_path / "x.engine", options=dataclasses.replace(RTX, **options))
+    assert not list(tmp_path.iterdir())
+
+
+def test_precisions_and_targets_that_are_none(tmp_path: Path) -> None:
+    unknown: Any = "xx"
+    for target, name in ((build, "x.engine"), (build_onnx, "x.onnx")):
+        with pytest.raises(OptionError, match="precision is 'xx'; expected fp32 or fp16 or int8"):
+            target(BUNDLED_MODEL, tmp_path / name, precision=unknown)  # type: ignore[operator]
+    with pytest.raises(OptionError, match="target is 'xx'; expected onnxruntime or openvino"):
+        build_onnx(BUNDLED_MODEL, tmp_path / "x.onnx", target=unknown)
     assert not list(tmp_path.iterdir())
 
 
