@@ -161,7 +161,8 @@ def _parse(flavour: Flavour, log: Any, proto: bytes) -> tuple[Any, Any]:
     except (RuntimeError, TypeError) as error:
         raise BackendError(
             f"{flavour.target} {flavour.version} cannot build here ({log.last}); it needs a "
-            "working NVIDIA GPU and driver; --target rtx builds without one"
+            "working NVIDIA GPU and driver; TensorRT-RTX builds without one",
+            remedy=("target", "rtx"),
         ) from error
     network = builder.create_network(flavour.network_flags)
     parser = trt.OnnxParser(network, log)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 
 from .errors import BackendError
+from .installation import install_hint
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 try:
     import onnxruntime as ort
 except ImportError as error:
     raise BackendError(
-        f"onnxruntime cannot be imported ({error}); install it: "
-        "pip install onnxruntime (CPU) or onnxruntime-gpu (CUDA), never both"
+        f"onnxruntime cannot be imported ({error}); install it: {install_hint('onnxruntime')}"
     ) from error
 
 __all__ = ["ort"]

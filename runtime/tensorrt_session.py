@@ -15,7 +15,8 @@ from .device import DeviceTensor, Gpu, Lane, compute_capability
 from .errors import ArtifactError, BackendError, FrameError
 from .manifest import Manifest, read_plan
 from .session import Backend, Lease, Session, TensorSpec
-from .tensorrt_library import Resources, check_gpu, import_for
+from .tensorrt_library import check_gpu, import_for
+from .tensorrt_resources import Resources
 
 _ALIGNMENT = 256  # of device memory, bytes, as TensorRT asks for
 
@@ -67,7 +68,7 @@ class TensorRTSession(Session):
         if engine is None:
             raise ArtifactError(
                 f"{self._path}: {trt.__name__} {trt.__version__} does not load it; build it again "
-                "on this machine: rrin-deploy build"
+                "on this machine"
             )
         if self._manifest.target == "rtx":
             held.config = engine.create_runtime_config()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rrin_deploy.console import frame_progress, naming_options, parse_rational, say
+from rrin_deploy.console import frame_progress, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
@@ -144,10 +144,7 @@ def command(
     )
     damage: list[str] = []
     started = time.perf_counter()
-    with (
-        naming_options(),
-        Interpolator(model, device=device, threads=threads, providers=providers) as interpolate,
-    ):
+    with Interpolator(model, device=device, threads=threads, providers=providers) as interpolate:
         if pair:
             done = _pair(interpolate, inputs, output, 0.5 if t is None else t, pixels, overwrite)
         elif folder:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import sys
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -195,7 +196,7 @@ def test_precisions_and_targets_that_are_none(tmp_path: Path) -> None:
 
 
 def test_models_and_outputs_that_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="rrin-deploy export CHECKPOINT"):
+    with pytest.raises(InputNotFoundError, match="export it from a checkpoint"):
         build(tmp_path / "rrin.onnx", options=RTX)
     with pytest.raises(ArtifactError, match=r"named \*\.engine"):
         build(BUNDLED_MODEL, tmp_path / "x.plan", options=RTX)
@@ -217,23 +218,22 @@ def test_graph_that_tensorrt_cannot_parse() -> None:
 def test_classic_tensorrt_without_a_package_or_a_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("engines.flavours._installed", lambda name: name == "tensorrt_rtx")
-    with pytest.raises(
-        BackendError, match=r"tensorrt is not installed; .*--target rtx builds here"
-    ):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(BackendError, match=r"tensorrt is not installed; .*-RTX builds") as refused:
         build(BUNDLED_MODEL, tmp_path / "x.engine", options=BuildOptions(target="tensorrt"))
+    assert refused.value.remedy == ("target", "rtx")
     assert load_flavour(None).target == "rtx"
 
     classic: Any = ModuleType("tensorrt")
     classic.__version__ = "8.6.1"
+    classic.__spec__ = ModuleSpec("tensorrt", None, origin="here")
     monkeypatch.setitem(sys.modules, "tensorrt", classic)
-    monkeypatch.setattr("engines.flavours._installed", lambda _: True)
     with pytest.raises(BackendError, match=r"8\.6\.1 is too old; 10\.3 or newer"):
         load_flavour("tensorrt")
     classic.__version__ = "10.3.0"
     flavour = load_flavour(None)
     assert (flavour.target, flavour.version) == ("tensorrt", "10.3.0")
-    with pytest.raises(BackendError, match="leave --sm out"):
+    with pytest.raises(BackendError, match="leave compute_capabilities out"):
         flavour.capabilities((89,))
 
 

@@ -51,7 +51,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     # What has imported the simulation stays within the test, and the other way round.
-    ours = ("runtime.device", "runtime.tensorrt_library", "runtime.tensorrt_session")
+    ours = ("runtime.device", "runtime.tensorrt_resources", "runtime.tensorrt_session")
     for name in ours:
         sys.modules.pop(name, None)
     yield machine
@@ -555,7 +555,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "no manifest": (
         lambda path: manifest_path(path).unlink(),
         InputNotFoundError,
-        r"engine\.json: no such file, and without its manifest .* rrin-deploy build",
+        r"engine\.json: no such file, and without its manifest .* build the engine again",
     ),
     "truncated plan": (
         lambda path: path.write_bytes(path.read_bytes()[:1000]),
@@ -681,13 +681,17 @@ def test_gpu_that_is_not_there(engine: MakeEngine) -> None:
 
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize(
-    ("missing", "target"), [("pycuda.driver", "rtx"), ("tensorrt", "tensorrt")]
+    ("missing", "target", "message"),
+    [
+        ("pycuda.driver", "rtx", "pycuda cannot be imported .* pip install pycuda"),
+        ("tensorrt", "tensorrt", "tensorrt is not installed; .*pip install tensorrt"),
+    ],
 )
 def test_missing_packages_are_named(
-    missing: str, target: str, engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+    missing: str, target: str, message: str, engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(BackendError, match=f"{missing.split('.')[0]} cannot be imported"):
+    with pytest.raises(BackendError, match=message):
         Interpolator(engine(target=target))
 
 
