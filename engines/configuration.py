@@ -81,7 +81,7 @@ def check_for_target(flavour: Flavour, options: BuildOptions) -> None:
     if flavour.target == "rtx" and classic:
         raise OptionError(
             "TensorRT-RTX has no timing cache and no version- or hardware-compatible engines; "
-            "leave these options out, and name the GPUs with --sm"
+            "leave these options out"
         )
 
 

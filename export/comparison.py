@@ -142,7 +142,7 @@ def _with_stage_outputs(artifact: Path) -> onnx.ModelProto:
     if missing:
         raise ArtifactError(
             f"{artifact}: has no value named {', '.join(missing)}; "
-            "stages can be compared on a file that rrin-deploy export wrote"
+            "stages can be compared on a file as it was exported"
         )
     model.graph.output.extend(
         onnx.helper.make_tensor_value_info(stage, onnx.TensorProto.FLOAT, None) for stage in STAGES

@@ -98,7 +98,7 @@ class Manifest:
         if not path.is_file():
             raise InputNotFoundError(
                 f"{path}: no such file, and without its manifest the engine is not loaded; copy it "
-                "along with the engine, or build again: rrin-deploy build"
+                "along with the engine, or build the engine again"
             )
         return _FORMAT.read(path)
 
@@ -122,6 +122,6 @@ def read_plan(engine: str | Path, manifest: Manifest) -> bytes:
     if hashlib.sha256(plan).hexdigest() != manifest.plan_sha256:
         raise ArtifactError(
             f"{engine}: is not the plan that its manifest describes ({len(plan)} bytes); it was "
-            "changed or cut short: copy it again, or build again: rrin-deploy build"
+            "changed or cut short: copy it again, or build it again"
         )
     return plan

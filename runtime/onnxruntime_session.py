@@ -186,7 +186,7 @@ def _open(
     if missing:
         raise BackendError(
             f"ONNX Runtime provider {', '.join(missing)} did not load on this machine; "
-            "see rrin-deploy doctor, or ask for CPUExecutionProvider"
+            "install the libraries that it needs, or ask for CPUExecutionProvider"
         )
     return session
 

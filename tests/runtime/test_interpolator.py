@@ -395,7 +395,7 @@ def damaged(kind: str, path: Path) -> None:
         ("empty", "not an ONNX file"),
         ("text", "not an ONNX file"),
         ("truncated", "not an ONNX file, or a damaged or foreign one"),
-        ("not ours", "not an RRIN artifact .* rrin-deploy export CHECKPOINT"),
+        ("not ours", "not an RRIN artifact .* export one from a checkpoint"),
         ("newer", "artifact format 99; this runtime reads 2"),
         ("bad field", "metadata is damaged .*complex64"),
         ("other inputs", r"gives \['frame0', 'frames'\]"),
