@@ -1,6 +1,6 @@
 """Frames on their way into an artifact and out of it: checked, padded, converted, cropped.
 
-And how many times between two of them are asked for, and run, at once.
+And the times between two of them that are asked for.
 """
 
 from __future__ import annotations
@@ -37,10 +37,6 @@ class PairInterpolator(Protocol):
 
 
 MAX_TIMES = 1000
-# ONNX Runtime on the CPU takes 1.06 GB a time at 1920x1088 with base width 8, 508 bytes a pixel,
-# from the second run of a shape on; 0.8 GB in the first.
-_BYTES_PER_PIXEL_AND_WIDTH = 64
-_RUN_BYTES = 2**30
 _INSIDE = np.finfo(np.float32).tiny, np.nextafter(np.float32(1), np.float32(0))
 
 
@@ -121,15 +117,6 @@ def times_inside(t: float | Sequence[float] | NDArray[Any]) -> NDArray[np.float3
     if not ((given > 0) & (given < 1)).all():
         raise FrameError(f"t is {shown(t)}; expected times inside (0, 1)")
     return np.clip(times, *_INSIDE)
-
-
-def times_at_once(height: int, width: int, base_width: int) -> int:
-    """Return how many times one run may have where its memory grows with each.
-
-    The flow is made before them, once for all runs: fewer at once bound the memory and cost no
-    more than the start of a run.
-    """
-    return max(1, _RUN_BYTES // (height * width * base_width * _BYTES_PER_PIXEL_AND_WIDTH))
 
 
 def to_input(frame: Frame, io: Io) -> NDArray[Any]:

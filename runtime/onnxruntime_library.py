@@ -20,4 +20,23 @@ except ImportError as error:
         f"onnxruntime cannot be imported ({error}); install it: {install_hint('onnxruntime')}"
     ) from error
 
-__all__ = ["ort"]
+__all__ = ["CPU", "cpu_session", "options_with", "ort"]
+
+CPU = "CPUExecutionProvider"
+_FATAL_ONLY = 4
+
+
+def options_with(threads: int | None) -> ort.SessionOptions:
+    """Return options of a session; None leaves ONNX Runtime the number of threads.
+
+    What it would print is left to the error that it raises, or to who asked for a provider.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = _FATAL_ONLY
+    return options
+
+
+def cpu_session(content: bytes, threads: int | None) -> ort.InferenceSession:
+    """Open an ONNX file of our own making on the CPU."""
+    return ort.InferenceSession(content, options_with(threads), providers=[CPU])

@@ -16,9 +16,9 @@ from runtime import (
     OptionError,
     RrinError,
 )
-from runtime.frames import times_at_once
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
+from runtime.onnxruntime_session import times_at_once
 from runtime.parity import psnr_db
 from runtime.scene import render
 from tests.conftest import Exporter, unit
@@ -235,7 +235,7 @@ def test_times_run_one_by_one_give_the_same_frames(
 ) -> None:
     pair = scene(101, 70, 0), scene(101, 70, 3)
     expected = interpolate(*pair, [0.2, 0.5, 0.9])
-    monkeypatch.setattr("runtime.frames._RUN_BYTES", 1)
+    monkeypatch.setattr("runtime.onnxruntime_session._RUN_BYTES", 1)
     np.testing.assert_array_equal(interpolate(*pair, [0.2, 0.5, 0.9]), expected)
 
 
