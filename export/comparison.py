@@ -71,7 +71,7 @@ def compare(
     *,
     max_error: float | None = None,
     min_psnr: float | None = None,
-    device: int = 0,
+    device: int | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
 ) -> LiveComparison:

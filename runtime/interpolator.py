@@ -46,7 +46,8 @@ class Interpolator:
     Args:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
             takes the bundled small model.
-        device: index of the GPU, for backends that use one.
+        device: index of the GPU, for engines and the CUDA and TensorRT providers; None takes the
+            first.
         threads: CPU threads, for ONNX Runtime, 1024 at most; None leaves it the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU.
@@ -62,7 +63,7 @@ class Interpolator:
         self,
         artifact: str | Path | None = None,
         *,
-        device: int = 0,
+        device: int | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError, BackendError, first_line
+from .errors import ArtifactError, BackendError, OptionError, first_line
 from .graph_check import read_checked
 from .graph_parts import parts_of
 from .onnxruntime_library import CPU, options_with, ort
@@ -37,7 +37,7 @@ class OnnxRuntimeSession(Session):
         self,
         path: Path,
         *,
-        device: int = 0,
+        device: int | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
     ) -> None:
@@ -54,9 +54,12 @@ class OnnxRuntimeSession(Session):
         inputs = [node for node in times.get_inputs() if node.name not in made]
         self.inputs = {node.name: _spec(node, path) for node in inputs}
         self.outputs = {node.name: _spec(node, path) for node in times.get_outputs()}
-        self.backend = Backend("onnxruntime", ort.__version__, times.get_providers()[0])
-        on_gpu = times.get_providers()[0] in (CUDA, TENSORRT)
-        self._place = ("cuda", device) if on_gpu else ("cpu", 0)
+        provider = times.get_providers()[0]
+        self.backend = Backend("onnxruntime", ort.__version__, provider)
+        on_gpu = provider in (CUDA, TENSORRT)
+        if device is not None and not on_gpu:
+            raise OptionError(f"{path}: runs on {provider}, which has no device; leave it out")
+        self._place = ("cuda", device or 0) if on_gpu else ("cpu", 0)
 
     def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Session.run`. Many times run one after the other, which bounds the memory."""
@@ -140,7 +143,7 @@ def loadable_providers(path: Path) -> dict[str, bool]:
         if provider == "AzureExecutionProvider":  # calls a remote endpoint, runs no graph
             continue
         try:
-            _open(path, content, 0, None, [provider])
+            _open(path, content, None, None, [provider])
             loads[provider] = True
         except BackendError:
             loads[provider] = False
@@ -150,7 +153,7 @@ def loadable_providers(path: Path) -> dict[str, bool]:
 def _open(
     path: Path,
     content: bytes,
-    device: int,
+    device: int | None,
     threads: int | None,
     providers: Sequence[str] | None,
 ) -> ort.InferenceSession:
@@ -202,12 +205,12 @@ def _short_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or bool(_SHORT_OF_MEMORY.search(str(error)))
 
 
-def _with_options(provider: str, device: int) -> str | tuple[str, dict[str, str]]:
+def _with_options(provider: str, device: int | None) -> str | tuple[str, dict[str, str]]:
     if provider == CUDA:
         # The artifact says float32; TF32 convolutions would round to 10 bits of mantissa.
-        return provider, {"device_id": str(device), "use_tf32": "0"}
+        return provider, {"device_id": str(device or 0), "use_tf32": "0"}
     if provider == TENSORRT:
-        return provider, {"device_id": str(device)}
+        return provider, {"device_id": str(device or 0)}
     return provider
 
 

@@ -278,6 +278,7 @@ def test_options_and_warm_up() -> None:
         ({"threads": 2_000_000}, "threads is 2000000; expected a whole number from 1 to 1024"),
         ({"threads": "2"}, "threads is '2'; expected a whole number"),
         ({"device": -1}, "device is -1; expected a whole number, 0 or more"),
+        ({"device": 5}, r"w8\.onnx: runs on CPUExecutionProvider, which has no device; leave it"),
         ({"providers": "CPUExecutionProvider"}, "providers is 'CPU.*; expected a list of names"),
         ({"providers": [5]}, r"providers is \[5\]; expected a list of names"),
         ({"artifact": ""}, "artifact is ''; expected a path, such as rrin.onnx"),
@@ -354,6 +355,8 @@ def test_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch
     )
     with pytest.raises(BackendError, match=f"{cuda} did not load on this machine"):
         Interpolator(providers=[cuda, cpu])
+    with pytest.raises(OptionError, match=f"runs on {cpu}, which has no device"):
+        Interpolator(device=0)
     with Interpolator() as interpolate:  # not asked for: what loads is taken
         assert interpolate.backend.device == cpu
 
