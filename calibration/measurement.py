@@ -31,7 +31,6 @@ from runtime.frames import to_input
 from runtime.metadata import Metadata
 from runtime.options import check_threads, check_whole
 
-_FATAL_ONLY = 4
 # Larger frames are cut to their middle of so many rows and columns: all hidden tensors of a run are
 # held at once, and those of a 1080p frame would be some 10 GB at full width.
 _LARGEST = (360, 640)
@@ -155,27 +154,21 @@ def _outputs(session: Any, names: list[str], inputs: dict[str, NDArray[Any]]) ->
 
 
 def _session(graph: ir.Model, names: list[str], threads: int | None) -> Any:
-    from runtime.onnxruntime_library import ort  # which who judges an engine may lack
+    from runtime.onnxruntime_library import cpu_session  # which who judges an engine may lack
 
     proto = ir.to_proto(graph)
     for name in names:
         proto.graph.output.append(
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = _FATAL_ONLY
-    content = proto.SerializeToString()
-    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return cpu_session(proto.SerializeToString(), threads)
 
 
 def _runs(frames: Frames, metadata: Metadata) -> Iterator[dict[str, NDArray[Any]]]:
     pair: _Pair = _middle(frames.frame0, *_LARGEST), _middle(frames.frame1, *_LARGEST)
     enlarged = _enlarged(pair[0]), _enlarged(pair[1])
     for (frame0, frame1), t in ((pair, 0.25), (pair, 0.75), (enlarged, 0.5)):
-        inputs = [
-            to_input(frame, metadata.io, metadata.padding_multiple) for frame in (frame0, frame1)
-        ]
+        inputs = [to_input(frame, metadata.io) for frame in (frame0, frame1)]
         height, width = inputs[0].shape[1:3]
         yield {
             "frame0": inputs[0],

@@ -142,7 +142,7 @@ def read_for(interpolate: Interpolator, path: Path, max_pixels: int) -> Still:
     if still.rgb.dtype == np.float32 and interpolate.metadata.io == "uint8":
         raise FrameError(
             f"{path}: has 16 bits, and the artifact takes 8; save it with 8 bits, or export the "
-            "artifact with --io float32"
+            "artifact for float32 io"
         )
     return still
 

@@ -101,8 +101,8 @@ class Ranges:
         path = Path(path)
         if not path.is_file():
             raise InputNotFoundError(
-                f"{path}: no such file; measure the ranges that INT8 needs with: "
-                "rrin-deploy calibrate MODEL --vimeo90k ROOT"
+                f"{path}: no such file; int8 needs the ranges of the model's activations: "
+                "calibrate the model first"
             )
         return _FORMAT.read(path)
 
@@ -116,7 +116,7 @@ class Ranges:
             ]
             raise ArtifactError(
                 f"{source}: measured on checkpoint {shown[0]}, but the model is {shown[1]}; "
-                "calibrate this model, or name its ranges with --ranges"
+                "calibrate this model, or name its own ranges file"
             )
 
 

@@ -41,7 +41,7 @@ def run_demo(
     output: Path,
     model: Path | None,
     *,
-    device: int,
+    device: int | None,
     threads: int | None,
     providers: Sequence[str] | None,
     progress: Callable[[int, int], None],

@@ -241,7 +241,10 @@ def _check_folder(folder: Path, *, writable: bool = True) -> None:
 
 
 def _exists(target: Path) -> OutputExistsError:
-    return OutputExistsError(f"{target}: exists, and is not to be overwritten; choose another name")
+    return OutputExistsError(
+        f"{target}: exists; choose another name, or have it overwritten",
+        remedy=("overwrite", True),
+    )
 
 
 def _reason(error: OSError) -> str:

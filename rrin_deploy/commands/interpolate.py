@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rrin_deploy.console import frame_progress, naming_options, parse_rational, say
+from rrin_deploy.console import frame_progress, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
@@ -113,13 +113,12 @@ def command(
         allow_damaged=allow_damaged or None, max_pixels=max_pixels,
     )  # fmt: skip
     artifact = partial(Interpolator, model, device=device, threads=threads, providers=providers)
-    with naming_options():
-        if len(inputs) == 2:
-            _pair(artifact, inputs, output, overwrite, given)
-        elif inputs[0].is_dir() or is_pattern(inputs[0]):
-            _folder(artifact, inputs[0], output, overwrite, given)
-        else:
-            _video(artifact, inputs[0], output, overwrite, given)
+    if len(inputs) == 2:
+        _pair(artifact, inputs, output, overwrite, given)
+    elif inputs[0].is_dir() or is_pattern(inputs[0]):
+        _folder(artifact, inputs[0], output, overwrite, given)
+    else:
+        _video(artifact, inputs[0], output, overwrite, given)
 
 
 def _without_none(**options: Any) -> Given:

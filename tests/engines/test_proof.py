@@ -115,7 +115,7 @@ def test_fp16_limits_leave_room_for_real_half_rounding(
     assert built.proof.artifact
     graph, results = onnx.load(built.path), iter(built.proof.artifact.cases)
     for case in Golden.load(golden_beside(source)).cases:
-        frame0, frame1 = (to_input(frame, io, 32) for frame in (case.frame0, case.frame1))
+        frame0, frame1 = (to_input(frame, io) for frame in (case.frame0, case.frame1))
         window = np.array([0, 0, frame0.shape[2], frame0.shape[1]], np.float32)
         inputs = {"frame0": frame0, "frame1": frame1, "t": case.t, "window": window}
         for ours, theirs in zip(evaluate(graph, inputs)["frames"], case.frames, strict=True):

@@ -352,6 +352,9 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", a, b),
         ("interpolate", clip, clip, "-o", "x.png"),
         ("interpolate", clip, "-o", "x.mp4", "--max-pixels", "100"),
+        ("eval", "a.pth", "--triplets", ".", "--device", "0"),
+        ("eval", "a.pth", "b.engine", "--triplets", ".", "--provider", "CPUExecutionProvider"),
+        ("eval", "b.engine", "--triplets", ".", "--threads", "2"),
         ("parity", BUNDLED_MODEL, "--size", "64x32"),
         ("parity", BUNDLED_MODEL, "--golden", "x", "--checkpoint", "x"),
         ("parity", BUNDLED_MODEL, "--checkpoint", "x", "--size", "64by32"),
@@ -424,7 +427,7 @@ def test_missing_extra_names_its_installation(run: Run, monkeypatch: pytest.Monk
         monkeypatch.delitem(sys.modules, name)
     code, _, err = run("export", "c.pth")
     assert code == 3
-    assert err.endswith(f"torch is not installed, and this needs it: {install_hint('export')}\n")
+    assert err.endswith(f"torch is not installed, and this needs it: {install_hint('torch')}\n")
 
 
 @pytest.mark.parametrize(
@@ -443,7 +446,7 @@ def test_the_hint_is_for_how_it_was_installed(
     if source:
         (about / "direct_url.json").write_text(json.dumps(source))
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    assert install_hint("video").startswith(command)
+    assert str(install_hint("av")).startswith(command)
 
 
 def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path) -> None:
@@ -502,8 +505,24 @@ def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch)
     for module in ("av", "matplotlib", "openvino"):
         monkeypatch.setitem(sys.modules, module, None)
     out = run("doctor")[1]
-    assert f"av: missing; {install_hint('video')}" in out
-    assert f"matplotlib, openvino: missing; {install_hint('bench')}" in out
+    assert f"av: missing; {install_hint('av')}" in out
+    assert f"matplotlib, openvino: missing; {install_hint('openvino')}" in out
+
+
+@pytest.mark.parametrize("module", ["onnx", "onnx_ir"])
+def test_doctor_and_errors_name_one_installation(
+    module: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    for name in [
+        name for name in sys.modules if name.partition(".")[0] in ("engines", "precision")
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    _, out, _ = run("doctor")
+    code, _, err = run("build", BUNDLED_MODEL)
+    command = err.strip().partition("needs it: ")[2]
+    assert (code, command.partition("[")[2][:11]) == (3, "calibration")  # not torch besides
+    assert f"{module}: missing; {command}" in out
 
 
 def test_doctor_where_nothing_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
