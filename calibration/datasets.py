@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,17 @@ class Frames(NamedTuple):
     frame0: NDArray[np.uint8]
     truth: NDArray[np.uint8]
     frame1: NDArray[np.uint8]
+
+
+class Sample(Protocol):
+    """What ranges are measured on, a `Triplet` or a `ClipTriplet`: named, and read at its turn."""
+
+    @property
+    def name(self) -> str:
+        """Tells it from all others of its data set."""
+
+    def read(self) -> Frames:
+        """Return its frames."""
 
 
 def has_cut(frames: Frames) -> bool:

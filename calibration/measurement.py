@@ -7,16 +7,16 @@ a fixed number of bins, are kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from calibration.datasets import Frames, has_cut
+from calibration.datasets import Frames, Sample, has_cut
 from calibration.observers import Extremes, Histogram, Observer
 from precision.graph import check_float32, hidden_tensors, load_graph
 from precision.ranges import METHODS, Method, Ranges
@@ -29,25 +29,13 @@ from runtime.errors import (
 )
 from runtime.frames import to_input
 from runtime.metadata import Metadata
-from runtime.options import check_threads
+from runtime.options import check_threads, check_whole
 
-_FATAL_ONLY = 4
 # Larger frames are cut to their middle of so many rows and columns: all hidden tensors of a run are
 # held at once, and those of a 1080p frame would be some 10 GB at full width.
 _LARGEST = (360, 640)
 
 Progress = Callable[[int, int], None]
-
-
-class Sample(Protocol):
-    """What is measured on, a `Triplet` or a `ClipTriplet`: named, and read when it is its turn."""
-
-    @property
-    def name(self) -> str:
-        """Tells it from all others of its data set."""
-
-    def read(self) -> Frames:
-        """Return its frames."""
 
 
 _Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -76,40 +64,33 @@ def measure_ranges(
         method: 'max' keeps the extremes; 'percentile' leaves out the outermost 0.001 %.
         seed: of the choice, which is the same for the same names.
         threads: CPU threads; None leaves the choice to ONNX Runtime.
-        progress: called with the triplets run so far, and with how many there will be.
+        progress: called with the triplets done so far, cuts included, and with how many are chosen.
 
     Raises:
         InputNotFoundError, ArtifactError: the model is missing, damaged, not float32, or gives
             values that are not finite.
         InputNotFoundError, MediaError: an image is missing or damaged, or all triplets have cuts.
         BackendError: ONNX Runtime failed, for want of memory for example.
-        OptionError: `samples` is below 1, another method, or `threads` beyond 1 to 1024.
+        OptionError: no triplets, `samples` below 1, `seed` below 0, another method, or `threads`
+            beyond 1 to 1024.
     """
-    check_threads(threads)
-    if samples < 1 or method not in METHODS:
-        raise OptionError(f"samples {samples}, method {method}; expected 1 or more, {METHODS}")
+    _check(triplets, samples, method, seed, threads)
     graph, metadata = load_graph(model)
     check_float32(metadata)
-    observed = {str(value.name): place for place, value in hidden_tensors(graph.graph)}
-    session = _session(graph, list(observed), threads)
-    observers: dict[str, Observer] = {
-        place: Extremes() if method == "max" else Histogram() for place in observed.values()
-    }
-
-    def observe(frames: Frames, name: str) -> None:
-        for inputs in _runs(frames, metadata):
-            outputs = _outputs(session, list(observed), inputs)
-            for place, values in zip(observed.values(), outputs, strict=True):
-                if not np.isfinite(values).all():
-                    raise ArtifactError(
-                        f"{model}: {place} gives values that are not finite on triplet {name}; "
-                        "the checkpoint is damaged, export a sound one"
-                    )
-                observers[place].add(values)
-            del outputs, values  # before the next run takes as much again
-
+    places = {str(value.name): place for place, value in hidden_tensors(graph.graph)}
+    session = _session(graph, list(places), threads)
+    kind = Extremes if method == "max" else Histogram
+    observers: dict[str, Observer] = {place: kind() for place in places.values()}
     ordered = sorted(triplets, key=lambda triplet: triplet.name)
-    measured = _observed(ordered, samples, seed, observe, progress)
+    measured = 0
+    for name, frames in _chosen(ordered, samples, seed, progress):
+        for inputs in _runs(frames, metadata):
+            if unsound := _observe(_outputs(session, list(places), inputs), observers):
+                raise ArtifactError(
+                    f"{model}: {unsound} gives values that are not finite on triplet {name}; "
+                    "the checkpoint is damaged, export a sound one"
+                )
+        measured += 1
     return Ranges(
         checkpoint_sha256=metadata.checkpoint_sha256,
         align_corners=metadata.align_corners,
@@ -121,32 +102,48 @@ def measure_ranges(
     )
 
 
-def _observed(
-    ordered: Sequence[Sample],
-    samples: int,
-    seed: int,
-    observe: Callable[[Frames, str], None],
-    progress: Progress | None,
-) -> int:
-    """Observe triplets chosen at random, but those with a cut; return how many these were."""
+def _check(
+    triplets: Sequence[Sample], samples: int, method: Method, seed: int, threads: int | None
+) -> None:
+    if not triplets:
+        raise OptionError("triplets is empty; expected at least one")
+    check_whole("samples", samples, 1)
+    if method not in METHODS:
+        raise OptionError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
+    check_whole("seed", seed, 0)
+    check_threads(threads)
+
+
+def _chosen(
+    ordered: Sequence[Sample], samples: int, seed: int, progress: Progress | None
+) -> Iterator[tuple[str, Frames]]:
+    """Yield name and frames of triplets chosen at random, but for those with a cut."""
     count = min(samples, len(ordered))
     # In order, for a clip is best decoded from front to back.
     chosen = np.sort(np.random.default_rng(seed).permutation(len(ordered))[:count])
-    measured = 0
+    cuts = 0
     for done, index in enumerate(chosen, 1):
         frames = ordered[index].read()
         if has_cut(frames):
-            continue
-        measured += 1
-        observe(frames, ordered[index].name)
+            cuts += 1
+        else:
+            yield ordered[index].name, frames
         if progress:
             progress(done, count)
-    if not measured:
+    if cuts == count:
         raise InputNotFoundError(
             f"{count} triplets chosen, and each of them has a scene cut; expected neighbouring "
             "frames of one scene"
         )
-    return measured
+
+
+def _observe(outputs: Iterable[NDArray[Any]], observers: Mapping[str, Observer]) -> str | None:
+    """Give each observer its tensor; return the place of one that is not finite, if there is."""
+    for (place, observer), values in zip(observers.items(), outputs, strict=True):
+        if not np.isfinite(values).all():
+            return place
+        observer.add(values)
+    return None
 
 
 def _outputs(session: Any, names: list[str], inputs: dict[str, NDArray[Any]]) -> list[Any]:
@@ -157,27 +154,21 @@ def _outputs(session: Any, names: list[str], inputs: dict[str, NDArray[Any]]) ->
 
 
 def _session(graph: ir.Model, names: list[str], threads: int | None) -> Any:
-    from runtime.onnxruntime_library import ort  # which who judges an engine may lack
+    from runtime.onnxruntime_library import cpu_session  # which who judges an engine may lack
 
     proto = ir.to_proto(graph)
     for name in names:
         proto.graph.output.append(
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = _FATAL_ONLY
-    content = proto.SerializeToString()
-    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return cpu_session(proto.SerializeToString(), threads)
 
 
 def _runs(frames: Frames, metadata: Metadata) -> Iterator[dict[str, NDArray[Any]]]:
     pair: _Pair = _middle(frames.frame0, *_LARGEST), _middle(frames.frame1, *_LARGEST)
     enlarged = _enlarged(pair[0]), _enlarged(pair[1])
     for (frame0, frame1), t in ((pair, 0.25), (pair, 0.75), (enlarged, 0.5)):
-        inputs = [
-            to_input(frame, metadata.io, metadata.padding_multiple) for frame in (frame0, frame1)
-        ]
+        inputs = [to_input(frame, metadata.io) for frame in (frame0, frame1)]
         height, width = inputs[0].shape[1:3]
         yield {
             "frame0": inputs[0],

@@ -19,12 +19,12 @@ from engines.configuration import (
     profile_of,
     timings_of,
 )
-from engines.flavours import Flavour, Target, load_flavour
+from engines.flavours import Flavour, load_flavour
 from engines.proof import Proof, find_golden, measure, output_of
 from precision.conversion import load_with_precision
 from runtime.errors import BackendError, OptionError, RrinError
 from runtime.golden import Golden
-from runtime.manifest import ENGINE_SUFFIX, Manifest, Profile, manifest_path
+from runtime.manifest import ENGINE_SUFFIX, Manifest, Profile, Target, manifest_path
 from runtime.metadata import Metadata, Precision
 from runtime.publishing import Publication
 from runtime.signals import signals_held
@@ -145,7 +145,7 @@ def _job(
         engine=engine,
         flavour=flavour,
         capabilities=flavour.capabilities(options.compute_capabilities) or _here(),
-        profile=profile_of(options, metadata.padding_multiple),
+        profile=profile_of(options),
         metadata=metadata,
         proto=ir.to_proto(graph).SerializeToString(),
         golden=find_golden(model, Path(golden) if golden else None, engine, metadata),
@@ -213,7 +213,8 @@ def _parse(flavour: Flavour, log: Any, proto: bytes) -> tuple[Any, Any]:
     except (RuntimeError, TypeError) as error:
         raise BackendError(
             f"{flavour.target} {flavour.version} cannot build here ({log.last}); it needs a "
-            "working NVIDIA GPU and driver; --target rtx builds without one"
+            "working NVIDIA GPU and driver; TensorRT-RTX builds without one",
+            remedy=("target", "rtx"),
         ) from error
     network = builder.create_network(flavour.network_flags)
     parser = trt.OnnxParser(network, log)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from engines.flavours import Flavour, Target
-from runtime.errors import ArtifactError, OptionError
-from runtime.manifest import Profile
+from engines.flavours import Flavour
+from runtime.architecture import padded
+from runtime.errors import ArtifactError, OptionError, shown
+from runtime.manifest import Profile, Size, Target
+from runtime.options import check_choice
+from runtime.records import Between, typed
 
 Progress = Callable[[str, int, int], None]
 GoOn = Callable[[str, int, int], bool]
-Size = tuple[int, int]
+_NUMBERS = {"workspace_mib": Between(1, 2**24), "optimization_level": Between(0, 5)}
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,17 @@ class BuildOptions:
         target: 'tensorrt' or 'rtx'; None takes TensorRT where it is installed, else RTX.
         compute_capabilities: RTX only: the GPUs to compile for, such as (86, 89); empty takes
             `RTX_CAPABILITIES`. TensorRT builds for the GPU here.
-        min_size, opt_size, max_size: frame sizes (width, height), pixels; rounded up to the
-            padding multiple.
-        max_times: the most times that one call may have.
-        workspace_mib: limit of the builder's scratch memory; None leaves it open.
+        min_size, opt_size, max_size: frame sizes (width, height), 1 to 65536 pixels; rounded up
+            to multiples of 32.
+        max_times: the most times that one run may have, 1 to 10000.
+        workspace_mib: limit of the builder's scratch memory, 1 or more; None leaves it open.
         optimization_level: 0 to 5; None leaves TensorRT's own.
         timing_cache: TensorRT only: a file of kernel timings, kept and extended between builds.
         version_compatible: TensorRT only: later versions of the same major may load the engine.
         hardware_compatible: TensorRT only: any GPU from Ampere on may load it.
+
+    Raises:
+        OptionError: one that is not as above, or sizes that are not in growing order.
     """
 
     target: Target | None = None
@@ -46,20 +52,26 @@ class BuildOptions:
     version_compatible: bool = False
     hardware_compatible: bool = False
 
+    def __post_init__(self) -> None:
+        if self.target is not None:
+            check_choice("target", self.target, get_args(Target))
+        for name, allowed in _NUMBERS.items():
+            value = getattr(self, name)
+            if value is not None and not (type(value) is int and allowed(value)):
+                raise OptionError(f"{name} is {shown(value)}; expected a whole number, {allowed}")
+        profile_of(self)
 
-def profile_of(options: BuildOptions, multiple: int) -> Profile:
-    """Return the sizes asked for, rounded up; OptionError if they are not in growing order."""
-    sizes = options.min_size, options.opt_size, options.max_size
-    if not all(a <= b <= c for a, b, c in zip(*sizes, strict=True)) or min(options.min_size) < 1:
-        shown = ", ".join(f"{width}x{height}" for width, height in sizes)
-        raise OptionError(f"shapes {shown}; expected min, opt and max in growing order")
-    if options.max_times < 1:
-        raise OptionError(f"max times is {options.max_times}; expected 1 or more")
-    lower, best, upper = (
-        (-(-width // multiple) * multiple, -(-height // multiple) * multiple)
-        for width, height in sizes
-    )
-    return Profile(lower, best, upper, options.max_times)
+
+def profile_of(options: BuildOptions) -> Profile:
+    """Return the sizes asked for, rounded up; OptionError where no manifest could hold them."""
+    names = "min_size", "opt_size", "max_size", "max_times"
+    try:
+        asked: Profile = typed(Profile, {name: getattr(options, name) for name in names})
+    except ValueError as error:
+        raise OptionError(f"the engine's profile: {error}") from None
+    sizes = asked.min_size, asked.opt_size, asked.max_size
+    lower, best, upper = ((padded(width), padded(height)) for width, height in sizes)
+    return replace(asked, min_size=lower, opt_size=best, max_size=upper)
 
 
 def check_for_target(flavour: Flavour, options: BuildOptions) -> None:
@@ -68,7 +80,7 @@ def check_for_target(flavour: Flavour, options: BuildOptions) -> None:
     if flavour.target == "rtx" and classic:
         raise OptionError(
             "TensorRT-RTX has no timing cache and no version- or hardware-compatible engines; "
-            "leave these options out, and name the GPUs with --sm"
+            "leave these options out"
         )
 
 

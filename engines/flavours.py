@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from runtime.errors import BackendError
-from runtime.installation import install_hint
-
-Target = Literal["tensorrt", "rtx"]
+from runtime.installation import install_hint, is_installed
+from runtime.manifest import Target
+from runtime.tensorrt_library import MODULES, load_tensorrt
 
 # What an RTX engine is compiled for unless told: GeForce and RTX of Ampere, Ada and Blackwell.
 RTX_CAPABILITIES = (86, 89, 120)
@@ -47,8 +45,9 @@ class Flavour:
         if self.target == "tensorrt":
             if wanted:
                 raise BackendError(
-                    "TensorRT builds for the GPU it runs on; leave --sm out, "
-                    "or build for others with --target rtx"
+                    "TensorRT builds for the GPU it runs on; leave compute_capabilities out, or "
+                    "build for others with TensorRT-RTX",
+                    remedy=("target", "rtx"),
                 )
             return ()
         known = sorted(
@@ -70,30 +69,25 @@ def load_flavour(target: Target | None) -> Flavour:
         BackendError: the package is not installed, or too old.
     """
     if target is None:
-        target = "tensorrt" if _installed("tensorrt") else "rtx"
-    name = "tensorrt" if target == "tensorrt" else "tensorrt_rtx"
-    if not _installed(name):
-        raise BackendError(f"{name} is not installed; {_remedy(target)}")
+        target = "tensorrt" if is_installed(MODULES["tensorrt"]) else "rtx"
     try:
-        trt = importlib.import_module(name)
+        trt = load_tensorrt(target)
     except ImportError as error:
-        raise BackendError(f"{name} cannot be imported ({error}); {_remedy(target)}") from error
+        raise _not_here(target, error) from error
     version = str(trt.__version__)
     if target == "tensorrt" and tuple(map(int, version.split(".")[:2])) < _OLDEST:
         raise BackendError(f"TensorRT {version} is too old; 10.3 or newer builds strongly typed")
     return Flavour(target, trt, version)
 
 
-def _installed(name: str) -> bool:
-    spec = importlib.util.find_spec(name)
-    return spec is not None and spec.origin is not None  # a bare folder of that name has none
-
-
-def _remedy(target: Target) -> str:
-    rtx = install_hint("rtx")
+def _not_here(target: Target, why: ImportError) -> BackendError:
+    rtx = install_hint(MODULES["rtx"])
     if target == "rtx":
-        return f"install it: {rtx}; it needs no GPU to build"
-    other = "--target rtx builds here, without a GPU"
-    if not _installed("tensorrt_rtx"):
-        other = f"or {rtx}, and build with --target rtx, without a GPU"
-    return f"install it: pip install tensorrt (on a Jetson, JetPack's own); {other}"
+        return BackendError(f"{why}; install it: {rtx}; it needs no GPU to build")
+    other = (
+        "TensorRT-RTX builds" if is_installed(MODULES["rtx"]) else f"TensorRT-RTX ({rtx}) builds"
+    )
+    return BackendError(
+        f"{why}; install it: {install_hint(MODULES[target])}; {other} without a GPU",
+        remedy=("target", "rtx"),
+    )

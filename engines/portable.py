@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import onnx_ir as ir
 
@@ -14,6 +14,7 @@ from precision.conversion import load_with_precision
 from precision.graph import is_pooling, unet_of
 from runtime.errors import OptionError
 from runtime.metadata import Precision
+from runtime.options import check_choice
 
 OnnxTarget = Literal["onnxruntime", "openvino"]
 _SHORT: dict[OnnxTarget, str] = {"onnxruntime": "ort", "openvino": "ov"}
@@ -61,8 +62,9 @@ def build_onnx(
         InputNotFoundError, ArtifactError: the model, its ranges file or golden file is missing,
             damaged, not one of ours, or one of them is of another model.
         OutputError: see `Publication`.
-        OptionError: fp32, which the model is already.
+        OptionError: another target or precision, or fp32, which the model is already.
     """
+    check_choice("target", target, get_args(OnnxTarget))
     model = Path(model)
     if precision == "fp32":
         raise OptionError(f"{model}: is fp32 already, and ONNX Runtime runs it as it is")

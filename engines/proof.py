@@ -99,12 +99,13 @@ def find_golden(model: Path, given: Path | None, artifact: Path, about: Metadata
 
     Raises:
         InputNotFoundError: the file that was given does not exist.
-        ArtifactError: it is damaged or of another model, or the artifact's own would replace it.
+        ArtifactError: it is damaged or of another model.
+        OptionError: the artifact's own would replace it.
     """
     source = given or golden_beside(model)
     replaced = golden_beside(artifact).resolve()
     if replaced in (source.resolve(), golden_beside(model).resolve()):
-        raise ArtifactError(
+        raise OptionError(
             f"{artifact}: its golden file would replace the model's; give it another name, such as "
             f"{artifact.stem}.{about.precision}{artifact.suffix}"
         )

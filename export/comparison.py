@@ -74,7 +74,7 @@ def compare(
     *,
     max_error: float | None = None,
     min_psnr: float | None = None,
-    device: int = 0,
+    device: int | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
 ) -> LiveComparison:
@@ -138,7 +138,7 @@ def _with_stage_outputs(artifact: Path) -> onnx.ModelProto:
     if missing:
         raise ArtifactError(
             f"{artifact}: has no value named {', '.join(missing)}; "
-            "stages can be compared on a file that rrin-deploy export wrote"
+            "stages can be compared on a file as it was exported"
         )
     model.graph.output.extend(
         onnx.helper.make_tensor_value_info(stage, onnx.TensorProto.FLOAT, None) for stage in STAGES
@@ -156,11 +156,11 @@ def _differences(
     window = np.array([0, 0, padded[3], padded[2]], np.float32)
     with torch.inference_mode():
         expected = network.stages(*planes, torch.from_numpy(t), torch.from_numpy(window))
-    io, multiple = session.metadata.io, session.metadata.padding_multiple
+    io = session.metadata.io
     found = session.run(
         {
-            "frame0": to_input(frame0, io, multiple),
-            "frame1": to_input(frame1, io, multiple),
+            "frame0": to_input(frame0, io),
+            "frame1": to_input(frame1, io),
             "t": t,
             "window": window,
         }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from export.network import RRIN
-from runtime.architecture import PADDING_MULTIPLE
+from runtime.architecture import padded
 from runtime.golden import Golden, GoldenCase
 from runtime.scene import render_bytes
 
@@ -69,7 +69,7 @@ def planes_of(frame: NDArray[Any]) -> Tensor:
     height, width = frame.shape[:2]
     planes = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None]
     planes = planes.float() / 255 if frame.dtype == np.uint8 else planes
-    padding = (0, -width % PADDING_MULTIPLE, 0, -height % PADDING_MULTIPLE)
+    padding = (0, padded(width) - width, 0, padded(height) - height)
     return F.pad(planes, padding, mode="replicate")
 
 

@@ -15,6 +15,8 @@ from av import VideoFrame
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
+from media.pixel_formats import bits_of, plain
+
 # FFmpeg's SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP; PyAV named
 # them all only in version 18, which has left Python 3.10 behind.
 ACCURATE = 0x4 | 0x40000 | 0x2000 | 0x4000
@@ -29,7 +31,7 @@ class SourceFrame:
     """A decoded frame, as RGB, and what RGB lost of it.
 
     Attributes:
-        video: as decoded.
+        video: as decoded, but in the `plain` format of its own, and within its bits.
         rgb: (H, W, 3) uint8 for sources of 8 bits, else float32 in [0, 1].
         residue: for each plane, the frame minus its round trip through RGB, in its own levels.
     """
@@ -39,9 +41,14 @@ class SourceFrame:
     residue: tuple[NDArray[np.int32], ...]
 
     @classmethod
-    def of(cls, video: VideoFrame) -> SourceFrame:
-        """Convert a decoded frame of any pixel format."""
-        deep = max(component.bits for component in video.format.components) > 8
+    def of(cls, decoded: VideoFrame) -> SourceFrame:
+        """Convert a decoded frame of any pixel format.
+
+        Raises:
+            av.FFmpegError: FFmpeg does not convert this one.
+        """
+        video = _within_bits(_plainly(decoded))
+        deep = bits_of(video.format) > 8
         pix_fmt = "rgb48le" if deep else "rgb24"
         rgb = _reformat(video, pix_fmt, _matrix(video), _range(video), ColorRange.JPEG).to_ndarray()
         if deep:
@@ -54,25 +61,6 @@ class SourceFrame:
             for ours, theirs in zip(_planes(video), back, strict=True)
         )
         return cls(video, rgb, residue)
-
-
-def within_bits(video: VideoFrame) -> VideoFrame:
-    """Return a frame whose samples are all within its bits, which damaged files' are not.
-
-    Encoders look samples up in tables, and one that is beyond its bits can end the process.
-    """
-    depths = {component.bits for component in video.format.components}
-    if len(video.planes) != len(video.format.components) or depths & {8, 16, 32}:
-        return video
-    peaks = [2**component.bits - 1 for component in video.format.components]
-    if all((plane <= peak).all() for plane, peak in zip(_planes(video), peaks, strict=True)):
-        return video
-    legal = VideoFrame(video.width, video.height, video.format.name)
-    for ours, theirs, peak in zip(_planes(legal), _planes(video), peaks, strict=True):
-        np.minimum(theirs, peak, out=ours)
-    _copy_tags(video, legal)
-    legal.pts, legal.time_base, legal.duration = video.pts, video.time_base, video.duration
-    return legal
 
 
 def video_frame(rgb: NDArray[Any], t: float, before: SourceFrame, after: SourceFrame) -> VideoFrame:
@@ -105,6 +93,32 @@ def in_format(frame: VideoFrame, pix_fmt: str) -> VideoFrame:
     made.colorspace = made.color_primaries = made.color_trc = _BT709
     made.color_range = ColorRange.MPEG
     return made
+
+
+def _plainly(video: VideoFrame) -> VideoFrame:
+    """Return a frame in the `plain` format of its own."""
+    if plain(video.format) == video.format.name:
+        return video
+    return _reformat(video, plain(video.format), _matrix(video), ColorRange.JPEG, ColorRange.JPEG)
+
+
+def _within_bits(video: VideoFrame) -> VideoFrame:
+    """Return a frame whose samples are all within its bits, which damaged files' are not.
+
+    Encoders look samples up in tables, and one that is beyond its bits can end the process.
+    """
+    depths = {component.bits for component in video.format.components}
+    if len(video.planes) != len(video.format.components) or depths & {8, 16, 32}:
+        return video
+    peaks = [2**component.bits - 1 for component in video.format.components]
+    if all((plane <= peak).all() for plane, peak in zip(_planes(video), peaks, strict=True)):
+        return video
+    legal = VideoFrame(video.width, video.height, video.format.name)
+    for ours, theirs, peak in zip(_planes(legal), _planes(video), peaks, strict=True):
+        np.minimum(theirs, peak, out=ours)
+    _copy_tags(video, legal)
+    legal.pts, legal.time_base, legal.duration = video.pts, video.time_base, video.duration
+    return legal
 
 
 def _from_rgb(rgb: NDArray[Any], like: VideoFrame) -> VideoFrame:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from media.errors import MediaError
-from runtime.errors import InputNotFoundError
+from runtime.errors import InputNotFoundError, OptionError
 
 # FFmpeg's names of formats that are one file and hold all they show. Others open the files that
 # they name (hls, concat, dash, imf, sdp, vobsub), run scripts (avisynth, vapoursynth), or take any
@@ -62,3 +64,28 @@ def open_media(path: Path) -> InputContainer:
         raise MediaError(
             f"{path}: not an image or a video that FFmpeg can open, or a damaged one ({reason})"
         ) from error
+
+
+def chosen_video(reader: InputContainer, index: int | None, source: Path) -> VideoStream:
+    """Return the video stream of that index among them, from 0; the best for None.
+
+    Raises:
+        OptionError: there are not so many.
+        MediaError: there is none, or no decoder for it.
+    """
+    streams = [
+        stream
+        for stream in reader.streams.video
+        if not stream.disposition & Disposition.attached_pic  # the cover of a song
+    ]
+    if not streams:
+        raise MediaError(f"{source}: has no video stream")
+    if index is not None and index >= len(streams):
+        raise OptionError(
+            f"{source}: has no video stream {index}; it has {len(streams)}, counted from 0"
+        )
+    best = reader.streams.best("video")
+    chosen = streams[index or 0] if index is not None or best not in streams else best
+    if chosen.codec_context is None:
+        raise MediaError(f"{source}: its video is in a codec that FFmpeg has no decoder for here")
+    return chosen

@@ -18,45 +18,44 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from media.colour import SourceFrame, within_bits
+from media.colour import SourceFrame
 from media.damage import Damage
 from media.errors import MediaError
 from media.filling import Interval
-from media.schedule import LONGEST_GAP, Schedule, on_the_beat
-from media.summary import VideoSummary
+from media.schedule import LONGEST_GAP, PORTION, Schedule, on_the_beat
 from runtime.cuts import CutDetector
-
-# Wanted frames of one interval that are made at once: they are in memory together.
-_PORTION = 8
 
 
 class Decoding:
     """The first stage: packets to intervals; copied streams' packets pass as they are.
 
     Attributes:
-        start: when the first frame is shown in the source, seconds; known once it is yielded.
+        frames_read, frames_left_out, cuts, damage, seconds: as `VideoSummary` has them; they are
+            true once `run` has ended.
     """
 
     def __init__(
         self,
         reader: InputContainer,
         stream: VideoStream,
-        copied: list[Stream],
         source: Path,
+        *,
+        copied: list[Stream],
         rate: Fraction,
         schedule: Schedule,
         cut_threshold: float | None,
-        done: VideoSummary,
     ) -> None:
-        self.start = Fraction(0)
+        self.frames_read = self.frames_left_out = self.cuts = 0
+        self.damage: list[str] = []
+        self.seconds = 0.0
+        self._start = Fraction(0)  # when the first frame is shown in the source
         self._reader = reader
         self._stream = stream
         self._copied = {stream.index for stream in copied}
         self._source = source
         self._rate = rate
         self._schedule = schedule
-        self._done = done
-        self._damage = Damage(reader, stream, source)
+        self._watched = Damage(reader, stream, source)
         self._is_cut = (lambda _: False) if cut_threshold is None else CutDetector(cut_threshold)
 
     def run(self) -> Iterator[Interval | Packet[Any]]:
@@ -79,23 +78,23 @@ class Decoding:
                 self._left_out(said, earlier)
                 continue
             length = item.duration * item.time_base if item.duration and item.time_base else length
-            after = SourceFrame.of(item)
+            after = self._converted(item)
             is_cut = self._is_cut(after.rgb)
             still = before is not None and np.array_equal(before.rgb, after.rgb)
-            self._done.frames_read += 1
-            self._done.cuts += is_cut
-            self._done.decode_seconds += time.perf_counter() - started
+            self.frames_read += 1
+            self.cuts += is_cut
+            self.seconds += time.perf_counter() - started
             beat = self._on_the_beat(said)
             end = beat if beat > at else said  # no two frames may meet on one beat
             yield from self._portions(
                 before, after, (at, end), "cut" if is_cut else "still" if still else "motion"
             )
             before, at = after, end
-        self._done.damage = self._damage.found()
+        self.damage = self._watched.found()
         if before is not None:
             yield from self._portions(before, before, (at, self._on_the_beat(at + length)), "still")
         else:
-            reasons = "; ".join(self._done.damage) or "it holds no picture that could be shown"
+            reasons = "; ".join(self.damage) or "it holds no picture that could be shown"
             raise MediaError(f"{self._source}: none of its frames can be decoded: {reasons}")
 
     def _portions(
@@ -110,22 +109,31 @@ class Decoding:
         if end - start > LONGEST_GAP:
             raise MediaError(
                 f"{self._source}: shows one frame for {float(end - start) / 3600:.1f} hours, from "
-                f"{self._damage.at(self.start + start)} on; expected {LONGEST_GAP / 3600} at most: "
-                "its times are damaged; remux it, or cut it there"
+                f"{self._watched.at(self._start + start)} on; expected {LONGEST_GAP / 3600} at "
+                "most: its times are damaged; remux it, or cut it there"
             )
         wanted = self._schedule.between(start, end) if before is not None else iter(())
-        yield Interval(before, after, list(islice(wanted, _PORTION)), kind)
-        while portion := list(islice(wanted, _PORTION)):
-            yield Interval(before, after, portion, kind)
+        yield Interval(before, after, list(islice(wanted, PORTION)), kind, self._start)
+        while portion := list(islice(wanted, PORTION)):
+            yield Interval(before, after, portion, kind, self._start)
+
+    def _converted(self, frame: VideoFrame) -> SourceFrame:
+        try:
+            return SourceFrame.of(frame)
+        except av.FFmpegError as error:
+            raise MediaError(
+                f"{self._source}: FFmpeg does not convert its pixel format, {frame.format.name}, "
+                f"to RGB ({error.strerror}); convert it to another first, such as yuv444p"
+            ) from error
 
     def _left_out(self, said: Fraction, earlier: Fraction) -> None:
         if said < earlier:
             raise MediaError(
                 f"{self._source}: its times run backwards after "
-                f"{self._damage.at(self.start + earlier)}, as in files joined end to end; "
+                f"{self._watched.at(self._start + earlier)}, as in files joined end to end; "
                 "remux it, or take it apart"
             )
-        self._done.frames_left_out += 1
+        self.frames_left_out += 1
 
     def _in_order(self) -> Iterator[VideoFrame | Packet[Any]]:
         """Leave out a frame whose time is not between its neighbours', for that is damage.
@@ -144,7 +152,7 @@ class Decoding:
                 at = self._stamp(held)
                 following = self._stamp(item) if item else sys.maxsize
                 if _strays(shown, at, following, interval):
-                    self._damage.leapt(held)
+                    self._watched.leapt(held)
                 else:
                     yield held
                     interval = 0 if at is None or shown is None else at - shown
@@ -161,8 +169,8 @@ class Decoding:
         if stamp is None or frame.time_base is None:
             return Fraction(0) if first else before + 1 / self._rate
         if first:
-            self.start = stamp * frame.time_base
-        return stamp * frame.time_base - self.start
+            self._start = stamp * frame.time_base
+        return stamp * frame.time_base - self._start
 
     def _on_the_beat(self, said: Fraction) -> Fraction:
         return on_the_beat(said, self._rate, self._stream.time_base or Fraction(1))
@@ -178,24 +186,24 @@ class Decoding:
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                self._damage.failed(packet)
+                self._watched.failed(packet)
                 continue
-            self._done.decode_seconds += time.perf_counter() - started
+            self.seconds += time.perf_counter() - started
             for frame in frames:
                 self._check(frame)
-                self._damage.decoded(frame)
-                yield within_bits(frame)
+                self._watched.decoded(frame)
+                yield frame
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Yield the packets of all streams, for the end of any tells how much is missing."""
         try:
             for packet in self._reader.demux():
-                self._damage.read(packet)
+                self._watched.read(packet)
                 yield packet
         except IndexError:
             return  # PyAV looks for the end of a stream that appeared half way; ours have ended
         except av.FFmpegError as error:
-            self._damage.broken_off(error)
+            self._watched.broken_off(error)
             last: Packet[Any] = Packet()  # empty: the decoder gives what it still holds
             last.stream, last.time_base = self._stream, self._stream.time_base or Fraction(1)
             yield last

@@ -8,16 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
+from typing import cast
 
 import av
+from av import VideoFrame
 from av.codec.codec import find_best_pix_fmt_of_list
+from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
+from av.video.stream import VideoStream
 
 from media.errors import MediaError
+from media.pixel_formats import bits_of
 
 CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
-LARGEST_RATE_TERM = 100_000  # 60000/1001 and all its kin are well below
 # Visually lossless, for a source frame should not suffer for its new neighbours.
 _CRF = 17
 # x264 clips what is beyond; the others refuse it when they are opened, without saying why.
@@ -27,6 +32,7 @@ _LARGEST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51, "libvpx": 63, "l
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
             "veryslow", "placebo")  # fmt: skip
 _HAS_PRESETS = ("libx264", "libx264rgb", "libx265")
+_ENVIRONMENT = Lock()  # while it is changed
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,31 @@ class Encoder:
             "pixel format"
         )
 
+    def add_stream(
+        self, container: OutputContainer, frame: VideoFrame, rate: Fraction, pixel_aspect: Fraction
+    ) -> VideoStream:
+        """Add a stream of frames like this one, with its pixel format and colours, to a container.
+
+        Raises:
+            MediaError: the container does not hold what this encoder makes.
+        """
+        try:
+            stream = container.add_stream(self.name, rate, self.options)
+        except ValueError as error:
+            raise MediaError(
+                f"{self._output}: no encoder {self.name} here, or not for this container: {error}"
+            ) from error
+        encoder = cast(VideoStream, stream)
+        encoder.width, encoder.height = frame.width, frame.height
+        encoder.pix_fmt = frame.format.name
+        encoder.time_base = self._time_base
+        context = encoder.codec_context
+        context.time_base = self._time_base
+        context.sample_aspect_ratio = pixel_aspect
+        for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
+            setattr(context, tag, getattr(frame, tag))
+        return encoder
+
     def _checked_options(self) -> dict[str, str]:
         options = {}
         crf, preset = self._encoding.crf, self._encoding.preset
@@ -175,7 +206,7 @@ class Encoder:
         assert isinstance(context, VideoCodecContext)  # noqa: S101 - known to encode video
         context.width, context.height, context.pix_fmt = given.width, given.height, given.pix_fmt
         context.time_base = self._time_base
-        context.framerate = given.rate.limit_denominator(LARGEST_RATE_TERM)
+        context.framerate = given.rate
         context.options = dict(options)
         try:
             with quiet(self.name):
@@ -188,49 +219,15 @@ class Encoder:
 @contextmanager
 def quiet(encoder: str) -> Iterator[None]:
     """Keep the encoder's own log off the terminal while it is opened, unless it was asked for."""
-    if encoder != "libsvtav1" or "SVT_LOG" in os.environ:
+    if encoder != "libsvtav1":
         yield
         return
-    os.environ["SVT_LOG"] = "0"  # there is no other way, and it is read when it is opened
-    try:
-        yield
-    finally:
-        os.environ.pop("SVT_LOG", None)
-
-
-def losses(own: VideoFormat, chosen: str) -> list[str]:
-    """Return what a change of pixel format loses, or changes so that players may mind."""
-    written = VideoFormat(chosen)
-    changes = []
-    if bits_of(own) > bits_of(written):
-        changes.append(f"{bits_of(own)} bits to {bits_of(written)}")
-    if len(own.components) >= 3:
-        before, after = _sampling(own), _sampling(written)
-        if before != after:
-            changes.append(f"{before} to {after}")
-    if not changes:
-        return []
-    return [f"pixel format {own.name}, written as {chosen}: {', '.join(changes)}"]
-
-
-def bits_of(pix_fmt: VideoFormat | str) -> int:
-    """Return the bits of the deepest component."""
-    video_format = VideoFormat(pix_fmt) if isinstance(pix_fmt, str) else pix_fmt
-    return max((component.bits for component in video_format.components), default=8)
-
-
-def has_alpha(pix_fmt: VideoFormat | str) -> bool:
-    """Say whether pixels may be seen through."""
-    video_format = VideoFormat(pix_fmt) if isinstance(pix_fmt, str) else pix_fmt
-    return any(component.is_alpha for component in video_format.components)
-
-
-def _sampling(video_format: VideoFormat) -> str:
-    if video_format.is_rgb:
-        return "RGB"
-    if len(video_format.components) < 3:
-        return "grey"
-    across, down = (64 // size(64) for size in (video_format.chroma_width,
-                                                video_format.chroma_height))  # fmt: skip
-    names = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
-    return "YUV " + names.get((across, down), f"with chroma {across}x{down} as coarse")
+    with _ENVIRONMENT:
+        if "SVT_LOG" in os.environ:
+            yield
+            return
+        os.environ["SVT_LOG"] = "0"  # there is no other way, and it is read when it is opened
+        try:
+            yield
+        finally:
+            del os.environ["SVT_LOG"]

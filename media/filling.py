@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from media.colour import SourceFrame, video_frame
 from media.schedule import Wanted
-from media.summary import VideoSummary
 from runtime.frames import Frame
 from runtime.interpolator import Interpolator
 
@@ -24,84 +23,99 @@ class Interval:
     """Two source frames, and a portion of what is wanted from the first until just before the next.
 
     Nothing comes before the first of all; after the last comes itself, until the end.
+
+    Attributes:
+        start: when the first of all is shown in the source, seconds.
     """
 
     before: SourceFrame | None
     after: SourceFrame
     wanted: list[Wanted]
     kind: Literal["motion", "still", "cut"]
+    start: Fraction
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A frame of the output: made, or one of the source."""
+    """A frame of the output: made, or one of the source; `start` as of its interval."""
 
     time: Fraction
     duration: Fraction
     frame: VideoFrame | Callable[[], VideoFrame]
+    start: Fraction
 
 
-def filled(
-    interpolate: Interpolator, items: Iterator[Interval | Packet[Any]], done: VideoSummary
-) -> Iterator[Shown | Packet[Any]]:
-    """Yield the frames that are shown, and the packets that pass, in their order."""
-    passing: deque[Packet[Any]] = deque()
-    asked: deque[Interval | None] = deque()
-    waited = 0.0
+class Filling:
+    """The second stage: intervals to the frames that are shown; packets pass, in their order.
 
-    def wanted() -> Iterator[tuple[Frame, list[float]]]:
-        nonlocal waited
+    Attributes:
+        frames_made, frames_repeated, seconds: as `VideoSummary` has them; they are true once `run`
+            has ended.
+    """
+
+    def __init__(self, interpolate: Interpolator) -> None:
+        self.frames_made = self.frames_repeated = 0
+        self.seconds = 0.0
+        self._interpolate = interpolate
+        self._passing: deque[Packet[Any]] = deque()
+        self._asked: deque[Interval | None] = deque()
+        self._waited = 0.0  # seconds, for the stage before
+
+    def run(self, items: Iterator[Interval | Packet[Any]]) -> Iterator[Shown | Packet[Any]]:
+        """Yield what is shown, and the packets."""
+        steps = self._interpolate.fill(self._wanted(items))
+        try:
+            while True:
+                started, waited = time.perf_counter(), self._waited
+                step = next(steps, None)
+                self.seconds += time.perf_counter() - started - (self._waited - waited)
+                while self._passing:
+                    yield self._passing.popleft()
+                if step is None:
+                    return
+                interval = self._asked.popleft()
+                if interval is not None:
+                    yield from self._shown(interval, step[1])
+        finally:
+            if hasattr(items, "close"):
+                items.close()
+
+    def _wanted(
+        self, items: Iterator[Interval | Packet[Any]]
+    ) -> Iterator[tuple[Frame, list[float]]]:
         last: SourceFrame | None = None
         while True:
             started = time.perf_counter()
             item = next(items, None)
-            waited += time.perf_counter() - started
+            self._waited += time.perf_counter() - started
             if isinstance(item, Packet):
-                passing.append(item)
+                self._passing.append(item)
                 continue
             if item is None:
                 return
             if item.before is not None and item.before is not last:  # a further portion
-                asked.append(None)
+                self._asked.append(None)
                 yield item.before.rgb, []
-            asked.append(item)
+            self._asked.append(item)
             last = item.after
             times = [float(w.t) for w in item.wanted if w.t] if item.kind == "motion" else []
             yield item.after.rgb, times
 
-    steps = interpolate.fill(wanted())
-    try:
-        while True:
-            started, waited_before = time.perf_counter(), waited
-            step = next(steps, None)
-            busy = time.perf_counter() - started - (waited - waited_before)
-            done.inference_seconds += busy
-            while passing:
-                yield passing.popleft()
-            if step is None:
-                return
-            interval = asked.popleft()
-            if interval is not None:
-                yield from _between(interval, step[1], done)
-    finally:
-        if hasattr(items, "close"):
-            items.close()
-
-
-def _between(interval: Interval, frames: NDArray[Any], done: VideoSummary) -> Iterator[Shown]:
-    before, after = interval.before, interval.after
-    made = iter(frames)
-    for t, at, duration in interval.wanted:
-        assert before is not None  # noqa: S101 - the first frame has no interval before it
-        if t == 0:
-            yield Shown(at, duration, before.video)
-        elif interval.kind == "motion":
-            done.frames_made += 1
-            yield Shown(at, duration, _converted(next(made), float(t), before, after))
-        else:
-            done.frames_repeated += 1
-            nearer = after if t >= Fraction(1, 2) else before
-            yield Shown(at, duration, nearer.video)
+    def _shown(self, interval: Interval, frames: NDArray[Any]) -> Iterator[Shown]:
+        before, after, start = interval.before, interval.after, interval.start
+        made = iter(frames)
+        for t, at, duration in interval.wanted:
+            assert before is not None  # noqa: S101 - the first frame has no interval before it
+            if t == 0:
+                yield Shown(at, duration, before.video, start)
+            elif interval.kind == "motion":
+                self.frames_made += 1
+                converted = _converted(next(made), float(t), before, after)
+                yield Shown(at, duration, converted, start)
+            else:
+                self.frames_repeated += 1
+                nearer = after if t >= Fraction(1, 2) else before
+                yield Shown(at, duration, nearer.video, start)
 
 
 def _converted(

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, cast
 
 import av
@@ -34,6 +35,7 @@ _STRICT = {"err_detect": "crccheck+explode"}
 # No true image needs more for a pixel: uncompressed, of 16 bits and with alpha, it is 8.
 _BYTES_PER_PIXEL = 16
 _BYTES_BESIDE = 2**20  # EXIF, a profile, a thumbnail
+_LOG_LEVEL = Lock()  # which FFmpeg has one of for all threads
 _JPEG_IN_TIFF = ("6", "7")
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
@@ -87,13 +89,13 @@ def decode_image(path: Path, max_pixels: int) -> tuple[VideoFrame, bool]:
         # Again, for the file may hold another size than it begins with; FFmpeg rounds sizes up.
         limit = {"max_pixels": str((width + 128) * (height + 128))}
         context.options = limit if decoder == "tiff" else limit | _STRICT
-        with _said() as complaints:
+        with _complaints(decoder) as complaints:
             frame = _decode(context, data)[0]
     except (av.FFmpegError, struct.error, IndexError) as error:
         raise MediaError(
             f"{path}: not an image that FFmpeg can decode, or a damaged one"
         ) from error
-    if complaints and decoder == "tiff":
+    if complaints:
         raise MediaError(f"{path}: a damaged TIFF; FFmpeg says: {shown(complaints[0][2].strip())}")
     if decoder == "tiff" and frame.metadata.get("Compression", "").strip() in _JPEG_IN_TIFF:
         raise MediaError(f"{path}: a TIFF compressed as JPEG, which FFmpeg gives black")
@@ -132,17 +134,21 @@ def _decode(context: VideoCodecContext, data: bytes) -> list[VideoFrame]:
 
 
 @contextmanager
-def _said() -> Iterator[list[tuple[int, str, str]]]:
-    """Yield the errors that FFmpeg logs; in a TIFF it goes on after them, and leaves rows black."""
-    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
-    av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)  # what an image before it has said, too
-    try:
-        with av.logging.Capture() as logged:
-            yield logged
-    finally:
-        av.logging.set_skip_repeated(skips)
-        av.logging.set_level(level)
+def _complaints(decoder: str) -> Iterator[list[tuple[int, str, str]]]:
+    """Yield the errors that FFmpeg logs of a TIFF: it goes on after them, and leaves rows black."""
+    if decoder != "tiff":
+        yield []
+        return
+    with _LOG_LEVEL:
+        level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
+        av.logging.set_level(av.logging.ERROR)
+        av.logging.set_skip_repeated(False)  # what an image before it has said, too
+        try:
+            with av.logging.Capture() as logged:
+                yield logged
+        finally:
+            av.logging.set_skip_repeated(skips)
+            av.logging.set_level(level)
 
 
 def _is_animated(decoder: str, data: bytes) -> bool:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from media.colour import ACCURATE
 from media.errors import MediaError
 from media.image_file import decode_image, upright
+from media.pixel_formats import bits_of, has_alpha
 from runtime.errors import FrameError
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
@@ -60,19 +61,17 @@ def read_still(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Still:
         MediaError: it has more pixels, is an animation, or cannot be decoded.
     """
     frame, profile = decode_image(Path(path), max_pixels)
-    components = frame.format.components
-    deep = max(component.bits for component in components) > 8
-    has_alpha = frame.format.has_palette or any(component.is_alpha for component in components)
+    deep, translucent = bits_of(frame.format) > 8, has_alpha(frame.format)
     pixels = frame.reformat(
-        format=(_DEEP_FORMATS if deep else _FORMATS)[4 if has_alpha else 3],
+        format=(_DEEP_FORMATS if deep else _FORMATS)[4 if translucent else 3],
         dst_color_range=ColorRange.JPEG,
         interpolation=ACCURATE,
     ).to_ndarray()
     pixels = upright(frame, pixels)
     if deep:
         pixels = pixels.astype(np.float32) / np.float32(65535)
-    colours = sum(not component.is_alpha for component in components)
-    alpha = pixels[..., 3] if has_alpha else None
+    colours = sum(not component.is_alpha for component in frame.format.components)
+    alpha = pixels[..., 3] if translucent else None
     if alpha is not None and (alpha == _opaque(pixels)).all():
         alpha = None
     return Still(
@@ -143,7 +142,7 @@ def read_for(interpolate: Interpolator, path: Path, max_pixels: int) -> Still:
     if still.rgb.dtype == np.float32 and interpolate.metadata.io == "uint8":
         raise FrameError(
             f"{path}: has 16 bits, and the artifact takes 8; save it with 8 bits, or export the "
-            "artifact with --io float32"
+            "artifact for float32 io"
         )
     return still
 

@@ -14,10 +14,11 @@ from runtime.frames import MAX_TIMES
 
 # What a container's clock can hold, and so what a time base's terms may be.
 _LARGEST_TERM = 2**31 - 1
-_LARGEST_DENOMINATOR = 100_000  # of a rate: 60000/1001 and all its kin are well below
+LARGEST_DENOMINATOR = 100_000  # of a rate: 60000/1001 and all its kin are well below
 # What nobody can mean, and would fill disks: a slip of the finger, or a damaged clock.
 _MOST_FPS = 10_000
 LONGEST_GAP = Fraction(24 * 60 * 60)  # seconds between two frames of a source
+PORTION = 8  # frames between two that are made at once: they are in memory together
 # A clock whose tick is longer than this part of the frame interval puts no time on the beat.
 _COARSE = Fraction(1, 4)
 
@@ -85,7 +86,7 @@ class Schedule:
                 f"{name} is {_number(times)}; expected more than 1, and at most {MAX_TIMES}"
             )
         if fps is not None:
-            if not 0 < fps.limit_denominator(_LARGEST_DENOMINATOR) <= _MOST_FPS:
+            if not 0 < fps.limit_denominator(LARGEST_DENOMINATOR) <= _MOST_FPS:
                 raise OptionError(
                     f"fps is {_number(fps)}; expected a rate above 0, and at most {_MOST_FPS}"
                 )
@@ -110,7 +111,7 @@ class Schedule:
 
     @classmethod
     def _constant(cls, fps: Fraction, slowdown: Fraction) -> Schedule:
-        rate = fps.limit_denominator(_LARGEST_DENOMINATOR)
+        rate = fps.limit_denominator(LARGEST_DENOMINATOR)
         return cls(None, rate, slowdown, 1 / rate)
 
     def between(self, start: Fraction, end: Fraction) -> Iterator[Wanted]:

@@ -18,6 +18,7 @@ from media.images import (
     read_for,
     still_codec,
 )
+from media.schedule import PORTION
 from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from runtime.errors import InputNotFoundError, OptionError
 from runtime.frames import MAX_TIMES
@@ -28,8 +29,6 @@ from runtime.publishing import FolderPublication
 
 Progress = Callable[[int, int], None]
 
-# Images between two that are made at once: they are in memory together.
-_PORTION = 8
 _NAME = "frame_%05d.png"
 _NUMBER = re.compile(r"%(\d{0,2})d")
 _NO_FOLDERS = (*IMAGE_SUFFIXES, ".gif", *VIDEO_SUFFIXES)
@@ -127,8 +126,8 @@ def _filled_up(
     yield before
     for image in images[1:]:
         after = read_for(interpolate, image, max_pixels)
-        for first in range(0, len(times), _PORTION):
-            portion = times[first : first + _PORTION]
+        for first in range(0, len(times), PORTION):
+            portion = times[first : first + PORTION]
             yield from interpolate_stills(interpolate, before, after, portion)
         yield after
         before = after

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 from av import VideoFrame
@@ -14,7 +15,8 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from media.container import open_media
-from media.encoding import has_alpha
+from media.errors import MediaError
+from media.pixel_formats import has_alpha
 from media.side_data import carries
 
 # What a muxer or encoder writes anew; copied, they would tell of the source. A timecode counts
@@ -50,22 +52,41 @@ def fresh(metadata: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}
 
 
-def shows_through(stream: VideoStream, source: Path) -> bool:
+def alpha_left_out(stream: VideoStream, source: Path, asked: str | None) -> list[str]:
+    """Return for people that a stream's alpha is lost, where a pixel format without was asked for.
+
+    Raises:
+        MediaError: it has alpha, and no such format was asked for.
+    """
+    if not _shows_through(stream, source):
+        return []
+    if asked is None or has_alpha(asked):
+        raise MediaError(
+            f"{source}: has alpha, which is not interpolated; "
+            "to leave it out, ask for a pixel format without, such as yuv420p",
+            remedy=("pix_fmt", "yuv420p"),
+        )
+    return ["alpha, for the pixel format asked for has none"]
+
+
+def _shows_through(stream: VideoStream, source: Path) -> bool:
     """Say whether a stream has alpha, in its pixels or, as VP9 has it, in a stream beside them.
 
-    A GIF is decoded for that, which comes with alpha whether any pixel can be seen through or not.
+    A GIF or palette is decoded for that: they come with alpha whether any pixel can be seen through
+    or not.
     """
     own = stream.codec_context.format
-    if stream.codec_context.name == "gif":
-        return any(frame.to_ndarray()[..., 3].min() < 255 for frame in _decoded(source))
+    if stream.codec_context.name == "gif" or (own is not None and own.has_palette):
+        frames = _decoded(source, stream.index)
+        return any(frame.to_ndarray(format="rgba")[..., 3].min() < 255 for frame in frames)
     tags = {key.lower(): value for key, value in stream.metadata.items()}
     return tags.get("alpha_mode") == "1" or (own is not None and has_alpha(own))
 
 
-def _decoded(source: Path) -> Iterator[VideoFrame]:
+def _decoded(source: Path, index: int) -> Iterator[VideoFrame]:
     """Yield what can be decoded; what cannot is found again when it is interpolated."""
     with open_media(source) as reader:
-        for packet in reader.demux(video=0):
+        for packet in reader.demux(cast(VideoStream, reader.streams[index])):
             with suppress(av.FFmpegError):
                 yield from packet.decode()
 

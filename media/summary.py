@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 
-@dataclass
+@dataclass(frozen=True)
 class VideoSummary:
     """What `interpolate_video` did.
 
@@ -16,8 +16,9 @@ class VideoSummary:
         frames_read: of the source.
         frames_made: by the network.
         frames_repeated: of the source, shown again: at cuts, in stills, after the last frame.
-        cuts: scene cuts found.
+        frames_written: all that are shown: of the source, made and repeated.
         frames_left_out: of the source, for they have the very time of the frame before.
+        cuts: scene cuts found.
         left_out: what of the source is not in the output, and why.
         damage: what is missing or broken in the source, and where; the output is made of the rest.
         decode_seconds, inference_seconds, encode_seconds: that the stages worked; they overlap.
@@ -26,14 +27,14 @@ class VideoSummary:
     width: int
     height: int
     rate: Fraction
-    frames_read: int = 0
-    frames_made: int = 0
-    frames_repeated: int = 0
-    frames_written: int = 0
-    frames_left_out: int = 0
-    cuts: int = 0
-    left_out: list[str] = field(default_factory=list)
-    damage: list[str] = field(default_factory=list)
-    decode_seconds: float = 0
-    inference_seconds: float = 0
-    encode_seconds: float = 0
+    frames_read: int
+    frames_made: int
+    frames_repeated: int
+    frames_written: int
+    frames_left_out: int
+    cuts: int
+    left_out: list[str]
+    damage: list[str]
+    decode_seconds: float
+    inference_seconds: float
+    encode_seconds: float

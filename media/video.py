@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,11 +17,11 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from media.container import open_media
+from media.container import chosen_video, open_media
 from media.decoding import Decoding
 from media.encoding import Encoding
 from media.errors import MediaError
-from media.filling import Shown, filled
+from media.filling import Filling, Shown
 from media.overlap import overlapped
 from media.schedule import Schedule
 from media.summary import VideoSummary
@@ -96,39 +96,82 @@ def interpolate_video(
         if output.exists() and output.samefile(source):
             raise OptionError(f"{output}: is the source as well; choose another output")
         publication = Publication(output, overwrite=options.overwrite)
-        stream = _chosen(reader, options.stream, source)
-        stream.thread_type = "AUTO"
-        rate, schedule = _schedule(stream, options, source)
-        shown_rate = schedule.rate or rate * (schedule.factor or 1) / schedule.slowdown
-        frames = stream.frames or int(_seconds(reader, stream) * rate)
-        total = int(frames * shown_rate * schedule.slowdown / rate)
-        done = VideoSummary(stream.width, stream.height, shown_rate)
-        with open_writer(output, options.encoding, schedule.time_base, publication) as writer:
-            writer.rate = shown_rate
-            writer.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
-            copied = _copies(reader, writer, stream, options.slow)
-            done.left_out = writer.left_out
-            decoding = Decoding(
-                reader, stream, copied, source, rate, schedule, options.cut_threshold, done
-            )
-            shown = filled(interpolate, overlapped(decoding.run(), _DEPTH), done)
-            for item in overlapped(shown, _DEPTH):
-                writer.start = decoding.start
-                _write(writer, item, done)
-                if progress and not isinstance(item, Packet):
-                    progress(done.frames_written, total, float(item.time))
-    return done
+        return _interpolated(interpolate, reader, source, publication, output, options, progress)
 
 
-def _write(writer: VideoWriter, item: Shown | Packet[Any], done: VideoSummary) -> None:
-    started = time.perf_counter()
-    if isinstance(item, Packet):
-        writer.copy(item)
-    else:
-        frame = item.frame if isinstance(item.frame, VideoFrame) else item.frame()
-        writer.write(frame, item.time, item.duration)
-        done.frames_written += 1
-    done.encode_seconds += time.perf_counter() - started
+def _interpolated(
+    interpolate: Interpolator,
+    reader: InputContainer,
+    source: Path,
+    publication: Publication,
+    output: Path,
+    options: VideoOptions,
+    progress: Progress | None,
+) -> VideoSummary:
+    stream = chosen_video(reader, options.stream, source)
+    stream.thread_type = "AUTO"
+    rate, schedule = _schedule(stream, options, source)
+    shown_rate = schedule.rate or rate * (schedule.factor or 1) / schedule.slowdown
+    frames = stream.frames or int(_seconds(reader, stream) * rate)
+    total = int(frames * shown_rate * schedule.slowdown / rate)
+    with open_writer(
+        publication,
+        output,
+        options.encoding,
+        rate=shown_rate,
+        time_base=schedule.time_base,
+        pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+    ) as writer:
+        decoding = Decoding(
+            reader,
+            stream,
+            source,
+            copied=_copies(reader, writer, stream, options.slow),
+            rate=rate,
+            schedule=schedule,
+            cut_threshold=options.cut_threshold,
+        )
+        filling = Filling(interpolate)
+        shown = filling.run(overlapped(decoding.run(), _DEPTH))
+        written, seconds = _write(writer, shown, total, progress)
+    return VideoSummary(
+        width=stream.width,
+        height=stream.height,
+        rate=shown_rate,
+        frames_read=decoding.frames_read,
+        frames_made=filling.frames_made,
+        frames_repeated=filling.frames_repeated,
+        frames_written=written,
+        frames_left_out=decoding.frames_left_out,
+        cuts=decoding.cuts,
+        left_out=writer.left_out,
+        damage=decoding.damage,
+        decode_seconds=decoding.seconds,
+        inference_seconds=filling.seconds,
+        encode_seconds=seconds,
+    )
+
+
+def _write(
+    writer: VideoWriter,
+    items: Iterator[Shown | Packet[Any]],
+    total: int,
+    progress: Progress | None,
+) -> tuple[int, float]:
+    """Write all; return how many frames they are, and the seconds that it took."""
+    written, seconds = 0, 0.0
+    for item in overlapped(items, _DEPTH):
+        started = time.perf_counter()
+        if isinstance(item, Packet):
+            writer.copy(item)
+        else:
+            frame = item.frame if isinstance(item.frame, VideoFrame) else item.frame()
+            writer.write(frame, item.time, item.duration, item.start)
+            written += 1
+        seconds += time.perf_counter() - started
+        if progress and not isinstance(item, Packet):
+            progress(written, total, float(item.time))
+    return written, seconds
 
 
 def _schedule(
@@ -158,29 +201,10 @@ def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: F
         InputNotFoundError, OutputError: see `Publication`.
     """
     output = Path(output)
-    with open_writer(output, Encoding(), 1 / rate, Publication(output)) as writer:
-        writer.rate = rate
+    target = Publication(output)
+    with open_writer(target, output, Encoding(), rate=rate, time_base=1 / rate) as writer:
         for index, rgb in enumerate(frames):
             writer.write(VideoFrame.from_ndarray(rgb, format="rgb24"), index / rate, 1 / rate)
-
-
-def _chosen(reader: InputContainer, index: int | None, source: Path) -> VideoStream:
-    streams = [
-        stream
-        for stream in reader.streams.video
-        if not stream.disposition & Disposition.attached_pic  # the cover of a song
-    ]
-    if not streams:
-        raise MediaError(f"{source}: has no video stream")
-    if index is not None and index >= len(streams):
-        raise OptionError(
-            f"{source}: has no video stream {index}; it has {len(streams)}, counted from 0"
-        )
-    best = reader.streams.best("video")
-    chosen = streams[index or 0] if index is not None or best not in streams else best
-    if chosen.codec_context is None:
-        raise MediaError(f"{source}: its video is in a codec that FFmpeg has no decoder for here")
-    return chosen
 
 
 def _seconds(reader: InputContainer, stream: VideoStream) -> Fraction:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 from av import Packet, VideoFrame
@@ -17,19 +17,13 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from media.colour import in_format
-from media.encoding import (
-    CODECS,
-    LARGEST_RATE_TERM,
-    Encoder,
-    Encoding,
-    Pictures,
-    has_alpha,
-    losses,
-    quiet,
-)
+from media.encoding import CODECS, Encoder, Encoding, Pictures, quiet
 from media.errors import MediaError
+from media.pixel_formats import losses, plain
+from media.schedule import LARGEST_DENOMINATOR
 from media.side_data import display_matrix
-from media.streams import fresh, heard_from, holds, lost_with, shows_through
+from media.streams import alpha_left_out, fresh, heard_from, holds, lost_with
+from runtime.errors import OutputError
 from runtime.publishing import Publication
 
 
@@ -38,19 +32,25 @@ class VideoWriter:
 
     Attributes:
         left_out: what of the source is not in the output, for people; complete after `finish`.
-        rate: frames a second, on average; pixel_aspect: width by height of a pixel; start: when
-            the source's first frame is shown, seconds. To be set before the first frame is written.
     """
 
     def __init__(
-        self, writer: OutputContainer, output: Path, encoding: Encoding, time_base: Fraction
+        self,
+        writer: OutputContainer,
+        output: Path,
+        encoding: Encoding,
+        rate: Fraction,
+        time_base: Fraction,
+        pixel_aspect: Fraction,
     ) -> None:
         self.left_out: list[str] = []
         self._writer = writer
         self._output = output
         self._choice = Encoder(encoding, output, time_base)
         self._asked = encoding.pix_fmt
+        self._rate = rate.limit_denominator(LARGEST_DENOMINATOR)
         self._time_base = time_base
+        self._pixel_aspect = pixel_aspect
         self._encoder: VideoStream | None = None
         self._pix_fmt = ""
         self._chosen_for: Pictures | None = None
@@ -62,9 +62,7 @@ class VideoWriter:
         self._slowdown = Fraction(1)
         self._durations: dict[int, int] = {}
         self._lead = Fraction(0)
-        self.rate = Fraction(25)
-        self.pixel_aspect = Fraction(1)
-        self.start = Fraction(0)
+        self._start = Fraction(0)
 
     def describe(self, reader: InputContainer, stream: VideoStream, slowdown: Fraction) -> None:
         """Copy the tags and chapters of the file, and the tags of the stream that is interpolated.
@@ -77,9 +75,9 @@ class VideoWriter:
         self._chapters = reader.chapters()
         self._slowdown = slowdown
         self._source = stream
-        self._refuse_alpha(stream, reader.name)
-        if stream.codec_context.pix_fmt is not None:
-            self._choose(stream.codec_context.pix_fmt, stream.width, stream.height)
+        self.left_out += alpha_left_out(stream, Path(reader.name), self._asked)
+        if stream.codec_context.format is not None:
+            self._choose(plain(stream.codec_context.format), stream.width, stream.height)
 
     def add_copy(self, stream: Stream) -> bool:
         """Take a stream as it is; False, and an entry in `left_out`, where it does not fit."""
@@ -101,35 +99,44 @@ class VideoWriter:
         if self._encoder is None:  # the header has to name the video stream too
             self._early.append(packet)
             return
-        shift = round((self.start - self._lead) / packet.time_base)
+        shift = round((self._start - self._lead) / packet.time_base)
         for field in ("pts", "dts"):
             if getattr(packet, field) is not None:
                 setattr(packet, field, getattr(packet, field) - shift)
         packet.stream = self._copied[packet.stream.index]
-        self._writer.mux(packet)
+        with _writing(self._output):
+            self._writer.mux(packet)
 
-    def write(self, given: VideoFrame, time: Fraction, duration: Fraction) -> None:
-        """Encode a frame to be shown at `time` for `duration`, seconds since the first frame."""
+    def write(
+        self, given: VideoFrame, time: Fraction, duration: Fraction, start: Fraction = Fraction(0)
+    ) -> None:
+        """Encode a frame to be shown at `time` for `duration`, seconds since the first frame.
+
+        With the first one, `start` says when it is shown in the source, seconds.
+        """
         if self._encoder is None:
             self._choose(given.format.name, given.width, given.height)
         frame = in_format(given, self._pix_fmt)
-        encoder = self._encoder or self._begin(frame, given)
+        encoder = self._encoder or self._begin(frame, given, start)
         frame.pts = round((time + self._lead) / self._time_base)
         frame.time_base = self._time_base
         self._durations[frame.pts] = round(duration / self._time_base)
         # The decoder's choice of key frames is not to be forced on the encoder.
         frame.pict_type = PictureType.NONE
-        self._mux(encoder.encode(frame))
+        with _writing(self._output):
+            self._mux(encoder.encode(frame))
 
     def finish(self) -> None:
-        """Write what the encoder still holds.
+        """Write what the encoder still holds, and the end of the file.
 
         Raises:
             MediaError: no frame was written.
         """
         if self._encoder is None:
             raise MediaError(f"{self._output}: not written: the video stream holds no frames")
-        self._mux(self._encoder.encode(None))
+        with _writing(self._output):
+            self._mux(self._encoder.encode(None))
+            self._writer.close()
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
@@ -140,39 +147,37 @@ class VideoWriter:
                 packet.duration = round(duration * self._time_base / packet.time_base)
             self._writer.mux(packet)
 
-    def _refuse_alpha(self, stream: VideoStream, source: str) -> None:
-        if not shows_through(stream, Path(source)):
-            return
-        if self._asked is None or has_alpha(self._asked):
-            raise MediaError(
-                f"{source}: has alpha, which is not interpolated; "
-                "to leave it out, ask for a pixel format without, such as yuv420p",
-                remedy=("pix_fmt", "yuv420p"),
-            )
-        self.left_out.append("alpha, for the pixel format asked for has none")
-
     def _choose(self, pix_fmt: str, width: int, height: int) -> None:
-        pictures = Pictures(pix_fmt, width, height, self.rate)
+        pictures = Pictures(pix_fmt, width, height, self._rate)
         if self._chosen_for != pictures:
             self._pix_fmt = self._choice.pixel_format(pictures)
             self._chosen_for = pictures
 
-    def _begin(self, frame: VideoFrame, given: VideoFrame) -> VideoStream:
+    def _begin(self, frame: VideoFrame, given: VideoFrame, start: Fraction) -> VideoStream:
         """Add the streams in the source's order, and write what came before the first frame."""
+        self._start = start
         place = self._source.index if self._source else 0
         for stream in [stream for stream in self._to_copy if stream.index < place]:
             self._add_copied(stream)
-        encoder = self._encoder = self._add_encoder(frame, given)
+        encoder = self._encoder = self._choice.add_stream(
+            self._writer, frame, self._rate, self._pixel_aspect
+        )
+        if self._source is not None:
+            encoder.metadata.update(fresh(self._source.metadata))
+            encoder.disposition = self._source.disposition
+        matrix = display_matrix(given)
+        if matrix is not None:
+            encoder.set_display_matrix(matrix.tolist())
         for stream in [stream for stream in self._to_copy if stream.index > place]:
             self._add_copied(stream)
         if self._asked is None:
             self.left_out += losses(given.format, self._pix_fmt)
         self.left_out += lost_with(given)
         # Players show nothing of before 0, so what is heard earlier moves the frames back.
-        lead = max(self.start - heard_from(self._to_copy, self.start), Fraction(0))
+        lead = max(self._start - heard_from(self._to_copy, self._start), Fraction(0))
         self._lead = math.ceil(lead / self._time_base) * self._time_base
         self._set_chapters()
-        with quiet(self._choice.name):
+        with quiet(self._choice.name), _writing(self._output):
             self._writer.start_encoding()
         early, self._early = self._early, []
         for packet in early:
@@ -182,7 +187,7 @@ class VideoWriter:
     def _set_chapters(self) -> None:
         for chapter in self._chapters:
             for end in ("start", "end"):
-                time = chapter[end] * chapter["time_base"] - self.start + self._lead
+                time = chapter[end] * chapter["time_base"] - self._start + self._lead
                 chapter[end] = round(max(Fraction(0), time) * self._slowdown / chapter["time_base"])
         if self._chapters:
             self._writer.set_chapters(self._chapters)
@@ -193,45 +198,27 @@ class VideoWriter:
         copied.disposition = stream.disposition
         self._copied[stream.index] = copied
 
-    def _add_encoder(self, frame: VideoFrame, given: VideoFrame) -> VideoStream:
-        name = self._choice.name
-        try:
-            stream = self._writer.add_stream(
-                name,
-                rate=self.rate.limit_denominator(LARGEST_RATE_TERM),
-                options=self._choice.options,
-            )
-        except ValueError as error:
-            raise MediaError(
-                f"{self._output}: no encoder {name} here, or not for this container: {error}"
-            ) from error
-        encoder = cast(VideoStream, stream)
-        encoder.width, encoder.height = frame.width, frame.height
-        encoder.pix_fmt = frame.format.name
-        encoder.time_base = self._time_base
-        context = encoder.codec_context
-        context.time_base = self._time_base
-        context.sample_aspect_ratio = self.pixel_aspect
-        for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
-            setattr(context, tag, getattr(frame, tag))
-        if self._source is not None:
-            encoder.metadata.update(fresh(self._source.metadata))
-            encoder.disposition = self._source.disposition
-        matrix = display_matrix(given)
-        if matrix is not None:
-            encoder.set_display_matrix(matrix.tolist())
-        return encoder
-
 
 @contextmanager
 def open_writer(
-    output: Path, encoding: Encoding, time_base: Fraction, target: Publication
+    target: Publication,
+    output: Path,
+    encoding: Encoding,
+    *,
+    rate: Fraction,
+    time_base: Fraction,
+    pixel_aspect: Fraction = Fraction(1),
 ) -> Iterator[VideoWriter]:
     """Yield a writer of what is published as `target`, named `output`, when the block succeeds.
 
+    Args:
+        rate: frames a second, on average.
+        time_base: what every time is a multiple of, seconds.
+        pixel_aspect: width by height of a pixel.
+
     Raises:
         MediaError: no container by that suffix, or FFmpeg cannot encode.
-        OutputError: see `Publication`.
+        OutputError: it cannot be written to the disk; see `Publication`.
     """
     suffix = output.suffix.lower()
     if suffix not in CODECS:
@@ -241,10 +228,20 @@ def open_writer(
         )
     # Matroska would call the first stream of each kind the default where the source names none.
     options = {"default_mode": "passthrough"} if suffix in (".mkv", ".webm") else {}
-    try:
-        with target, av.open(str(target.path), "w", container_options=options) as container:
-            writer = VideoWriter(container, output, encoding, time_base)
+    with target:
+        with _writing(output):
+            container = av.open(str(target.path), "w", container_options=options)
+        with container:
+            writer = VideoWriter(container, output, encoding, rate, time_base, pixel_aspect)
             yield writer
             writer.finish()
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """Name the file that FFmpeg could not write."""
+    try:
+        yield
     except av.FFmpegError as error:
-        raise MediaError(f"{output}: could not be written: {error.strerror}") from error
+        kind = OutputError if isinstance(error, OSError) else MediaError
+        raise kind(f"{output}: not written: {error.strerror}") from error

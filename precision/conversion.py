@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import onnx_ir as ir
 
@@ -14,6 +15,7 @@ from precision.quantization import quantize
 from precision.ranges import Ranges, ranges_beside
 from runtime.errors import OptionError
 from runtime.metadata import Metadata, Precision, Runtime
+from runtime.options import check_choice
 
 _LAYOUTS: dict[Runtime, Layout] = {
     "tensorrt": TENSORRT,
@@ -29,20 +31,20 @@ def load_with_precision(
 
     Args:
         ranges: the ranges file, for int8; None takes the one beside the model.
-        runtime: what the graph is for; int8 is laid out for it.
+        runtime: see `with_precision`.
 
     Raises:
         InputNotFoundError: the model or its ranges file is missing.
         ArtifactError: either is damaged, or the ranges are of another model.
+        OptionError: as `with_precision`.
     """
     model, metadata = load_graph(path)
-    metadata = dataclasses.replace(metadata, runtime=runtime)
-    if precision != "int8":
-        return with_precision(model, metadata, precision)
-    ranges = ranges or ranges_beside(path)
-    measured = Ranges.load(ranges)
-    measured.check_model(metadata, str(ranges))
-    return with_precision(model, metadata, precision, measured, _LAYOUTS[runtime])
+    measured = None
+    if precision == "int8":
+        ranges = ranges or ranges_beside(path)
+        measured = Ranges.load(ranges)
+        measured.check_model(metadata, str(ranges))
+    return with_precision(model, metadata, precision, measured, runtime)
 
 
 def with_precision(
@@ -50,7 +52,7 @@ def with_precision(
     metadata: Metadata,
     precision: Precision,
     ranges: Ranges | None = None,
-    layout: Layout = TENSORRT,
+    runtime: Runtime = "tensorrt",
 ) -> tuple[ir.Model, Metadata]:
     """Return the graph with its U-Nets in the type asked for; a float32 graph is changed in place.
 
@@ -58,20 +60,23 @@ def with_precision(
         model, metadata: as `load_graph` returns them.
         precision: of the U-Nets. What int8 leaves out is half for TensorRT, else float32.
         ranges: measured on this model; int8 needs them.
-        layout: of int8's Q/DQ.
+        runtime: what the graph is for, which its metadata will say; int8 is laid out for it.
 
     Raises:
         ArtifactError: the graph is not float32, so that there is nothing to start from; or the
             ranges are of another model.
-        OptionError: int8 without ranges.
+        OptionError: another precision or runtime, or int8 without ranges.
     """
+    check_choice("precision", precision, get_args(Precision))
+    check_choice("runtime", runtime, tuple(_LAYOUTS))
     check_float32(metadata)
+    layout = _LAYOUTS[runtime]
     if precision == "int8":
         if ranges is None:
             raise OptionError("int8 needs the model's activation ranges; calibrate it first")
         quantize(model.graph, ranges, layout)
-    if precision == "fp16" or (precision == "int8" and layout == TENSORRT):
+    if precision == "fp16" or (precision == "int8" and layout.rest_in_half):
         halve(model.graph)
-    metadata = dataclasses.replace(metadata, precision=precision)
+    metadata = dataclasses.replace(metadata, precision=precision, runtime=runtime)
     model.metadata_props.update(metadata.to_properties())
     return model, metadata

@@ -29,9 +29,7 @@ def load_graph(path: str | Path) -> tuple[ir.Model, Metadata]:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputNotFoundError(
-            f"{path}: no such file; make it with rrin-deploy export CHECKPOINT"
-        )
+        raise InputNotFoundError(f"{path}: no such file; export it from a checkpoint first")
     content, metadata = read_checked(path)
     try:
         proto = onnx.load_model_from_string(content)
@@ -85,7 +83,7 @@ def taken(node: ir.Node, index: int = 0) -> ir.Value:
     """Return a node's input; ArtifactError where there is none."""
     value = node.inputs[index] if index < len(node.inputs) else None
     if value is None:
-        raise ArtifactError(f"{node.name} has no input {index}; use a file of rrin-deploy export")
+        raise ArtifactError(f"{node.name} has no input {index}; use a file as it was exported")
     return value
 
 
@@ -93,14 +91,14 @@ def maker_of(value: ir.Value) -> ir.Node:
     """Return the node that makes a value; ArtifactError where none does."""
     node = value.producer()
     if node is None:
-        raise ArtifactError(f"nothing makes {value.name}; use a file of rrin-deploy export")
+        raise ArtifactError(f"nothing makes {value.name}; use a file as it was exported")
     return node
 
 
 def content_of(value: ir.Value) -> NDArray[Any]:
     """Return a weight's content; ArtifactError where it is none."""
     if value.const_value is None:
-        raise ArtifactError(f"{value.name} is no weight; use a file of rrin-deploy export")
+        raise ArtifactError(f"{value.name} is no weight; use a file as it was exported")
     return value.const_value.numpy()
 
 
@@ -113,5 +111,5 @@ def _check_recognised(graph: ir.Graph, source: str) -> None:
     if found != CONVOLUTIONS:
         raise ArtifactError(
             f"{source}: its U-Nets hold {found} convolutions, expected {CONVOLUTIONS}; "
-            "use a file as rrin-deploy export wrote it, with its node names"
+            "use a file as it was exported, with its node names"
         )

@@ -57,7 +57,7 @@ def _half_weight(graph: ir.Graph, value: ir.Value) -> ir.Value | None:
     with np.errstate(over="ignore"):
         half = value.const_value.numpy().astype(np.float16)
     if not np.isfinite(half).all():
-        raise ArtifactError(f"{value.name} exceeds half's range (65504); build with --fp32")
+        raise ArtifactError(f"{value.name} exceeds half's range (65504); leave the graph fp32")
     value.const_value = ir.tensor(half, name=value.name)
     value.type = ir.TensorType(ir.DataType.FLOAT16)
     return value

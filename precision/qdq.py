@@ -19,8 +19,9 @@ class Layout:
     """How a runtime wants to find what it fuses.
 
     Attributes:
-        symmetric: activations are int8 around zero, with scales that half can hold; else uint8
-            with a zero point, which wastes no steps.
+        symmetric: activations are int8 around zero; else uint8 with a zero point, which wastes no
+            steps.
+        rest_in_half: what is not INT8 will be half, so that half has to hold the scales.
         carried: LeakyReLU, pooling, upsampling and concatenation stay in INT8 between convolutions;
             else only what a convolution takes is quantized.
         weight_steps: a channel's largest weight in steps of its scale. 127 rounds least. x86 CPUs
@@ -29,16 +30,17 @@ class Layout:
     """
 
     symmetric: bool
+    rest_in_half: bool
     carried: bool
     weight_steps: int
 
 
-# It knows no zero points; what is not INT8 will be half; it fuses what lies between by itself.
-TENSORRT = Layout(symmetric=True, carried=False, weight_steps=127)
+# It knows no zero points, and half is its faster float; it fuses what lies between by itself.
+TENSORRT = Layout(symmetric=True, rest_in_half=True, carried=False, weight_steps=127)
 # Its CPU kernels fuse nothing: float tensors would be written and read between convolutions.
-ONNXRUNTIME = Layout(symmetric=False, carried=True, weight_steps=64)
+ONNXRUNTIME = Layout(symmetric=False, rest_in_half=False, carried=True, weight_steps=64)
 # It fuses by itself, and has kernels for AMX, which ONNX Runtime's own convolutions do not use.
-OPENVINO = Layout(symmetric=False, carried=False, weight_steps=64)
+OPENVINO = Layout(symmetric=False, rest_in_half=False, carried=False, weight_steps=64)
 
 # Half of what int32 holds; the other half is for the products, each at most 255 * 127.
 _BIAS_STEPS = 2**30
@@ -114,7 +116,7 @@ class Wrapped:
 
     def _representable(self, scale: NDArray[Any]) -> NDArray[np.float32]:
         """Round scales up to half where the graph will be cast to half: its integers must fit."""
-        if not self._layout.symmetric:
+        if not self._layout.rest_in_half:
             return scale.astype(np.float32)
         half = scale.astype(np.float16)
         return np.where(half < scale, np.nextafter(half, np.float16(np.inf)), half).astype(

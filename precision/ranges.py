@@ -72,7 +72,11 @@ class Ranges:
     tensors: Mapping[str, Range]
 
     def save(self, path: str | Path) -> None:
-        """Write the file, a line for each tensor."""
+        """Write the file."""
+        Publication(path).write(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return what the file holds, a line for each tensor."""
         about = {"format_version": FORMAT_VERSION, **asdict(self)}
         del about["tensors"]
         lines = (
@@ -84,7 +88,7 @@ class Ranges:
         )
         head = json.dumps(about, indent=2, allow_nan=False).removesuffix("\n}")
         text = head + ',\n  "tensors": {\n' + ",\n".join(lines) + "\n  }\n}\n"
-        Publication(path).write(text.encode())
+        return text.encode()
 
     @classmethod
     def load(cls, path: str | Path) -> Ranges:
@@ -97,8 +101,8 @@ class Ranges:
         path = Path(path)
         if not path.is_file():
             raise InputNotFoundError(
-                f"{path}: no such file; measure the ranges that INT8 needs with: "
-                "rrin-deploy calibrate MODEL --vimeo90k ROOT"
+                f"{path}: no such file; int8 needs the ranges of the model's activations: "
+                "calibrate the model first"
             )
         return _FORMAT.read(path)
 
@@ -112,7 +116,7 @@ class Ranges:
             ]
             raise ArtifactError(
                 f"{source}: measured on checkpoint {shown[0]}, but the model is {shown[1]}; "
-                "calibrate this model, or name its ranges with --ranges"
+                "calibrate this model, or name its own ranges file"
             )
 
 

@@ -153,20 +153,6 @@ def parse_rational(text: str) -> Fraction:
     )
 
 
-@contextmanager
-def naming_options() -> Iterator[None]:
-    """Add to an error the option that would let its input pass, as one types it."""
-    from media.errors import MediaError
-
-    try:
-        yield
-    except MediaError as error:
-        if error.remedy is None:
-            raise
-        name, value = error.remedy
-        raise MediaError(f"{error}: --{name.replace('_', '-')} {value}") from error
-
-
 def short_names(files: Sequence[Path]) -> list[str]:
     """Return the files' names, or their paths where two files have one name."""
     names = [file.name for file in files]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from media.images import Still, write_still
 from media.video import write_video
+from rrin_deploy.pictures import amplified_difference, average
 from runtime.interpolator import Interpolator
 from runtime.parity import check_parity, psnr_db
 from runtime.scene import render_bytes
@@ -40,7 +41,7 @@ def run_demo(
     output: Path,
     model: Path | None,
     *,
-    device: int,
+    device: int | None,
     threads: int | None,
     providers: Sequence[str] | None,
     progress: Callable[[int, int], None],
@@ -65,7 +66,7 @@ def run_demo(
         write_video(video, frames(), _RATE)
 
     truths = [render_bytes(_WIDTH, _HEIGHT, time + 0.5) for time in range(_SOURCES - 1)]
-    averages = [_average(*pair) for pair in pairwise(sources)]
+    averages = [average(*pair) for pair in pairwise(sources)]
     mosaic = _mosaic(sources[:2], averages[0], middles[0], truths[0])
     write_still(picture, Still(mosaic, None, grey=False))
     return DemoResult(
@@ -76,10 +77,6 @@ def run_demo(
         average_psnr_db=_mean_psnr_db(averages, truths),
         parity=check_parity(model, **where),
     )
-
-
-def _average(frame0: NDArray[np.uint8], frame1: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.rint((frame0.astype(np.float32) + frame1) / 2).astype(np.uint8)
 
 
 def _mean_psnr_db(made: Sequence[NDArray[np.uint8]], truths: Sequence[NDArray[np.uint8]]) -> float:
@@ -96,10 +93,9 @@ def _mosaic(
     made: NDArray[np.uint8],
     truth: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
-    below = [_difference(average, truth), _difference(made, truth), _difference(*pair)]
+    below = [
+        amplified_difference(average, truth),
+        amplified_difference(made, truth),
+        amplified_difference(*pair),
+    ]
     return np.vstack([np.hstack([average, made, truth]), np.hstack(below)])
-
-
-def _difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    difference: NDArray[np.int16] = np.abs(a.astype(np.int16) - b)
-    return np.clip(4 * difference, 0, 255).astype(np.uint8)

@@ -15,13 +15,13 @@ from skimage.metrics import structural_similarity
 from calibration.datasets import Frames, Triplet
 from media.errors import MediaError
 from media.images import Still, write_still
+from rrin_deploy.pictures import amplified_difference, average
 from runtime.frames import PairInterpolator
 from runtime.parity import psnr_db
 
 AVERAGE = "plain average"
 # Upper bounds of the motion buckets, mean absolute difference of the two inputs, 8-bit levels.
 BUCKETS = (2.0, 4.0, 8.0, 16.0, float("inf"))
-_ERROR_GAIN = 4
 _SSIM_WINDOW = 11
 
 Progress = Callable[[int, int], None]
@@ -90,8 +90,7 @@ def evaluate(
     cases = []
     for done, triplet in enumerate(triplets, 1):
         frames = triplet.read()
-        average = _average(frames)
-        made = {AVERAGE: average}
+        made = {AVERAGE: average(frames.frame0, frames.frame1)}
         for place, (name, interpolate) in enumerate(contenders.items(), 1):
             made[name] = interpolate(frames.frame0, frames.frame1)
             if save:
@@ -191,18 +190,13 @@ def _score(made: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Score:
     return Score(psnr_db(made / 255, truth / 255), float(ssim))
 
 
-def _average(frames: Frames) -> NDArray[np.uint8]:
-    mean = (frames.frame0.astype(np.float32) + frames.frame1) / 2
-    return np.rint(mean).astype(np.uint8)
-
-
 def _plain_name(name: str) -> str:
     """Return a name as that of a file or folder: no separators, no way out of the folder."""
     return re.sub(r"[^\w.=-]+", "_", name).strip("._") or "_"
 
 
 def _save(path: Path, frames: Frames, made: NDArray[np.uint8]) -> None:
-    error = np.abs(made.astype(np.int16) - frames.truth) * _ERROR_GAIN
-    tiles = [_average(frames), frames.truth, made, error.clip(0, 255).astype(np.uint8)]
+    plain, error = average(frames.frame0, frames.frame1), amplified_difference(made, frames.truth)
+    tiles = [plain, frames.truth, made, error]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_still(path, Still(np.hstack(tiles), None, grey=False))

@@ -8,7 +8,10 @@ import typer
 
 from runtime.options import MAX_THREADS
 
-Device = Annotated[int, typer.Option(help="Index of the GPU, for backends that use one.", min=0)]
+Device = Annotated[
+    int | None,
+    typer.Option(help="Index of the GPU, for backends that use one; by default the first.", min=0),
+]
 Threads = Annotated[
     int | None,
     typer.Option(help="CPU threads; by default the backend chooses.", min=1, max=MAX_THREADS),

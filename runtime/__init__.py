@@ -14,21 +14,38 @@ from .errors import (
     OutputExistsError,
     RrinError,
 )
+from .frames import DeviceArray, PairInterpolator
+from .golden import Golden, GoldenCase, Measured
 from .interpolator import Interpolator
+from .limits import Limits
+from .manifest import Manifest, Profile
+from .metadata import Metadata
 from .parity import check_parity
-from .verdicts import ParityReport
+from .session import Backend
+from .verdicts import CaseResult, ParityReport
 
 __all__ = [
     "ArtifactError",
+    "Backend",
     "BackendError",
+    "CaseResult",
     "CutDetector",
+    "DeviceArray",
     "FrameError",
+    "Golden",
+    "GoldenCase",
     "InputNotFoundError",
     "Interpolator",
+    "Limits",
+    "Manifest",
+    "Measured",
+    "Metadata",
     "OptionError",
     "OutputError",
     "OutputExistsError",
+    "PairInterpolator",
     "ParityReport",
+    "Profile",
     "RrinError",
     "check_parity",
 ]

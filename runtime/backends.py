@@ -17,7 +17,7 @@ _NOT_OF_ENGINES = ("threads", "providers")
 def open_session(
     artifact: str | Path,
     *,
-    device: int = 0,
+    device: int | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
 ) -> Session:
@@ -25,7 +25,8 @@ def open_session(
 
     Args:
         artifact: an ONNX file of `rrin-deploy export`, or an engine of `rrin-deploy build`.
-        device: index of the GPU, for backends that use one.
+        device: index of the GPU, for engines and the CUDA and TensorRT providers; None takes the
+            first.
         threads: CPU threads within one operator, for ONNX Runtime, 1024 at most; None leaves it
             the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
@@ -33,10 +34,12 @@ def open_session(
 
     Raises:
         InputNotFoundError, ArtifactError, BackendError.
-        OptionError: an option that is not as above, or an engine with `threads` or `providers`.
+        OptionError: an option that is not as above, an engine with `threads` or `providers`, or a
+            `device` where no GPU is used.
     """
     check_path("artifact", artifact, "rrin.onnx")
-    check_whole("device", device, 0)
+    if device is not None:
+        check_whole("device", device, 0)
     check_threads(threads)
     check_providers(providers)
     path = Path(artifact)
@@ -49,7 +52,7 @@ def open_session(
                 raise OptionError(f"{path}: is an engine, which has no {name}; leave it out")
         from .tensorrt_session import TensorRTSession
 
-        return TensorRTSession(path, device=device)
+        return TensorRTSession(path, device=device or 0)
     from .onnxruntime_session import OnnxRuntimeSession
 
     return OnnxRuntimeSession(path, device=device, threads=threads, providers=providers)

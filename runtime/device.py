@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BackendError
+from .installation import install_hint
 
 try:
     import pycuda.driver as cuda
 except ImportError as error:
     raise BackendError(
-        f"pycuda cannot be imported ({error}); it needs an NVIDIA driver and: pip install pycuda"
+        f"pycuda cannot be imported ({error}); it needs an NVIDIA driver and: "
+        f"{install_hint('pycuda')}"
     ) from error
 
 

@@ -10,7 +10,15 @@ from typing import Any
 
 
 class RrinError(Exception):
-    """Base of all errors that rrin-deploy raises on purpose."""
+    """Base of all errors that rrin-deploy raises on purpose.
+
+    Attributes:
+        remedy: an argument, by name, and a value that would let it pass; None where none would.
+    """
+
+    def __init__(self, message: str, *, remedy: tuple[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class InputNotFoundError(RrinError, FileNotFoundError):

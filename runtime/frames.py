@@ -1,6 +1,6 @@
 """Frames on their way into an artifact and out of it: checked, padded, converted, cropped.
 
-And how many times between two of them are asked for, and run, at once.
+And the times between two of them that are asked for.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .architecture import PADDING_MULTIPLE, padded
 from .errors import FrameError, NotFiniteError, shown
 from .metadata import Io
 
@@ -36,10 +37,6 @@ class PairInterpolator(Protocol):
 
 
 MAX_TIMES = 1000
-# ONNX Runtime on the CPU takes 1.06 GB a time at 1920x1088 with base width 8, 508 bytes a pixel,
-# from the second run of a shape on; 0.8 GB in the first.
-_BYTES_PER_PIXEL_AND_WIDTH = 64
-_RUN_BYTES = 2**30
 _INSIDE = np.finfo(np.float32).tiny, np.nextafter(np.float32(1), np.float32(0))
 
 
@@ -71,22 +68,23 @@ def check_same_kind(frame0: Frame, frame1: Frame) -> None:
 
 
 def check_device_frames(
-    frame0: DeviceArray, frame1: DeviceArray, times: NDArray[np.float32], multiple: int
+    frame0: DeviceArray, frame1: DeviceArray, times: NDArray[np.float32]
 ) -> tuple[int, int]:
     """Return the height and width of two device arrays, as `__cuda_array_interface__` has them.
 
     Raises:
-        FrameError: not two of one (H, W, 3), not multiples of `multiple`, or no times in (0, 1).
+        FrameError: not two of one (H, W, 3), not multiples of 32, or no times in (0, 1).
     """
     if not ((times > 0) & (times < 1)).all() or not len(times):
         raise FrameError(f"t is {times}; device frames need times inside (0, 1)")
     arrays = [getattr(frame, "__cuda_array_interface__", {}) for frame in (frame0, frame1)]
     shapes = [tuple(array.get("shape", ())) for array in arrays]
     height, width = shapes[0][:2] if len(shapes[0]) == 3 else (0, 0)
-    if shapes != [(height, width, 3)] * 2 or not height or height % multiple or width % multiple:
+    whole = (padded(height), padded(width)) == (height, width)
+    if shapes != [(height, width, 3)] * 2 or not height or not whole:
         raise FrameError(
             f"device frames of shapes {shapes}; expected two of one (H, W, 3), multiples of "
-            f"{multiple}: pad them, or give numpy arrays"
+            f"{PADDING_MULTIPLE}: pad them, or give numpy arrays"
         )
     return height, width
 
@@ -121,20 +119,11 @@ def times_inside(t: float | Sequence[float] | NDArray[Any]) -> NDArray[np.float3
     return np.clip(times, *_INSIDE)
 
 
-def times_at_once(height: int, width: int, base_width: int) -> int:
-    """Return how many times one run may have where its memory grows with each.
-
-    The flow is made before them, once for all runs: fewer at once bound the memory and cost no
-    more than the start of a run.
-    """
-    return max(1, _RUN_BYTES // (height * width * base_width * _BYTES_PER_PIXEL_AND_WIDTH))
-
-
-def to_input(frame: Frame, io: Io, multiple: int) -> NDArray[Any]:
+def to_input(frame: Frame, io: Io) -> NDArray[Any]:
     """Convert a checked frame to the artifact's dtype and pad it right and bottom by replication.
 
     Returns:
-        [1, H', W', 3], a copy; H' and W' are multiples of `multiple`, as the authors' demo pads.
+        [1, H', W', 3], a copy; H' and W' are multiples of 32, as the authors' demo pads.
 
     Raises:
         FrameError: a float32 frame for a uint8 artifact, which would lose precision silently.
@@ -145,11 +134,11 @@ def to_input(frame: Frame, io: Io, multiple: int) -> NDArray[Any]:
             "checkpoint for float32 io"
         )
     height, width = frame.shape[:2]
-    padding = ((0, -height % multiple), (0, -width % multiple), (0, 0))
-    padded = np.pad(frame, padding, mode="edge")
+    beyond = (0, padded(height) - height), (0, padded(width) - width), (0, 0)
+    whole = np.pad(frame, beyond, mode="edge")
     if frame.dtype == np.uint8 and io == "float32":
-        padded = padded / np.float32(255)
-    return padded[np.newaxis]
+        whole = whole / np.float32(255)
+    return whole[np.newaxis]
 
 
 def cropped(frames: NDArray[Any], like: Frame) -> NDArray[Any]:

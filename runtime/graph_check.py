@@ -58,7 +58,7 @@ def read_checked(path: str | Path) -> tuple[bytes, Metadata]:
         _check_graph(model, metadata)
     except ValueError as error:
         raise ArtifactError(
-            f"{path}: {error}; take only files that rrin-deploy export or build wrote"
+            f"{path}: {error}; take only files that were exported or built for this runtime"
         ) from error
     return content, metadata
 

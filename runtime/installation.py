@@ -1,15 +1,46 @@
-"""How this distribution was installed, and so how more of it is."""
+"""What is installed here, how this distribution was, and so how more of it is."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
+
+# The smallest extra that brings a module.
+_EXTRAS = {
+    "av": "video",
+    "matplotlib": "bench",
+    "onnx": "calibration",
+    "onnx_ir": "calibration",
+    "onnxscript": "export",
+    "openvino": "bench",
+    "skimage": "eval",
+    "tensorrt_rtx": "rtx",
+    "torch": "export",
+}
+# What a device that has this folder alone may lack, and what has several packages. Not by the extra
+# gpu, which brings an onnxruntime of its own.
+_COMMANDS = {
+    "onnxruntime": "pip install onnxruntime (CPU) or onnxruntime-gpu (CUDA), never both",
+    "pycuda": "pip install pycuda",
+    "tensorrt": "pip install tensorrt, or on a Jetson JetPack's own",
+}
 
 
-def install_hint(extra: str) -> str:
-    """Return the command that installs an extra, as 'video', of this distribution.
+def is_installed(module: str) -> bool:
+    """Say whether a module could be imported, without importing it."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None  # a bare folder of that name has none
 
-    From an index by its name; from a checkout, or where only the folder was copied, by its path.
+
+def install_hint(module: str) -> str | None:
+    """Return the command that installs a module, as 'av'; None where it is none that we need.
+
+    An extra of this distribution comes from an index by its name; from a checkout, or where only
+    the folder was copied, by its path.
     """
+    extra = _EXTRAS.get(module)
+    if extra is None:
+        return _COMMANDS.get(module)
     try:
         distribution = importlib.metadata.distribution("rrin-deploy")
         from_index = distribution.read_text("direct_url.json") is None  # PEP 610

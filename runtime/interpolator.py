@@ -46,7 +46,8 @@ class Interpolator:
     Args:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
             takes the bundled small model.
-        device: index of the GPU, for backends that use one.
+        device: index of the GPU, for engines and the CUDA and TensorRT providers; None takes the
+            first.
         threads: CPU threads, for ONNX Runtime, 1024 at most; None leaves it the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU.
@@ -62,7 +63,7 @@ class Interpolator:
         self,
         artifact: str | Path | None = None,
         *,
-        device: int = 0,
+        device: int | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
     ) -> None:
@@ -117,7 +118,8 @@ class Interpolator:
         made[times == 1] = frame1
         between = (times > 0) & (times < 1)
         if between.any():
-            inputs = self._to_input(frame0), self._to_input(frame1)
+            io = self.metadata.io
+            inputs = to_input(frame0, io), to_input(frame1, io)
             with self._session.lease() as lease:
                 runs = begun(self._session, lease, *inputs, times[between])
                 _, made[between] = finished(frame0, runs)
@@ -135,7 +137,8 @@ class Interpolator:
 
         Args:
             frame0, frame1: (H, W, 3) of the engine's own dtype (`metadata.io`), C-contiguous, H and
-                W multiples of 32.
+                W multiples of 32. Each begins at a multiple of 256 bytes, as an array of its own
+                does; one frame of a larger array may not.
             t: when between them, inside (0, 1); no more times than the engine was built for.
 
         Returns:
@@ -147,7 +150,7 @@ class Interpolator:
             BackendError: the backend has no device memory, or it failed.
         """
         times = times_of(t)
-        height, width = check_device_frames(frame0, frame1, times, self.metadata.padding_multiple)
+        height, width = check_device_frames(frame0, frame1, times)
         window = np.array([0, 0, width, height], np.float32)
         return self._session.run_on_device(
             {"frame0": frame0, "frame1": frame1, "t": times, "window": window}
@@ -206,7 +209,7 @@ class Interpolator:
             times = times_inside(wanted)
             # The source may fill its array anew as soon as we ask for the next frame.
             frame = given.copy() if self._session.runs_ahead else given
-            prepared: Any = self._to_input(given)
+            prepared: Any = to_input(given, self.metadata.io)
             runs: list[Finish] = []
             if before is not None:
                 check_same_kind(before[0], frame)
@@ -242,6 +245,3 @@ class Interpolator:
 
     def __exit__(self, *caught: Any) -> None:
         self._session.__exit__(*caught)
-
-    def _to_input(self, frame: Frame) -> NDArray[Any]:
-        return to_input(frame, self.metadata.io, self.metadata.padding_multiple)

@@ -20,6 +20,7 @@ from .records import Between, Flat, Format, Matching, Sha256
 FORMAT_VERSION = 1
 ENGINE_SUFFIX = ".engine"
 
+Target = Literal["tensorrt", "rtx"]
 Size = tuple[Annotated[int, Between(1, 65536)], Annotated[int, Between(1, 65536)]]
 _Capability = Annotated[int, Between(50, 999)]
 
@@ -56,7 +57,7 @@ class Manifest:
         seconds: that the build took.
     """
 
-    target: Literal["tensorrt", "rtx"]
+    target: Target
     version: Annotated[str, Matching(r"\d{1,9}(\.\d{1,9})+[\w.+-]{0,50}", "a version as in 10.3.0")]
     compute_capabilities: Annotated[tuple[_Capability, ...], Between(1, 32)]
     version_compatible: bool
@@ -70,13 +71,15 @@ class Manifest:
     seconds: Annotated[float, Between(0, 1e7)]
 
     def to_bytes(self) -> bytes:
-        """Return the sidecar's content."""
-        content = {
+        """Return the sidecar's content; ArtifactError where `load` would refuse it."""
+        document = {
             "format_version": FORMAT_VERSION,
             **asdict(self),
             "metadata": self.metadata.to_properties(),
         }
-        return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+        content = (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+        _FORMAT.parse(content, "the engine")
+        return content
 
     @classmethod
     def load(cls, engine: str | Path) -> Manifest:
@@ -90,7 +93,7 @@ class Manifest:
         if not path.is_file():
             raise InputNotFoundError(
                 f"{path}: no such file, and without its manifest the engine is not loaded; copy it "
-                "along with the engine, or build again: rrin-deploy build"
+                "along with the engine, or build the engine again"
             )
         return _FORMAT.read(path)
 
@@ -114,6 +117,6 @@ def read_plan(engine: str | Path, manifest: Manifest) -> bytes:
     if hashlib.sha256(plan).hexdigest() != manifest.plan_sha256:
         raise ArtifactError(
             f"{engine}: is not the plan that its manifest describes ({len(plan)} bytes); it was "
-            "changed or cut short: copy it again, or build again: rrin-deploy build"
+            "changed or cut short: copy it again, or build it again"
         )
     return plan

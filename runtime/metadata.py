@@ -63,7 +63,7 @@ class Metadata:
         if version is None:
             raise ArtifactError(
                 f"{source}: an ONNX file, but not an RRIN artifact (it has no rrin.* metadata); "
-                "make one with: rrin-deploy export CHECKPOINT"
+                "export one from a checkpoint"
             )
         found = _whole(version)
         if found != FORMAT_VERSION and isinstance(found, int):

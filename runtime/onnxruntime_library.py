@@ -10,14 +10,33 @@ from __future__ import annotations
 import os
 
 from .errors import BackendError
+from .installation import install_hint
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 try:
     import onnxruntime as ort
 except ImportError as error:
     raise BackendError(
-        f"onnxruntime cannot be imported ({error}); install it: "
-        "pip install onnxruntime (CPU) or onnxruntime-gpu (CUDA), never both"
+        f"onnxruntime cannot be imported ({error}); install it: {install_hint('onnxruntime')}"
     ) from error
 
-__all__ = ["ort"]
+__all__ = ["CPU", "cpu_session", "options_with", "ort"]
+
+CPU = "CPUExecutionProvider"
+_FATAL_ONLY = 4
+
+
+def options_with(threads: int | None) -> ort.SessionOptions:
+    """Return options of a session; None leaves ONNX Runtime the number of threads.
+
+    What it would print is left to the error that it raises, or to who asked for a provider.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = _FATAL_ONLY
+    return options
+
+
+def cpu_session(content: bytes, threads: int | None) -> ort.InferenceSession:
+    """Open an ONNX file of our own making on the CPU."""
+    return ort.InferenceSession(content, options_with(threads), providers=[CPU])

@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError, BackendError, first_line
-from .frames import times_at_once
+from .errors import ArtifactError, BackendError, OptionError, first_line
 from .graph_check import read_checked
 from .graph_parts import parts_of
-from .onnxruntime_library import ort
+from .onnxruntime_library import CPU, options_with, ort
 from .session import Backend, Session, TensorSpec
 
-CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
 _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(uint8)": np.dtype(np.uint8),
     "tensor(float)": np.dtype(np.float32),
 }
-_FATAL_ONLY = 4
+# ONNX Runtime on the CPU takes 1.06 GB a time at 1920x1088 with base width 8, 508 bytes a pixel,
+# from the second run of a shape on; 0.8 GB in the first.
+_BYTES_PER_PIXEL_AND_WIDTH = 64
+_RUN_BYTES = 2**30
 # As ONNX Runtime, C++, CUDA and cuBLAS say it.
 _SHORT_OF_MEMORY = re.compile("failed to allocate|bad.?alloc|out of memory|alloc_failed", re.I)
 
@@ -36,7 +37,7 @@ class OnnxRuntimeSession(Session):
         self,
         path: Path,
         *,
-        device: int = 0,
+        device: int | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
     ) -> None:
@@ -53,9 +54,12 @@ class OnnxRuntimeSession(Session):
         inputs = [node for node in times.get_inputs() if node.name not in made]
         self.inputs = {node.name: _spec(node, path) for node in inputs}
         self.outputs = {node.name: _spec(node, path) for node in times.get_outputs()}
-        self.backend = Backend("onnxruntime", ort.__version__, times.get_providers()[0])
-        on_gpu = times.get_providers()[0] in (CUDA, TENSORRT)
-        self._place = ("cuda", device) if on_gpu else ("cpu", 0)
+        provider = times.get_providers()[0]
+        self.backend = Backend("onnxruntime", ort.__version__, provider)
+        on_gpu = provider in (CUDA, TENSORRT)
+        if device is not None and not on_gpu:
+            raise OptionError(f"{path}: runs on {provider}, which has no device; leave it out")
+        self._place = ("cuda", device or 0) if on_gpu else ("cpu", 0)
 
     def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Session.run`. Many times run one after the other, which bounds the memory."""
@@ -122,6 +126,15 @@ class OnnxRuntimeSession(Session):
         self._pair = self._times = None
 
 
+def times_at_once(height: int, width: int, base_width: int) -> int:
+    """Return how many times one run may have where its memory grows with each.
+
+    The flow is made before them, once for all runs: fewer at once bound the memory and cost no
+    more than the start of a run.
+    """
+    return max(1, _RUN_BYTES // (height * width * base_width * _BYTES_PER_PIXEL_AND_WIDTH))
+
+
 def loadable_providers(path: Path) -> dict[str, bool]:
     """Say of each provider that this onnxruntime was built with whether it really loads `path`."""
     loads = {}
@@ -130,7 +143,7 @@ def loadable_providers(path: Path) -> dict[str, bool]:
         if provider == "AzureExecutionProvider":  # calls a remote endpoint, runs no graph
             continue
         try:
-            _open(path, content, 0, None, [provider])
+            _open(path, content, None, None, [provider])
             loads[provider] = True
         except BackendError:
             loads[provider] = False
@@ -140,7 +153,7 @@ def loadable_providers(path: Path) -> dict[str, bool]:
 def _open(
     path: Path,
     content: bytes,
-    device: int,
+    device: int | None,
     threads: int | None,
     providers: Sequence[str] | None,
 ) -> ort.InferenceSession:
@@ -155,12 +168,9 @@ def _open(
                 f"ONNX Runtime provider {', '.join(unknown) or 'list is empty'}: "
                 f"this onnxruntime {ort.__version__} has {', '.join(available)}"
             )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
+    options = options_with(threads)
     # A plan of all tensors at once took 767 MB instead of 574 for a frame of 1280x736.
     options.enable_mem_pattern = False
-    # What it would print of a provider that did not load is said below, in one line.
-    options.log_severity_level = _FATAL_ONLY
     try:
         session = ort.InferenceSession(
             content, options, providers=[_with_options(provider, device) for provider in wanted]
@@ -186,7 +196,7 @@ def _open(
     if missing:
         raise BackendError(
             f"ONNX Runtime provider {', '.join(missing)} did not load on this machine; "
-            "see rrin-deploy doctor, or ask for CPUExecutionProvider"
+            "install the libraries that it needs, or ask for CPUExecutionProvider"
         )
     return session
 
@@ -195,12 +205,12 @@ def _short_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or bool(_SHORT_OF_MEMORY.search(str(error)))
 
 
-def _with_options(provider: str, device: int) -> str | tuple[str, dict[str, str]]:
+def _with_options(provider: str, device: int | None) -> str | tuple[str, dict[str, str]]:
     if provider == CUDA:
         # The artifact says float32; TF32 convolutions would round to 10 bits of mantissa.
-        return provider, {"device_id": str(device), "use_tf32": "0"}
+        return provider, {"device_id": str(device or 0), "use_tf32": "0"}
     if provider == TENSORRT:
-        return provider, {"device_id": str(device)}
+        return provider, {"device_id": str(device or 0)}
     return provider
 
 

@@ -24,6 +24,12 @@ def check_whole(name: str, value: Any, low: int, high: int | None = None) -> Non
         raise OptionError(f"{name} is {found}; expected a whole number{expected}")
 
 
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Raise OptionError unless a value is one of the choices."""
+    if value not in choices:
+        raise OptionError(f"{name} is {shortened(value)}; expected {' or '.join(choices)}")
+
+
 def check_threads(threads: int | None) -> None:
     """Raise OptionError unless `threads` is None or from 1 to `MAX_THREADS`."""
     if threads is not None:

@@ -25,7 +25,7 @@ def check_parity(
     *,
     max_error: float | None = None,
     min_psnr: float | None = None,
-    device: int = 0,
+    device: int | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
 ) -> ParityReport:

@@ -165,11 +165,11 @@ class FolderPublication(Publication):
 
     A new folder appears at once. One that is there stays itself, so that it may be a mount point or
     the working directory: it is filled in place, file by file within milliseconds, and with
-    `overwrite` what it held before goes. If its content has changed meanwhile nothing is moved.
+    `overwrite` the files that it held before go. If those have changed meanwhile nothing is moved.
 
     Args:
         target: the folder; it does not exist, or it is empty.
-        overwrite: it may also hold files, and they are replaced by the new ones, all of them.
+        overwrite: it may also hold files, and the new ones replace all of them; folders in it stay.
 
     Attributes:
         path: the empty folder to write to, private to this run.
@@ -241,7 +241,10 @@ def _check_folder(folder: Path, *, writable: bool = True) -> None:
 
 
 def _exists(target: Path) -> OutputExistsError:
-    return OutputExistsError(f"{target}: exists, and is not to be overwritten; choose another name")
+    return OutputExistsError(
+        f"{target}: exists; choose another name, or have it overwritten",
+        remedy=("overwrite", True),
+    )
 
 
 def _reason(error: OSError) -> str:

@@ -134,7 +134,7 @@ def typed(kind: Any, value: Any) -> Any:
     if origin is Literal:
         known = any(type(value) is type(choice) and value == choice for choice in arguments)
         return value if known else _refuse(value, f"one of {arguments}")
-    if origin is tuple and isinstance(value, list):
+    if origin is tuple and isinstance(value, (list, tuple)):
         kinds = arguments[:1] * len(value) if arguments[-1] is ... else arguments
         if len(value) != len(kinds):
             _refuse(value, f"{len(kinds)} items")

@@ -1,88 +1,36 @@
-"""Which engine may be loaded here, and in what order what it takes is freed."""
+"""TensorRT itself, of either kind, imported here alone; and which engine it may load."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .device import Gpu, Lane
 from .errors import ArtifactError, BackendError
-from .manifest import Manifest
-from .publishing import Publication
+from .installation import install_hint, is_installed
+from .manifest import Manifest, Target
 
-_MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
+# By what it is imported as.
+MODULES: dict[Target, str] = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 _AMPERE = 80
 
 
-class Resources:
-    """What a session holds: lanes, lent to calls and streams, and all that they need.
+def load_tensorrt(target: Target) -> Any:
+    """Return the module of a target; the Python API of both is one and the same.
 
-    Everything is freed in the one order that is right.
+    Raises:
+        ImportError: it is not installed, or does not start; the message says which module.
     """
+    if not is_installed(MODULES[target]):
+        raise ImportError(f"{MODULES[target]} is not installed")
+    try:
+        if target == "rtx":
+            import tensorrt_rtx
 
-    def __init__(self, gpu: Gpu, cache_path: Path) -> None:
-        self.gpu = gpu
-        self.cache_path = cache_path
-        self.runtime: Any = None
-        self.engine: Any = None
-        self.config: Any = None
-        self.cache: Any = None
-        self._lanes: list[Lane] = []
-        self._idle: list[Lane] = []
-        self._lock = threading.Lock()
-
-    def lend(self, execution_context: Callable[[], Any]) -> Lane:
-        """Return the lane that was used last of those that are idle, or a new one.
-
-        The last one, because it is warm. The GPU's context has to be current.
-        """
-        # Contexts of one engine may run side by side, but not be made so.
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-            lane = Lane()
-            try:
-                lane.execution = execution_context()
-            except BaseException:
-                lane.free()
-                raise
-            self._lanes.append(lane)
-            return lane
-
-    def take_back(self, lane: Lane) -> None:
-        """Let others have a lane on which nothing is under way."""
-        with self._lock:
-            self._idle.append(lane)
-
-    def free(self) -> None:
-        """Free everything, whatever fails on the way."""
-        with contextlib.ExitStack() as steps:  # each runs, whatever the others raise
-            steps.enter_context(self.gpu.current())
-            steps.callback(self._drop)
-            for lane in self._lanes:
-                steps.callback(lane.free)
-            # A cache that cannot be kept, in a read-only folder say, costs only the next start.
-            with contextlib.suppress(Exception):
-                self._save_cache()
-
-    def _drop(self) -> None:
-        self._lanes.clear()
-        self._idle.clear()
-        self.cache = self.config = None
-        self.engine = None
-        self.runtime = None
-
-    def _save_cache(self) -> None:
-        """Keep the kernels that RTX compiled for this GPU, so that the next start is quick."""
-        if self.cache is None or not self._lanes:
-            return
-        content = bytes(self.cache.serialize())
-        if not self.cache_path.is_file() or self.cache_path.read_bytes() != content:
-            Publication(self.cache_path).write(content)
+            return tensorrt_rtx
+        import tensorrt
+    except ImportError as error:
+        raise ImportError(f"{MODULES[target]} cannot be imported ({error})") from error
+    return tensorrt
 
 
 def import_for(manifest: Manifest, path: Path) -> Any:
@@ -92,15 +40,13 @@ def import_for(manifest: Manifest, path: Path) -> Any:
         BackendError: it is not installed.
         ArtifactError: it is of another version than the one that built the engine.
     """
-    name = _MODULES[manifest.target]
+    name = MODULES[manifest.target]
     try:
-        trt = importlib.import_module(name)
-        if not hasattr(trt, "__version__"):
-            raise ImportError(f"{name} is a bare folder")
+        trt = load_tensorrt(manifest.target)
     except ImportError as error:
         raise BackendError(
-            f"{path}: is a {name} {manifest.version} engine, and {name} cannot be imported "
-            f"({error}); install it, or build for a target that is here"
+            f"{path}: is a {name} {manifest.version} engine, and {error}; install it "
+            f"({install_hint(name)}), or build for a target that is here"
         ) from error
     theirs, ours = manifest.version, str(trt.__version__)
     newer = _numbers(ours)[0] == _numbers(theirs)[0] and _numbers(ours) >= _numbers(theirs)

@@ -15,7 +15,10 @@ from .device import DeviceTensor, Gpu, Lane, compute_capability
 from .errors import ArtifactError, BackendError, FrameError
 from .manifest import Manifest, read_plan
 from .session import Backend, Lease, Session, TensorSpec
-from .tensorrt_library import Resources, check_gpu, import_for
+from .tensorrt_library import check_gpu, import_for
+from .tensorrt_resources import Resources
+
+_ALIGNMENT = 256  # of device memory, bytes, as TensorRT asks for
 
 
 class TensorRTSession(Session):
@@ -65,7 +68,7 @@ class TensorRTSession(Session):
         if engine is None:
             raise ArtifactError(
                 f"{self._path}: {trt.__name__} {trt.__version__} does not load it; build it again "
-                "on this machine: rrin-deploy build"
+                "on this machine"
             )
         if self._manifest.target == "rtx":
             held.config = engine.create_runtime_config()
@@ -123,10 +126,10 @@ class TensorRTSession(Session):
                 shape, address = self._bound(name, tensor)
                 if not execution.set_input_shape(name, shape):
                     raise FrameError(self._out_of_profile(name, shape))
-                execution.set_tensor_address(name, address)
+                self._bind(execution, name, address)
             shape = tuple(execution.get_tensor_shape("frames"))
             frames = DeviceTensor(lane, shape, self.outputs["frames"].dtype)
-            execution.set_tensor_address("frames", int(frames.buffer.device))
+            self._bind(execution, "frames", int(frames.buffer.device))
             # Uploads are in order, so that one wait serves all that went before.
             for other in {tensor.lane for tensor in inputs if isinstance(tensor, DeviceTensor)}:
                 lane.await_uploads(other)
@@ -147,6 +150,14 @@ class TensorRTSession(Session):
             )
         shape = tuple(array["shape"])
         return (shape if len(shape) == len(spec.shape) else (1, *shape)), array["data"][0]
+
+    def _bind(self, execution: Any, name: str, address: int) -> None:
+        # A refused address leaves the one before in place, and so the frames of another call.
+        if not execution.set_tensor_address(name, address):
+            raise FrameError(
+                f"{name} on the device begins at {address:#x}, which {self.backend.library} does "
+                f"not take; expected a multiple of {_ALIGNMENT} bytes: give a copy of it"
+            )
 
     def close(self) -> None:
         """See `Session.close`."""

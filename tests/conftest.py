@@ -27,7 +27,6 @@ from runtime.signals import ENDING
 from tests.harsh import set_weights
 
 ROOT = Path(__file__).parents[1]
-DATA = ROOT.parent / "shared" / "data"
 
 
 def pytest_configure() -> None:
@@ -45,10 +44,10 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of real frames; tests that read it are skipped where it is absent."""
-    if not DATA.is_dir():
-        pytest.skip("no real frames here")
-    return DATA
+    """The folder of real clips; tests that read it are skipped where none is named."""
+    if "RRIN_DATA" not in os.environ:
+        pytest.skip("RRIN_DATA names no folder of real clips, see CONTRIBUTING.md")
+    return Path(os.environ["RRIN_DATA"])
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from onnx import helper
 from precision import Ranges
 from precision.conversion import with_precision
 from precision.graph import load_graph
-from precision.qdq import ONNXRUNTIME, OPENVINO, Layout
 from runtime.interpolator import BUNDLED_MODEL
+from runtime.metadata import Runtime
 from tests.evaluator import evaluate
 from tests.harsh import exact_and_own_error, harsh_network, inputs, with_weights
 
@@ -44,9 +44,9 @@ def test_float32_is_onnxruntimes(harsh: bool, align_corners: int, tmp_path: Path
     assert np.abs(made - theirs).max() <= limit
 
 
-@pytest.mark.parametrize("layout", [ONNXRUNTIME, OPENVINO], ids=["onnxruntime", "openvino"])
-def test_int8_is_onnxruntimes(layout: Layout, ranges: Ranges) -> None:
-    model = ir.to_proto(with_precision(*load_graph(BUNDLED_MODEL), "int8", ranges, layout)[0])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_int8_is_onnxruntimes(runtime: Runtime, ranges: Ranges) -> None:
+    model = ir.to_proto(with_precision(*load_graph(BUNDLED_MODEL), "int8", ranges, runtime)[0])
     # The first ones: a value between two steps may fall to either, which adds up further down.
     steps = [node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"][:12]
     kind = onnx.TensorProto.UINT8

@@ -76,7 +76,7 @@ def ranges(desk: Path) -> None:
 
 
 def chart(desk: Path) -> None:
-    draw(desk / "bench.png", [Timing("x", seconds=(0.2, 0.3))], "title")
+    draw(Publication(desk / "bench.png"), [Timing("x", seconds=(0.2, 0.3))], "title")
 
 
 class Writer(NamedTuple):

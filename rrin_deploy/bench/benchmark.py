@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
 
-from rrin_deploy.bench.peers import FP32_PEERS, Contender
+from rrin_deploy.bench.peers import FP32_PEERS, Contender, Kind
 from rrin_deploy.bench.worker import Worker
 from runtime.architecture import multiply_adds
 from runtime.errors import BackendError
+from runtime.metadata import Metadata
 from runtime.scene import render_bytes
+from runtime.session import Backend
 
 _GPU_LIBRARIES = ("tensorrt", "tensorrt_rtx")
 Progress = Callable[[int, int], None]
@@ -41,19 +43,22 @@ class Timing:
     """What was measured of one contender.
 
     Attributes:
+        name, kind: see `Contender`.
         seconds: of each timed call, in the order of the rounds.
         first_frame_seconds: from starting its process to its first result.
         peak_bytes: most memory that its process held; None where the system does not tell.
         failure: why it did not run, or None; then all else is empty.
-        about: see `Worker`.
+        backend, metadata: of an artifact that ran; None of a peer.
     """
 
     name: str
+    kind: Kind
     seconds: tuple[float, ...] = ()
     first_frame_seconds: float = 0
     peak_bytes: int | None = None
     failure: str | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
+    backend: Backend | None = None
+    metadata: Metadata | None = None
 
     @property
     def median(self) -> float:
@@ -73,9 +78,12 @@ class Timing:
         return median(b / a for a, b in zip(self.seconds, first.seconds, strict=True))
 
     def to_dict(self, first: Timing) -> dict[str, Any]:
-        """Return the timing as JSON types."""
+        """Return the timing as JSON types: the attributes, and what follows from the seconds.
+
+        Of one that did not run there are `name`, `kind` and `failure` alone.
+        """
         if self.failure:
-            return {"name": self.name, "failure": self.failure}
+            return {"name": self.name, "kind": self.kind, "failure": self.failure}
         return {
             **asdict(self),
             "median_seconds": self.median,
@@ -106,7 +114,11 @@ class Report:
         return self._multiply_adds(timing) / timing.median / limit
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON types."""
+        """Return the report as JSON types: `size` (width, height) in pixels, `times`, `threads`.
+
+        `multiply_adds` are those of a call of the first; `ceiling_multiply_adds_per_second` has the
+        ceilings by name; `contenders` are the timings, each with its `share_of_ceiling` or null.
+        """
         return {
             "size": self.load.size,
             "times": self.load.times,
@@ -121,16 +133,20 @@ class Report:
         }
 
     def _multiply_adds(self, timing: Timing) -> int:
-        width = self.timings[0].about["base_width"]  # the peers have the first one's weights
-        return multiply_adds(timing.about.get("base_width", width), self.load.size, self.load.times)
+        known = timing.metadata, self.timings[0].metadata  # the first's weights are the peers'
+        width = next(metadata.base_width for metadata in known if metadata)
+        return multiply_adds(width, self.load.size, self.load.times)
 
     def _ceiling_of(self, timing: Timing) -> float | None:
-        about = timing.about
-        device, precision = about.get("device"), about.get("precision", "fp32")
-        if about.get("backend") in FP32_PEERS or device == "CPUExecutionProvider":
-            return self.ceilings.get({"fp32": "FP32", "int8": "INT8"}.get(precision, ""))
-        on_gpu = about.get("library") in _GPU_LIBRARIES or device == "CUDAExecutionProvider"
-        return self.ceilings.get("GPU half") if on_gpu and precision == "fp16" else None
+        if timing.kind in FP32_PEERS:
+            return self.ceilings.get("FP32")
+        backend, metadata = timing.backend, timing.metadata
+        if backend is None or metadata is None:
+            return None
+        if backend.device == "CPUExecutionProvider":
+            return self.ceilings.get({"fp32": "FP32", "int8": "INT8"}.get(metadata.precision, ""))
+        on_gpu = backend.library in _GPU_LIBRARIES or backend.device == "CUDAExecutionProvider"
+        return self.ceilings.get("GPU half") if on_gpu and metadata.precision == "fp16" else None
 
 
 def run_benchmark(
@@ -160,10 +176,16 @@ def run_benchmark(
                 progress(done + 1, load.rounds)
         peaks = [worker.peak_bytes() for worker in workers]
         return [
-            Timing(contender.name, failure=worker.failure)
+            Timing(contender.name, contender.kind, failure=worker.failure)
             if worker.failure
             else Timing(
-                contender.name, tuple(taken), worker.first_frame_seconds, peak, about=worker.about
+                contender.name,
+                contender.kind,
+                tuple(taken),
+                worker.first_frame_seconds,
+                peak,
+                backend=worker.backend,
+                metadata=worker.metadata,
             )
             for contender, worker, taken, peak in zip(
                 contenders, workers, seconds, peaks, strict=True

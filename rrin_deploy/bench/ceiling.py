@@ -52,7 +52,7 @@ def gpu_ceiling() -> dict[str, float]:
 
 
 def _rate(nodes: tuple[list[Any], dict[str, Any]], data: NDArray[Any], threads: int) -> float:
-    from runtime.onnxruntime_library import ort
+    from runtime.onnxruntime_library import cpu_session
 
     made, constants = nodes
     kind = helper.np_dtype_to_tensor_dtype(data.dtype)
@@ -65,11 +65,7 @@ def _rate(nodes: tuple[list[Any], dict[str, Any]], data: NDArray[Any], threads: 
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     onnx.checker.check_model(model)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = cpu_session(model.SerializeToString(), threads)
     work = 9 * _CHANNELS**2 * _HEIGHT * _WIDTH
     return work / _fastest(lambda: session.run(None, {"data": data}))
 

@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from rrin_deploy.bench.benchmark import Timing
 from runtime.publishing import Publication
@@ -32,7 +31,7 @@ with _nothing_kept():
 _OURS, _OTHERS = "#2b6cb0", "#a0aec0"
 
 
-def draw(path: Path, timings: Sequence[Timing], title: str) -> None:
+def draw(target: Publication, timings: Sequence[Timing], title: str) -> None:
     """Write a PNG of the median call of each contender, quartiles as whiskers.
 
     Raises:
@@ -48,7 +47,7 @@ def draw(path: Path, timings: Sequence[Timing], title: str) -> None:
         [(timing.median - timing.quartiles[0]) * 1e3 for timing in shown],
         [(timing.quartiles[1] - timing.median) * 1e3 for timing in shown],
     ]
-    colours = [_OURS if "precision" in timing.about else _OTHERS for timing in shown]
+    colours = [_OURS if timing.kind == "artifact" else _OTHERS for timing in shown]
     places = range(len(shown))
     axes.set_yticks(places, [timing.name for timing in shown])
     bars = axes.barh(places, medians, color=colours, xerr=whiskers, ecolor="#4a5568")
@@ -62,5 +61,5 @@ def draw(path: Path, timings: Sequence[Timing], title: str) -> None:
     axes.set_xlabel("milliseconds a call, median and quartiles; shorter is better")
     axes.set_title(title, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
-    with Publication(path) as output:
+    with target as output:
         figure.savefig(output.path, dpi=120, format="png")

@@ -130,11 +130,9 @@ def _torch(checkpoint: Path, threads: int, *, compiled: bool) -> PairInterpolato
 
 
 def _onnxruntime(path: Path, threads: int) -> Callable[[Sequence[Any]], NDArray[np.float32]]:
-    from runtime.onnxruntime_library import ort
+    from runtime.onnxruntime_library import cpu_session
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = cpu_session(path.read_bytes(), threads)
     names = [node.name for node in session.get_inputs()]
     return lambda inputs: session.run(None, dict(zip(names, inputs, strict=True)))[0]
 

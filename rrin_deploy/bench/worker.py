@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from rrin_deploy.bench.peers import Contender, open_contender
 from runtime.errors import first_line
 from runtime.interpolator import Interpolator
+from runtime.metadata import Metadata
+from runtime.session import Backend
 from runtime.signals import ENDING
 
 _GONE = (EOFError, OSError)  # what a pipe raises when its other end has ended
@@ -29,8 +31,7 @@ class Worker:
     """Starts the process; the caller then asks it for calls, one at a time.
 
     Attributes:
-        about: what it says of itself: 'backend', and for artifacts also 'library', 'device',
-            'precision' and 'base_width'.
+        backend, metadata: of an artifact that runs; None of a peer, and where it does not run.
         first_frame_seconds: from starting the process to its first result.
         failure: why it does not run, or None.
     """
@@ -52,7 +53,8 @@ class Worker:
         with _signals_blocked():
             self._process.start()
         theirs.close()
-        self.about: dict[str, Any] = self._receive() or {}
+        about: tuple[Backend | None, Metadata | None] = self._receive() or (None, None)
+        self.backend, self.metadata = about
         self.first_frame_seconds = time.perf_counter() - started
 
     def call(self) -> float | None:
@@ -120,7 +122,10 @@ def _serve(
     try:
         interpolate = open_contender(contender, threads)
         interpolate(frame0, frame1, t)
-        answer = "ready", _about(interpolate, contender)
+        if isinstance(interpolate, Interpolator):
+            answer = "ready", (interpolate.backend, interpolate.metadata)
+        else:
+            answer = "ready", (None, None)
     except Exception as error:
         answer = "failure", first_line(error)
     with contextlib.suppress(*_GONE):  # when the parent has
@@ -136,19 +141,6 @@ def _serve(
             except Exception as error:
                 answer = "failure", first_line(error)
             pipe.send(answer)
-
-
-def _about(interpolate: object, contender: Contender) -> dict[str, Any]:
-    if not isinstance(interpolate, Interpolator):
-        return {"backend": contender.kind}
-    metadata, backend = interpolate.metadata, interpolate.backend
-    return {
-        "backend": str(backend),
-        "library": backend.library,
-        "device": backend.device,
-        "precision": metadata.precision,
-        "base_width": metadata.base_width,
-    }
 
 
 def _peak_bytes() -> int:

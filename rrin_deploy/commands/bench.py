@@ -65,7 +65,7 @@ def command(
 
         if chart.suffix.lower() != ".png":
             raise typer.BadParameter(f"{chart}: the chart is a PNG; give a name that ends in .png")
-        Publication(chart)  # refuses now what could not be written after the work
+        target = Publication(chart)
     with tempfile.TemporaryDirectory() as folder:
         contenders = [
             Contender(name, "artifact", path, tuple(providers) if providers else None)
@@ -87,7 +87,7 @@ def command(
         shown = ", ".join(f"{kind} {rate / 1e9:.0f}" for kind, rate in ceilings.items())
         say(f"{size}, {times} a call, {load.threads} threads; ceilings, G multiply-adds/s: {shown}")
     if chart:
-        draw(chart, timings, f"RRIN, {size}, frames a call: {times}, CPU threads: {load.threads}")
+        draw(target, timings, f"RRIN, {size}, frames a call: {times}, CPU threads: {load.threads}")
         if not as_json:
             say(": the times as bars", subject=chart)
 

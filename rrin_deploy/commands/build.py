@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,23 +12,10 @@ from rrin_deploy.console import errors, parse_size, say, step_progress
 from runtime.metadata import Precision
 
 if TYPE_CHECKING:
-    from engines.flavours import Target
     from engines.portable import OnnxTarget
     from engines.proof import Proof
 
 _MAX_TIMES = 7
-
-
-_ONNX = ("onnxruntime", "openvino")
-
-
-class TargetChoice(str, Enum):
-    """What the file is for."""
-
-    tensorrt = "tensorrt"
-    rtx = "rtx"
-    onnxruntime = "onnxruntime"
-    openvino = "openvino"
 
 
 def command(
@@ -63,7 +49,7 @@ def command(
         typer.Option(help="The model's golden file, of export; by default beside the model."),
     ] = None,
     target: Annotated[
-        TargetChoice | None,
+        Literal["tensorrt", "rtx", "onnxruntime", "openvino"] | None,
         typer.Option(
             help="TensorRT builds for the GPU here, TensorRT-RTX for any, without one; onnxruntime "
             "and openvino write an ONNX file for ONNX Runtime's CPU or OpenVINO provider. By "
@@ -123,13 +109,12 @@ def command(
     if ranges and not int8:
         raise typer.BadParameter("--ranges is for --int8")
     precision: Precision = "fp32" if fp32 else "int8" if int8 else "fp16"
-    if target and target.value in _ONNX:
+    if target == "onnxruntime" or target == "openvino":
         of_engines = (sm, shape, min_shape, opt_shape, max_shape, workspace, optimization_level,
                       timing_cache, version_compatible, hardware_compatible, keep_onnx)  # fmt: skip
         if any(of_engines) or max_times != _MAX_TIMES:
             raise typer.BadParameter("an ONNX file takes no more options than precision and ranges")
-        kind: OnnxTarget = "openvino" if target is TargetChoice.openvino else "onnxruntime"
-        _build_onnx(model, output, precision, kind, ranges, golden)
+        _build_onnx(model, output, precision, target, ranges, golden)
         return
     if shape and (min_shape or opt_shape or max_shape):
         raise typer.BadParameter("--shape is the one size; leave out --min-, --opt-, --max-shape")
@@ -147,7 +132,7 @@ def command(
             ranges=ranges,
             golden=golden,
             options=BuildOptions(
-                target=cast("Target | None", target.value if target else None),
+                target=target,
                 compute_capabilities=tuple(sm or ()),
                 min_size=smallest,
                 opt_size=best,

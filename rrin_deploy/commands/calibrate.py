@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,14 +14,7 @@ from rrin_deploy.options import Threads
 from runtime.publishing import Publication
 
 if TYPE_CHECKING:
-    from calibration.measurement import Sample
-
-
-class MethodChoice(str, Enum):
-    """How a range is taken from the values seen."""
-
-    max = "max"
-    percentile = "percentile"
+    from calibration import Sample
 
 
 def command(
@@ -51,9 +43,9 @@ def command(
         int, typer.Option(help="Triplets to run, chosen at random from all.", min=1)
     ] = 500,
     method: Annotated[
-        MethodChoice,
+        Literal["max", "percentile"],
         typer.Option(help="The extremes, or all but the outermost 0.001 % of each channel."),
-    ] = MethodChoice.max,
+    ] = "max",
     seed: Annotated[int, typer.Option(help="Of the choice.", min=0)] = 0,
     threads: Threads = None,
 ) -> None:
@@ -71,7 +63,7 @@ def command(
     target = output or ranges_beside(model)
     if target.suffix != ".json":
         raise typer.BadParameter(f"{target}: the ranges are JSON; give a name that ends in .json")
-    Publication(target)  # refuses now what could not be written after the work
+    publication = Publication(target)
     chosen = _samples(vimeo90k, triplets, clips)
     started = time.perf_counter()
     with frame_progress("measuring ranges", unit="triplets/s") as progress:
@@ -79,19 +71,19 @@ def command(
             model,
             chosen,
             samples=samples,
-            method=method.value,
+            method=method,
             seed=seed,
             threads=threads,
             progress=progress,
         )
-    ranges.save(target)
+    publication.write(ranges.to_bytes())
     seconds = time.perf_counter() - started
     run = min(samples, len(chosen))
     fewer = "" if run == samples else f" (all that there are; {samples} asked for)"
     cuts = run - ranges.samples
     left_out = f", {cuts} more left out for the scene cuts in them" if cuts else ""
     say(
-        f": ranges of {len(ranges.tensors)} tensors by {method.value}, "
+        f": ranges of {len(ranges.tensors)} tensors by {method}, "
         f"{ranges.samples} triplets{left_out}{fewer}; {seconds:.0f} s",
         subject=target,
     )
@@ -101,12 +93,10 @@ def _samples(vimeo90k: Path | None, triplets: Path | None, clips: Path | None) -
     given = [root for root in (vimeo90k, triplets, clips) if root]
     if len(given) != 1:
         raise typer.BadParameter("give one data set: --vimeo90k, --triplets or --clips")
-    if clips:
-        from calibration.clips import clips as triplets_of  # needs PyAV
-
-        return triplets_of(clips)
     import calibration
 
+    if clips:
+        return calibration.clips(clips)
     if triplets:
         return calibration.triplet_folders(triplets)
     return calibration.vimeo90k(given[0], "train")

@@ -19,7 +19,7 @@ def command(
         Path | None,
         typer.Option(help="An artifact such as rrin.onnx; by default the bundled small model."),
     ] = None,
-    device: Device = 0,
+    device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import platform
 from collections.abc import Mapping, Sequence
 
@@ -12,8 +11,25 @@ import typer
 from rrin_deploy import __version__
 from rrin_deploy.console import out, say, table
 from runtime.errors import BackendError
-from runtime.installation import install_hint
+from runtime.installation import install_hint, is_installed
 from runtime.interpolator import BUNDLED_MODEL
+
+# By the name that is imported, for several packages may provide it: onnxruntime, onnxruntime-gpu
+# and onnxruntime-openvino, or JetPack's own tensorrt.
+_MODULES = {
+    "onnxruntime": "ONNX files",
+    "tensorrt": "TensorRT engines",
+    "tensorrt_rtx": "TensorRT-RTX engines",
+    "pycuda": "running engines",
+    "onnx": "export, build, calibrate, eval",
+    "onnx_ir": "export, build, calibrate, eval",
+    "onnxscript": "export",
+    "torch": "export, parity --checkpoint",
+    "av": "images and video",
+    "skimage": "eval",
+    "matplotlib": "bench --chart",
+    "openvino": "bench --peers",
+}
 
 
 def command() -> None:
@@ -28,14 +44,14 @@ def command() -> None:
     providers_of = importlib.metadata.packages_distributions()
     rows = table("module", "installed", "for")
     missing: dict[str, list[str]] = {}
-    for module, (purpose, remedy) in _modules().items():
+    for module, purpose in _MODULES.items():
         found = _installed(module, providers_of)
         rows.add_row(module, ", ".join(found) or "-", purpose)
         if not found:
-            missing.setdefault(remedy, []).append(module)
+            missing.setdefault(str(install_hint(module)), []).append(module)
     out.print(rows)
-    for remedy, modules in missing.items():
-        say(f": missing; {remedy}", subject=", ".join(modules))
+    for command_line, modules in missing.items():
+        say(f": missing; {command_line}", subject=", ".join(modules))
     rivals = sorted(set(providers_of.get("onnxruntime", ())))
     if len(rivals) > 1:
         say(f"{' and '.join(rivals)} overwrite each other's files: uninstall all, then install one")
@@ -55,8 +71,7 @@ def command() -> None:
 
 def _installed(module: str, providers_of: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the packages that provide a module, with their versions; none where it is missing."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:  # a bare folder of that name has no origin
+    if not is_installed(module):
         return []
     packages = sorted(set(providers_of.get(module, ())))
     # What a system's own package manager installed may have no metadata.
@@ -71,27 +86,3 @@ def _loadable() -> dict[str, bool]:
     except BackendError as error:
         say(str(error))
         return {}
-
-
-def _modules() -> dict[str, tuple[str, str]]:
-    """Return what each module is for, and how to install it.
-
-    By the name that is imported, for several packages may provide it: onnxruntime, onnxruntime-gpu
-    and onnxruntime-openvino, or JetPack's own tensorrt.
-    """
-    export = install_hint("export")
-    return {
-        "onnxruntime": ("ONNX files", install_hint("cpu")),
-        # Not by the extra, which brings an onnxruntime of its own.
-        "tensorrt": ("TensorRT engines", "pip install tensorrt, or JetPack's own"),
-        "tensorrt_rtx": ("TensorRT-RTX engines", install_hint("rtx")),
-        "pycuda": ("running engines", "pip install pycuda"),
-        "onnx": ("export, build, calibrate, eval", export),
-        "onnx_ir": ("export, build, calibrate, eval", export),
-        "onnxscript": ("export", export),
-        "torch": ("export, parity --checkpoint", export),
-        "av": ("images and video", install_hint("video")),
-        "skimage": ("eval", install_hint("eval")),
-        "matplotlib": ("bench --chart", install_hint("bench")),
-        "openvino": ("bench --peers", install_hint("bench")),
-    }

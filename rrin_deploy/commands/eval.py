@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rrin_deploy.evaluation import Case
     from runtime.frames import PairInterpolator
 
+_ARTIFACTS = (".onnx", ENGINE_SUFFIX)
 _FOLDER = "One folder a triplet, "
 
 
@@ -60,7 +61,7 @@ def command(
         typer.Option(help="Write pictures there: inputs' average, truth, result, error x4."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    device: Device = 0,
+    device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
 ) -> None:
@@ -73,9 +74,16 @@ def command(
     """
     from rrin_deploy import evaluation
 
-    checkpoints = [file for file in files if file.suffix not in (".onnx", ENGINE_SUFFIX)]
+    checkpoints = [file for file in files if file.suffix not in _ARTIFACTS]
     if both_corners and not checkpoints:
         raise typer.BadParameter("--both-align-corners is for checkpoints; an artifact has its own")
+    kinds = {file.suffix for file in files}
+    if device is not None and not kinds & set(_ARTIFACTS):
+        raise typer.BadParameter("--device is for artifacts; checkpoints run on the CPU")
+    if providers and ".onnx" not in kinds:
+        raise typer.BadParameter("--provider is for ONNX files, and none is given")
+    if threads and kinds == {ENGINE_SUFFIX}:
+        raise typer.BadParameter("--threads is for ONNX files and checkpoints, and none is given")
     if len({file.resolve() for file in files}) < len(files):
         raise typer.BadParameter("a file is given twice")
     if save and save.exists() and not save.is_dir():
@@ -130,7 +138,7 @@ def _contenders(
 ) -> Mapping[str, PairInterpolator]:
     if not file.is_file():
         raise InputNotFoundError(f"{file}: no such file; expected an artifact or a checkpoint")
-    if file.suffix in (".onnx", ENGINE_SUFFIX):
+    if file.suffix in _ARTIFACTS:
         return {name: stack.enter_context(Interpolator(file, **options_for(file, **where)))}
     import torch
 

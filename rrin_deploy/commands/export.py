@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import time
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rrin_deploy.console import errors, say
-
-
-class IoChoice(str, Enum):
-    """Dtype of the graph's frames."""
-
-    uint8 = "uint8"
-    float32 = "float32"
+from runtime.metadata import Io
 
 
 def command(
@@ -25,9 +18,9 @@ def command(
         "rrin.onnx"
     ),
     io: Annotated[
-        IoChoice,
+        Io,
         typer.Option(help="Dtype of the frames: uint8, or float32 in [0, 1] for 10 bits and more."),
-    ] = IoChoice.uint8,
+    ] = "uint8",
     align_corners: Annotated[
         bool | None,
         typer.Option(
@@ -48,7 +41,7 @@ def command(
     with errors.status("tracing to ONNX and checking it against PyTorch (about half a minute)"):
         from export import export_onnx
 
-        report = export_onnx(checkpoint, output, io=io.value, align_corners=align_corners)
+        report = export_onnx(checkpoint, output, io=io, align_corners=align_corners)
     about, cases = report.metadata, report.parity.cases
     assumed = " (assumed: the checkpoint does not say)" if report.align_corners_assumed else ""
     say(

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from fractions import Fraction
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rrin_deploy.console import frame_progress, naming_options, parse_rational, say
+from rrin_deploy.console import frame_progress, parse_rational, say
 from rrin_deploy.options import Device, Overwrite, Providers, Threads
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
     from media.video import VideoOptions
+
+Artifact = Callable[[], Interpolator]  # opened when all that was asked for is known to fit
+Given = dict[str, Any]  # the options that were given, by name
+_FACTOR = "2"
 
 
 def command(
@@ -40,7 +45,7 @@ def command(
         float | None, typer.Option("--t", help="When between two images, 0 to 1; default 0.5.")
     ] = None,
     factor: Annotated[
-        str | None, typer.Option(help="Times the frame rate, such as 4 or 2.5; default 2.")
+        str | None, typer.Option(help=f"Times the frame rate, such as 4 or 2.5; default {_FACTOR}.")
     ] = None,
     fps: Annotated[
         str | None, typer.Option(help="Video: frames a second, such as 60 or 60000/1001.")
@@ -100,147 +105,135 @@ def command(
     """
     if len(inputs) > 2:
         raise typer.BadParameter(f"{len(inputs)} inputs; expected two images, a video or a folder")
-    from media.images import MAX_PIXELS
     from media.sequence import is_pattern
-    from media.suffixes import IMAGE_SUFFIXES
 
-    pair = len(inputs) == 2
-    if pair and not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
-        raise typer.BadParameter(f"two inputs have to be images ({', '.join(IMAGE_SUFFIXES)})")
-    folder = not pair and (inputs[0].is_dir() or is_pattern(inputs[0]))
-    rates = {"--factor": factor, "--fps": fps, "--slow": slow}
-    given = [name for name, value in rates.items() if value is not None]
-    if "--factor" in given and len(given) > 1:
-        raise typer.BadParameter("--factor goes with neither --fps nor --slow; leave it out")
-    if pair and given:
-        raise typer.BadParameter(f"{given[0]} is for videos and folders; a pair takes --t")
-    if not pair and t is not None:
-        raise typer.BadParameter("--t is for two images; videos and folders take --factor")
-    if t is not None and not 0 <= t <= 1:
-        raise typer.BadParameter(f"--t is {t:g}; expected a number from 0 to 1")
-    of_video = (stream, cut_threshold, codec, crf, preset, pix_fmt)
-    if (pair or folder) and (
-        fps or slow or no_cuts or allow_damaged or any(option is not None for option in of_video)
-    ):
-        raise typer.BadParameter("only videos take more options than --factor")
-    if not (pair or folder) and max_pixels is not None:
-        raise typer.BadParameter("--max-pixels is for images")
-    from media.encoding import Encoding
-    from media.video import VideoOptions
+    given = _without_none(
+        t=t, factor=factor, fps=fps, slow=slow, stream=stream, cut_threshold=cut_threshold,
+        no_cuts=no_cuts or None, codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
+        allow_damaged=allow_damaged or None, max_pixels=max_pixels,
+    )  # fmt: skip
+    artifact = partial(Interpolator, model, device=device, threads=threads, providers=providers)
+    if len(inputs) == 2:
+        _pair(artifact, inputs, output, overwrite, given)
+    elif inputs[0].is_dir() or is_pattern(inputs[0]):
+        _folder(artifact, inputs[0], output, overwrite, given)
+    else:
+        _video(artifact, inputs[0], output, overwrite, given)
 
-    pixels = MAX_PIXELS if max_pixels is None else max_pixels
-    times = {name: parse_rational(value) for name, value in rates.items() if value is not None}
-    for name, value in times.items():
-        if value <= (0 if name == "--fps" else 1):
-            raise typer.BadParameter(f"{name} is {rates[name]}; expected more")
-    options = VideoOptions(
-        factor=times.get("--factor", None if given else Fraction(2)),
-        fps=times.get("--fps"),
-        slow=times.get("--slow"),
-        stream=stream,
-        cut_threshold=None if no_cuts else THRESHOLD if cut_threshold is None else cut_threshold,
-        encoding=Encoding(codec, crf, preset, pix_fmt),
-        overwrite=overwrite,
-    )
-    damage: list[str] = []
-    started = time.perf_counter()
-    with (
-        naming_options(),
-        Interpolator(model, device=device, threads=threads, providers=providers) as interpolate,
-    ):
-        if pair:
-            done = _pair(interpolate, inputs, output, 0.5 if t is None else t, pixels, overwrite)
-        elif folder:
-            factor_of = options.factor or Fraction(2)
-            if factor_of.denominator != 1:
-                raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
-            done = _folder(interpolate, inputs[0], output, int(factor_of), pixels, overwrite)
-        else:
-            done, damage = _video(interpolate, inputs[0], output, options)
-        seconds = time.perf_counter() - started
-        say(f": {done}; {seconds:.1f} s with {interpolate.backend}", subject=output)
-    for found in damage:
-        say(f": damaged: {found}", subject=inputs[0])
-    if damage and not allow_damaged:
-        from media.errors import MediaError
 
-        raise MediaError(
-            f"{inputs[0]}: is damaged, as said above; what could be made is kept in {output}; "
-            "--allow-damaged makes this no failure"
-        )
+def _without_none(**options: Any) -> Given:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse_others(given: Given, kind: str, *own: str) -> None:
+    for name in given:
+        if name not in own:
+            raise typer.BadParameter(
+                f"{_flag(name)} is not for {kind}; expected {', '.join(map(_flag, own))}"
+            )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _pair(
-    interpolate: Interpolator,
-    inputs: list[Path],
-    output: Path,
-    t: float,
-    max_pixels: int,
-    overwrite: bool,
-) -> str:
-    from media.images import interpolate_stills, read_for, still_codec, write_still
-    from runtime.publishing import Publication
+    artifact: Artifact, inputs: list[Path], output: Path, overwrite: bool, given: Given
+) -> None:
+    from media.pair import interpolate_pair
+    from media.suffixes import IMAGE_SUFFIXES
 
-    still_codec(output)
-    if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
-        raise typer.BadParameter(f"{output} is an input as well; choose another output")
-    Publication(output, overwrite=overwrite)  # refuses now what could not be written after the work
-    still0, still1 = (read_for(interpolate, path, max_pixels) for path in inputs)
-    (middle,) = interpolate_stills(interpolate, still0, still1, [t])
-    write_still(output, middle, overwrite=overwrite)
-    for path, still in zip(inputs, (still0, still1), strict=True):
-        if still.profile:
-            say(": not kept: ICC profile", subject=path)
-    height, width = middle.rgb.shape[:2]
-    return f"{width}x{height}, t = {t:g}"
+    if not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
+        raise typer.BadParameter(f"two inputs have to be images ({', '.join(IMAGE_SUFFIXES)})")
+    _refuse_others(given, "two images", "t", "max_pixels")
+    image0, image1 = inputs
+    started = time.perf_counter()
+    with artifact() as interpolate:
+        done = interpolate_pair(interpolate, image0, image1, output, overwrite=overwrite, **given)
+    for path in done.profiles:
+        say(": not kept: ICC profile", subject=path)
+    _say_made(output, f"{done.width}x{done.height}, t = {done.t:g}", started, interpolate)
 
 
-def _folder(
-    interpolate: Interpolator,
-    source: Path,
-    output: Path,
-    factor: int,
-    max_pixels: int,
-    overwrite: bool,
-) -> str:
+def _folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
     from media.sequence import interpolate_folder
 
-    with frame_progress(source.name) as progress:
+    _refuse_others(given, "a folder", "factor", "max_pixels")
+    factor = parse_rational(given.pop("factor", _FACTOR))
+    if factor.denominator != 1:
+        raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
+    started = time.perf_counter()
+    with artifact() as interpolate, frame_progress(source.name) as progress:
         done = interpolate_folder(
             interpolate,
             source,
             output,
-            factor,
+            int(factor),
             overwrite=overwrite,
-            max_pixels=max_pixels,
             progress=progress,
+            **given,
         )
     if done.profiles:
         say(f": not kept: ICC profile of {done.profiles} images", subject=source)
     if done.missing:
         say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
-    return f"{done.images_written} images from {done.images_read}"
+    made = f"{done.images_written} images from {done.images_read}"
+    _say_made(output, made, started, interpolate)
 
 
-def _video(
-    interpolate: Interpolator, source: Path, output: Path, options: VideoOptions
-) -> tuple[str, list[str]]:
+def _video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+    from media.errors import MediaError
     from media.suffixes import IMAGE_SUFFIXES
     from media.video import interpolate_video
 
     if source.suffix.lower() in IMAGE_SUFFIXES:
         raise typer.BadParameter(f"{source} is one image; give two, or a video, or a folder")
+    options = _video_options(given, overwrite)
     started = time.perf_counter()
-    with frame_progress(source.name) as progress:
-        done = interpolate_video(interpolate, source, output, options, progress=progress)
+    with artifact() as interpolate:
+        begun = time.perf_counter()
+        with frame_progress(source.name) as progress:
+            done = interpolate_video(interpolate, source, output, options, progress=progress)
+        seconds = time.perf_counter() - begun
     for stream in done.left_out:
         say(f": not kept: {stream}", subject=source)
     unshown = f", {done.frames_left_out} left out, for they have the time of the one before"
-    return (
+    made = (
         f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
         f"at {float(done.rate):.6g} fps; {done.frames_made} made, {done.frames_repeated} shown "
         f"again{unshown if done.frames_left_out else ''}, {done.cuts} cuts; decoding "
         f"{done.decode_seconds:.1f} s, inference {done.inference_seconds:.1f} s, encoding "
         f"{done.encode_seconds:.1f} s, all at once; "
-        f"{done.frames_written / done.rate / (time.perf_counter() - started):.2f}x real time"
-    ), done.damage
+        f"{done.frames_written / done.rate / seconds:.2f}x real time"
+    )
+    _say_made(output, made, started, interpolate)
+    for found in done.damage:
+        say(f": damaged: {found}", subject=source)
+    if done.damage and "allow_damaged" not in given:
+        raise MediaError(
+            f"{source}: is damaged, as said above; what could be made is kept in {output}; "
+            "--allow-damaged makes this no failure"
+        )
+
+
+def _video_options(given: Given, overwrite: bool) -> VideoOptions:
+    from media.encoding import Encoding
+    from media.video import VideoOptions
+
+    encoding = ("codec", "crf", "preset", "pix_fmt")
+    cuts = ("cut_threshold", "no_cuts")
+    rates = ("factor", "fps", "slow")
+    _refuse_others(given, "a video", *rates, "stream", *cuts, *encoding, "allow_damaged")
+    return VideoOptions(
+        **{name: parse_rational(given[name]) for name in rates if name in given}
+        or {"factor": parse_rational(_FACTOR)},
+        stream=given.get("stream"),
+        cut_threshold=None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD),
+        encoding=Encoding(*map(given.get, encoding)),
+        overwrite=overwrite,
+    )
+
+
+def _say_made(output: Path, made: str, started: float, interpolate: Interpolator) -> None:
+    seconds = time.perf_counter() - started
+    say(f": {made}; {seconds:.1f} s with {interpolate.backend}", subject=output)

@@ -45,7 +45,7 @@ def command(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    device: Device = 0,
+    device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
 ) -> None:

@@ -1,6 +1,8 @@
 """Data sets as people have them on disk, whole and broken."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +168,18 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
     (triplet,) = triplet_folders(tmp_path)
     with pytest.raises(InputNotFoundError, match=r"a/im3\.png: no such image"):
         triplet.read()
+
+
+def test_reading_and_judging_triplets_needs_no_onnx(vimeo: Path) -> None:
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys(["onnx", "onnx_ir"])
+from calibration import vimeo90k
+from rrin_deploy.evaluation import AVERAGE, evaluate, summarise
+from runtime import Interpolator
+with Interpolator() as interpolate:
+    cases = evaluate({{"ours": interpolate}}, vimeo90k({str(vimeo)!r}, "test"))
+print(summarise(cases, "ours", AVERAGE).triplets)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1\n", "")

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import sys
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -164,7 +165,15 @@ def test_failed_builds_leave_the_old_engine(
     [
         ({"compute_capabilities": (90,)}, BackendError, "no compute capability 90; it has 75, 80"),
         ({"min_size": (640, 360), "opt_size": (320, 180)}, OptionError, "growing order"),
-        ({"max_times": 0}, OptionError, "max times is 0"),
+        ({"min_size": (0, 32)}, OptionError, r"min_size \[0\] is 0, expected 1 to 65536"),
+        ({"max_size": (1920,)}, OptionError, r"max_size is \(1920,\), expected 2 items"),
+        ({"max_times": 0}, OptionError, "max_times is 0, expected 1 to 10000"),
+        ({"max_times": 20_000}, OptionError, "max_times is 20000, expected 1 to 10000"),
+        ({"max_times": 2.0}, OptionError, "max_times is 2.0, expected a whole number"),
+        ({"target": "rtxx"}, OptionError, "target is 'rtxx'; expected tensorrt or rtx"),
+        ({"workspace_mib": -1}, OptionError, "workspace_mib is -1; expected a whole number, 1 to"),
+        ({"workspace_mib": 1.5}, OptionError, "workspace_mib is 1.5; expected a whole number"),
+        ({"optimization_level": 9}, OptionError, "optimization_level is 9; expected .* 0 to 5"),
         ({"timing_cache": Path("x")}, OptionError, "RTX has no timing cache"),
         ({"version_compatible": True}, OptionError, "RTX has no timing cache"),
     ],
@@ -177,8 +186,18 @@ def test_options_that_cannot_be(
     assert not list(tmp_path.iterdir())
 
 
+def test_precisions_and_targets_that_are_none(tmp_path: Path) -> None:
+    unknown: Any = "xx"
+    for target, name in ((build, "x.engine"), (build_onnx, "x.onnx")):
+        with pytest.raises(OptionError, match="precision is 'xx'; expected fp32 or fp16 or int8"):
+            target(BUNDLED_MODEL, tmp_path / name, precision=unknown)  # type: ignore[operator]
+    with pytest.raises(OptionError, match="target is 'xx'; expected onnxruntime or openvino"):
+        build_onnx(BUNDLED_MODEL, tmp_path / "x.onnx", target=unknown)
+    assert not list(tmp_path.iterdir())
+
+
 def test_models_and_outputs_that_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="rrin-deploy export CHECKPOINT"):
+    with pytest.raises(InputNotFoundError, match="export it from a checkpoint"):
         build(tmp_path / "rrin.onnx", options=RTX)
     with pytest.raises(OptionError, match=r"named \*\.engine"):
         build(BUNDLED_MODEL, tmp_path / "x.plan", options=RTX)
@@ -219,23 +238,22 @@ def test_graph_that_tensorrt_cannot_parse() -> None:
 def test_classic_tensorrt_without_a_package_or_a_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("engines.flavours._installed", lambda name: name == "tensorrt_rtx")
-    with pytest.raises(
-        BackendError, match=r"tensorrt is not installed; .*--target rtx builds here"
-    ):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(BackendError, match=r"tensorrt is not installed; .*-RTX builds") as refused:
         build(BUNDLED_MODEL, tmp_path / "x.engine", options=BuildOptions(target="tensorrt"))
+    assert refused.value.remedy == ("target", "rtx")
     assert load_flavour(None).target == "rtx"
 
     classic: Any = ModuleType("tensorrt")
     classic.__version__ = "8.6.1"
+    classic.__spec__ = ModuleSpec("tensorrt", None, origin="here")
     monkeypatch.setitem(sys.modules, "tensorrt", classic)
-    monkeypatch.setattr("engines.flavours._installed", lambda _: True)
     with pytest.raises(BackendError, match=r"8\.6\.1 is too old; 10\.3 or newer"):
         load_flavour("tensorrt")
     classic.__version__ = "10.3.0"
     flavour = load_flavour(None)
     assert (flavour.target, flavour.version) == ("tensorrt", "10.3.0")
-    with pytest.raises(BackendError, match="leave --sm out"):
+    with pytest.raises(BackendError, match="leave compute_capabilities out"):
         flavour.capabilities((89,))
 
 

@@ -2,10 +2,12 @@
 
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av.logging
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -165,7 +167,7 @@ def test_eight_and_sixteen_bits_give_sixteen(interpolate: Interpolator) -> None:
 def test_sixteen_bits_need_a_float32_artifact(exported: Exporter) -> None:
     deep = Still(np.asarray(scene(0)).astype(np.float32) / 255, None, grey=False)
     interpolate = Interpolator(exported(io="uint8"))
-    with interpolate, pytest.raises(FrameError, match="--io float32"):
+    with interpolate, pytest.raises(FrameError, match="the artifact takes uint8"):
         interpolate_stills(interpolate, deep, deep, [0.5])
 
 
@@ -246,6 +248,30 @@ def test_damaged_tiff_does_not_come_black(
         with pytest.raises(MediaError, match="a damaged TIFF; FFmpeg says: "):
             read_still(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_damaged_tiff_is_refused_beside_threads_that_read_other_images(tmp_path: Path) -> None:
+    # PNGs, which took the log level back while the TIFF was read; and TIFFs, which need it too.
+    scene(0).resize((700, 450)).save(tmp_path / "x.tif", compression="tiff_lzw")
+    scene(0).resize((700, 450)).save(tmp_path / "whole.tif", compression="tiff_lzw")
+    scene(0).save(tmp_path / "x.png")
+    content = bytearray((tmp_path / "x.tif").read_bytes())
+    content[-200:-100] = bytes([255]) * 100
+    (tmp_path / "x.tif").write_bytes(content)
+    level = av.logging.get_level()
+
+    def accepted(_: int) -> bool:
+        for name in ("x.png", "whole.tif", "x.png"):
+            read_still(tmp_path / name)
+        try:
+            read_still(tmp_path / "x.tif")
+        except MediaError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(accepted, range(60))) == 0
+    assert av.logging.get_level() == level
 
 
 def test_percent_in_a_name_is_but_a_letter(tmp_path: Path) -> None:

@@ -178,5 +178,5 @@ def test_unrecognised_graphs_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no graph")
     with pytest.raises(ArtifactError, match="not an ONNX file"):
         load_graph(path)
-    with pytest.raises(InputNotFoundError, match="rrin-deploy export CHECKPOINT"):
+    with pytest.raises(InputNotFoundError, match="export it from a checkpoint"):
         load_graph(tmp_path / "none.onnx")

@@ -342,11 +342,19 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", a, b, "-o", "x.png", "--t", "2"),
         ("interpolate", a, b, "-o", "x.png", "--t", "nan"),
         ("interpolate", clip, "-o", "x.mp4", "--factor", "1"),
+        ("interpolate", clip, "-o", "x.mp4", "--factor", "2", "--fps", "50"),
+        ("interpolate", Path.cwd(), "-o", "x.mp4"),
+        ("interpolate", Path.cwd(), "-o", "more", "--factor", "2.5"),
+        ("interpolate", Path.cwd(), "-o", "more", "--crf", "20"),
+        ("interpolate", Path.cwd(), "-o", "more", "--no-cuts"),
         ("interpolate", a, "-o", "x.png"),
         ("interpolate", a, b, a, "-o", "x.png"),
         ("interpolate", a, b),
         ("interpolate", clip, clip, "-o", "x.png"),
         ("interpolate", clip, "-o", "x.mp4", "--max-pixels", "100"),
+        ("eval", "a.pth", "--triplets", ".", "--device", "0"),
+        ("eval", "a.pth", "b.engine", "--triplets", ".", "--provider", "CPUExecutionProvider"),
+        ("eval", "b.engine", "--triplets", ".", "--threads", "2"),
         ("parity", BUNDLED_MODEL, "--size", "64x32"),
         ("parity", BUNDLED_MODEL, "--golden", "x", "--checkpoint", "x"),
         ("parity", BUNDLED_MODEL, "--checkpoint", "x", "--size", "64by32"),
@@ -393,7 +401,6 @@ def test_errors_are_one_line(run: Run, pair: tuple[Path, Path], tmp_path: Path) 
         ("interpolate", a, b, "-o", "none/x.png"),
         ("interpolate", a, "none.png", "-o", "x.gif"),
         ("interpolate", a, b, "-o", "x.png", "--max-pixels", "100"),
-        ("interpolate", tmp_path, "-o", "x.mp4"),
         ("interpolate", "none.mp4", "-o", "x.mp4"),
         ("export", "none.pth"),
         ("export", "broken.png"),
@@ -420,7 +427,7 @@ def test_missing_extra_names_its_installation(run: Run, monkeypatch: pytest.Monk
         monkeypatch.delitem(sys.modules, name)
     code, _, err = run("export", "c.pth")
     assert code == 3
-    assert err.endswith(f"torch is not installed, and this needs it: {install_hint('export')}\n")
+    assert err.endswith(f"torch is not installed, and this needs it: {install_hint('torch')}\n")
 
 
 @pytest.mark.parametrize(
@@ -439,7 +446,7 @@ def test_the_hint_is_for_how_it_was_installed(
     if source:
         (about / "direct_url.json").write_text(json.dumps(source))
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    assert install_hint("video").startswith(command)
+    assert str(install_hint("av")).startswith(command)
 
 
 def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path) -> None:
@@ -498,8 +505,24 @@ def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch)
     for module in ("av", "matplotlib", "openvino"):
         monkeypatch.setitem(sys.modules, module, None)
     out = run("doctor")[1]
-    assert f"av: missing; {install_hint('video')}" in out
-    assert f"matplotlib, openvino: missing; {install_hint('bench')}" in out
+    assert f"av: missing; {install_hint('av')}" in out
+    assert f"matplotlib, openvino: missing; {install_hint('openvino')}" in out
+
+
+@pytest.mark.parametrize("module", ["onnx", "onnx_ir"])
+def test_doctor_and_errors_name_one_installation(
+    module: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    for name in [
+        name for name in sys.modules if name.partition(".")[0] in ("engines", "precision")
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    _, out, _ = run("doctor")
+    code, _, err = run("build", BUNDLED_MODEL)
+    command = err.strip().partition("needs it: ")[2]
+    assert (code, command.partition("[")[2][:11]) == (3, "calibration")  # not torch besides
+    assert f"{module}: missing; {command}" in out
 
 
 def test_doctor_where_nothing_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -573,7 +596,7 @@ def test_an_image_is_not_replaced_by_what_is_made_of_it(run: Run) -> None:
     before = Path("a.png").read_bytes()
     code, _, err = run("interpolate", "a.png", "b.png", "-o", "a.png", "--overwrite")
     assert code == 2
-    assert "a.png is an input as well" in err
+    assert "a.png: is an input as well" in err
     assert Path("a.png").read_bytes() == before
 
 
@@ -664,7 +687,7 @@ def test_bench_prints_and_draws(run: Run, tmp_path: Path) -> None:
             "no more options than precision",
         ),
         (["build", "--ranges", "r.json"], 2, "--ranges is for --int8"),
-        (["build", "--fp32", "--target", "onnxruntime"], 1, "is fp32 already"),
+        (["build", "--fp32", "--target", "onnxruntime"], 2, "is fp32 already"),
         (["bench", "none.onnx"], 1, "none.onnx: no such file"),
     ],
 )

@@ -16,9 +16,9 @@ from runtime import (
     OptionError,
     RrinError,
 )
-from runtime.frames import times_at_once
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
+from runtime.onnxruntime_session import times_at_once
 from runtime.parity import psnr_db
 from runtime.scene import render
 from tests.conftest import Exporter, unit
@@ -235,7 +235,7 @@ def test_times_run_one_by_one_give_the_same_frames(
 ) -> None:
     pair = scene(101, 70, 0), scene(101, 70, 3)
     expected = interpolate(*pair, [0.2, 0.5, 0.9])
-    monkeypatch.setattr("runtime.frames._RUN_BYTES", 1)
+    monkeypatch.setattr("runtime.onnxruntime_session._RUN_BYTES", 1)
     np.testing.assert_array_equal(interpolate(*pair, [0.2, 0.5, 0.9]), expected)
 
 
@@ -278,6 +278,7 @@ def test_options_and_warm_up() -> None:
         ({"threads": 2_000_000}, "threads is 2000000; expected a whole number from 1 to 1024"),
         ({"threads": "2"}, "threads is '2'; expected a whole number"),
         ({"device": -1}, "device is -1; expected a whole number, 0 or more"),
+        ({"device": 5}, r"w8\.onnx: runs on CPUExecutionProvider, which has no device; leave it"),
         ({"providers": "CPUExecutionProvider"}, "providers is 'CPU.*; expected a list of names"),
         ({"providers": [5]}, r"providers is \[5\]; expected a list of names"),
         ({"artifact": ""}, "artifact is ''; expected a path, such as rrin.onnx"),
@@ -354,6 +355,8 @@ def test_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch
     )
     with pytest.raises(BackendError, match=f"{cuda} did not load on this machine"):
         Interpolator(providers=[cuda, cpu])
+    with pytest.raises(OptionError, match=f"runs on {cpu}, which has no device"):
+        Interpolator(device=0)
     with Interpolator() as interpolate:  # not asked for: what loads is taken
         assert interpolate.backend.device == cpu
 
@@ -395,7 +398,7 @@ def damaged(kind: str, path: Path) -> None:
         ("empty", "not an ONNX file"),
         ("text", "not an ONNX file"),
         ("truncated", "not an ONNX file, or a damaged or foreign one"),
-        ("not ours", "not an RRIN artifact .* rrin-deploy export CHECKPOINT"),
+        ("not ours", "not an RRIN artifact .* export one from a checkpoint"),
         ("newer", "artifact format 99; this runtime reads 2"),
         ("bad field", "metadata is damaged .*complex64"),
         ("other inputs", r"gives \['frame0', 'frames'\]"),

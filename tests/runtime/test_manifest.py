@@ -1,6 +1,7 @@
 """What an artifact says of itself: refused where a field is absurd, whoever wrote it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ MANIFEST = Manifest(
 def test_a_manifest_is_kept(tmp_path: Path) -> None:
     manifest_path(tmp_path / "rrin.engine").write_bytes(MANIFEST.to_bytes())
     assert Manifest.load(tmp_path / "rrin.engine") == MANIFEST
+
+
+def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:
+    wide = replace(MANIFEST, profile=Profile((32, 32), (64, 64), (96, 96), 20_000))
+    with pytest.raises(ArtifactError, match="max_times is 20000, expected 1 to 10000"):
+        wide.save(tmp_path / "rrin.engine")
+    assert not list(tmp_path.iterdir())
 
 
 def size(name: str, *value: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import pytest
 from runtime.errors import InputNotFoundError, OutputError, OutputExistsError
 from runtime.partials import contents
 from runtime.publishing import FolderPublication, Publication
+from runtime.signals import ENDING
 
 ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX signals and files")
@@ -368,7 +369,7 @@ def test_of_a_living_run_nothing_is_cleared_away(tmp_path: Path) -> None:
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", ENDING)
 def test_signals_leave_nothing(number: signal.Signals, tmp_path: Path) -> None:
     code = f"""
     from rrin_deploy.signals import ending_signals

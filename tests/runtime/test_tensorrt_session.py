@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import json
+import platform
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -51,7 +52,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     # What has imported the simulation stays within the test, and the other way round.
-    ours = ("runtime.device", "runtime.tensorrt_library", "runtime.tensorrt_session")
+    ours = ("runtime.device", "runtime.tensorrt_resources", "runtime.tensorrt_session")
     for name in ours:
         sys.modules.pop(name, None)
     yield machine
@@ -371,7 +372,7 @@ class Torch:
     """An array on the device that is not ours."""
 
     def __init__(self, machine: Machine, array: np.ndarray, **more: Any) -> None:
-        address = 0x100 + len(machine.memory)
+        address = 0x100 * (1 + len(machine.memory))
         machine.memory[address] = np.ascontiguousarray(array).view(np.uint8).ravel().copy()
         self.__cuda_array_interface__ = {
             "shape": array.shape,
@@ -412,6 +413,19 @@ def test_device_arrays_that_do_not_fit(
 ) -> None:
     with Interpolator(engine()) as ours, pytest.raises(FrameError, match=message):
         ours.on_device(Torch(machine, array, **more), Torch(machine, array, **more))
+
+
+@pytest.mark.parametrize("name", ["frame0", "frame1"])
+def test_a_device_array_that_is_not_aligned_does_not_give_the_frames_before(
+    name: str, machine: Machine, engine: MakeEngine
+) -> None:
+    first, second = (Torch(machine, unit(frame)) for frame in frames(2))
+    pair = {"frame0": first, "frame1": second}
+    part = Torch(machine, unit(frames(1)[0]), data=(0x10000 + 12, False))  # of a larger array
+    with Interpolator(engine()) as ours:
+        ours.on_device(**pair)
+        with pytest.raises(FrameError, match=f"{name} on the device begins at .* multiple of 256"):
+            ours.on_device(**pair | {name: part})
 
 
 def test_onnx_runtime_says_that_it_takes_no_device_arrays(
@@ -542,7 +556,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "no manifest": (
         lambda path: manifest_path(path).unlink(),
         InputNotFoundError,
-        r"engine\.json: no such file, and without its manifest .* rrin-deploy build",
+        r"engine\.json: no such file, and without its manifest .* build the engine again",
     ),
     "truncated plan": (
         lambda path: path.write_bytes(path.read_bytes()[:1000]),
@@ -668,13 +682,17 @@ def test_gpu_that_is_not_there(engine: MakeEngine) -> None:
 
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize(
-    ("missing", "target"), [("pycuda.driver", "rtx"), ("tensorrt", "tensorrt")]
+    ("missing", "target", "message"),
+    [
+        ("pycuda.driver", "rtx", "pycuda cannot be imported .* pip install pycuda"),
+        ("tensorrt", "tensorrt", "tensorrt is not installed; .*pip install tensorrt"),
+    ],
 )
 def test_missing_packages_are_named(
-    missing: str, target: str, engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+    missing: str, target: str, message: str, engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(BackendError, match=f"{missing.split('.')[0]} cannot be imported"):
+    with pytest.raises(BackendError, match=message):
         Interpolator(engine(target=target))
 
 
@@ -698,6 +716,10 @@ def offered(module: ModuleType) -> Iterator[str]:
             yield from (f"{name}.{attribute}" for attribute in vars(value) if attribute[0] != "_")
 
 
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"),
+    reason="TensorRT's lean runtime has wheels for Linux on x86-64 only",
+)
 @pytest.mark.usefixtures("machine")
 def test_simulation_offers_nothing_that_the_real_classes_lack() -> None:
     simulated = {name: sys.modules.pop(name) for name in ("tensorrt_rtx", "pycuda.driver")}

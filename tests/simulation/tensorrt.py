@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -72,6 +73,8 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
             return True
 
         def set_tensor_address(self, name: str, address: int) -> bool:
+            if address % 256:  # and what was bound before stays
+                return False
             self.addresses[name] = address
             return True
 
@@ -160,6 +163,7 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
         return dtype.value
 
     module: Any = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None, origin="simulated")
     module.__version__ = version
     for public, value in list(locals().items()):
         if public in NAMES or public in RTX_NAMES or public == "nptype":

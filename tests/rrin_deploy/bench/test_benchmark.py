@@ -1,5 +1,6 @@
 """Speed: what is counted, how it is compared, and that all contenders do the same work."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from export import RRIN, Reference
+from rrin_deploy.bench import ceiling
 from rrin_deploy.bench.benchmark import Load, Report, Timing, run_benchmark
 from rrin_deploy.bench.chart import draw
 from rrin_deploy.bench.peers import Contender, open_contender, write_peers
@@ -17,7 +20,10 @@ from runtime import Interpolator
 from runtime.architecture import multiply_adds
 from runtime.errors import ArtifactError, BackendError
 from runtime.interpolator import BUNDLED_MODEL
+from runtime.metadata import Metadata
+from runtime.publishing import Publication
 from runtime.scene import render_bytes
+from runtime.session import Backend
 
 SMALL = Load(size=(64, 40), times=2, threads=1, rounds=2)
 
@@ -52,8 +58,13 @@ def test_rounds_memory_and_a_contender_that_cannot_run(tmp_path: Path) -> None:
     assert first.peak_bytes is None or 20e6 < first.peak_bytes < 1e9
     assert first.ratio_to(first) == 1
     assert "none.onnx: no such file" in str(second.failure)
-    assert second.to_dict(first) == {"name": "missing", "failure": second.failure}
-    assert (first.about["precision"], first.about["base_width"]) == ("fp32", 8)
+    assert second.to_dict(first) == {
+        "name": "missing",
+        "kind": "artifact",
+        "failure": second.failure,
+    }
+    with Interpolator(providers=["CPUExecutionProvider"]) as interpolate:
+        assert (first.backend, first.metadata) == (interpolate.backend, interpolate.metadata)
     with pytest.raises(BackendError, match=r"missing does not run here: .*no such file"):
         run_benchmark([missing, bundled], SMALL)
 
@@ -95,8 +106,7 @@ def test_rounds_are_interleaved_and_a_death_loses_nothing(monkeypatch: pytest.Mo
 def test_only_what_was_measured_is_a_ceiling(
     library: str, device: str, precision: str, ceiling: float | None
 ) -> None:
-    about = {"library": library, "device": device, "precision": precision, "base_width": 8}
-    timing = Timing("x", seconds=(2.0,), about=about)
+    timing = timed("x", Backend(library, "1.0", device), precision)
     report = Report(SMALL, [timing], {"FP32": 2, "INT8": 3, "GPU half": 5})
     work = report.to_dict()["multiply_adds"]
     expected = None if ceiling is None else pytest.approx(work / 2 / ceiling)
@@ -104,9 +114,26 @@ def test_only_what_was_measured_is_a_ceiling(
     assert report.to_dict()["contenders"][0]["share_of_ceiling"] == expected
 
 
+def timed(name: str, backend: Backend, precision: Any = "fp32") -> Timing:
+    metadata = Metadata("ab" * 32, 8, False, 32, "uint8", precision, 19, "rrin-deploy export")
+    return Timing(name, "artifact", seconds=(2.0,), backend=backend, metadata=metadata)
+
+
+def test_peers_in_float32_have_the_ceiling_of_float32() -> None:
+    first = timed("first", Backend("openvino", "1.0", "GPU"))
+    peers = [
+        Timing(kind, kind, seconds=(1.0,))  # type: ignore[arg-type]
+        for kind in ("pytorch", "torch.compile", "onnxruntime", "openvino f32", "openvino bf16")
+    ]
+    report = Report(SMALL, [first, *peers], {"FP32": 2, "INT8": 3})
+    work = report.to_dict()["multiply_adds"]
+    assert report.share_of_ceiling(first) is None
+    assert [report.share_of_ceiling(peer) for peer in peers] == [work / 2] * 4 + [None]
+
+
 def test_ratios_are_of_rounds_and_not_of_means() -> None:
-    first = Timing("first", seconds=(1.0, 10.0, 4.0))
-    other = Timing("other", seconds=(0.5, 5.0, 4.0))
+    first = Timing("first", "artifact", seconds=(1.0, 10.0, 4.0))
+    other = Timing("other", "pytorch", seconds=(0.5, 5.0, 4.0))
     assert other.ratio_to(first) == 2  # the medians alone say 1
     assert other.median == 4
     assert other.quartiles == (2.25, 4.5)
@@ -136,11 +163,31 @@ def test_peers_need_float32_weights(tmp_path: Path) -> None:
         write_peers(half.path, tmp_path, SMALL.size, SMALL.times)
 
 
-def test_chart_is_a_picture(tmp_path: Path) -> None:
+def test_ceilings_count_the_multiply_adds_of_their_convolution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shapes = []
+
+    def in_a_second(call: Callable[[], Any]) -> float:
+        (made,) = call()
+        shapes.append(made.shape)
+        return 1
+
+    monkeypatch.setattr(ceiling, "_fastest", in_a_second)
+    work = 256 * 256 * 3 * 3 * 64 * 112  # all channels to all, 3x3, for each pixel
+    assert ceiling.cpu_ceilings(1) == {"FP32": work, "INT8": work}
+    assert shapes == [(1, 256, 64, 112)] * 3
+
+
+def test_chart_shows_artifacts_and_peers_in_colours_of_their_own(tmp_path: Path) -> None:
     timings = [
-        Timing("rrin.onnx", seconds=(0.2, 0.3)),
-        Timing("broken", failure="no"),
-        Timing("PyTorch", seconds=(0.5, 0.6)),
+        Timing("rrin.onnx", "artifact", seconds=(0.2, 0.3)),
+        Timing("broken", "artifact", failure="no"),
+        Timing("PyTorch", "pytorch", seconds=(0.5, 0.6)),
     ]
-    draw(tmp_path / "bench.png", timings, "title")
-    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+    draw(Publication(tmp_path / "bench.png"), timings, "title")
+    picture = np.asarray(Image.open(tmp_path / "bench.png").convert("RGB"))
+    blue, grey = ((picture == colour).all(2) for colour in ((43, 108, 176), (160, 174, 192)))
+    assert blue.sum() > 10_000
+    assert grey.sum() > 2 * blue.sum()  # as it takes twice as long
+    assert np.argwhere(grey)[:, 0].min() > np.argwhere(blue)[:, 0].max()  # the faster one on top

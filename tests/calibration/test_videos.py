@@ -8,9 +8,8 @@ import av
 import numpy as np
 import pytest
 
-import calibration.clips
-from calibration import measure_ranges
-from calibration.clips import clips
+import calibration.videos
+from calibration import clips, measure_ranges
 from calibration.datasets import has_cut
 from media.errors import MediaError
 from media.video import write_video
@@ -48,13 +47,13 @@ def test_every_three_neighbours_are_a_triplet(videos: Path) -> None:
 
 def test_a_clip_is_decoded_once(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    decode = calibration.clips._decoded
+    decode = calibration.videos._decoded
 
     def counted(path: Path) -> object:
         opened.append(path.name)
         return decode(path)
 
-    monkeypatch.setattr("calibration.clips._decoded", counted)
+    monkeypatch.setattr("calibration.videos._decoded", counted)
     ranges = measure_ranges(BUNDLED_MODEL, clips(videos)[::-1])
     assert opened == ["b.mp4", "a.mkv"]
     assert ranges.samples == 6
