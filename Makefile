@@ -30,7 +30,7 @@ $(RUN_ENV)/ready: pyproject.toml constraints.txt
 
 $(TEST_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_ENV)
-	$(TEST_ENV)/$(INSTALL) --editable '.[bench,calibration,cpu,eval,export,rtx,test,video]'
+	$(TEST_ENV)/$(INSTALL) --editable '.[bench,calibration,cpu,eval,export,rtx,test,train,video]'
 	touch $@
 
 clean:

@@ -20,6 +20,7 @@ from rrin_deploy.commands import (
     inspect,
     interpolate,
     parity,
+    train,
 )
 from rrin_deploy.console import errors
 from rrin_deploy.failures import explanation
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
+    train,
     export,
     calibrate,
     build,

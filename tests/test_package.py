@@ -32,7 +32,9 @@ def test_wheel_holds_the_rooms_and_the_model_and_no_tests(wheel: Path) -> None:
         "precision",
         "rrin_deploy",
         "runtime",
+        "training",
     }
+    assert not any(name.endswith(".pth") for name in names)
     for name in ("rrin-w8.onnx", "rrin-w8.golden.npz", "README.md"):
         assert f"runtime/model/{name}" in names
     assert "runtime/py.typed" in names

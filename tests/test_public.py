@@ -10,7 +10,7 @@ import pytest
 
 from runtime import RrinError
 
-ROOMS = ("runtime", "media", "export", "precision", "calibration", "engines")
+ROOMS = ("runtime", "media", "export", "precision", "calibration", "engines", "training")
 
 
 def public(room: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from training.scene import Layer
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
-# Of scenes, and how far what moves in them goes between the frames, pixels: what neighbouring frames
-# show, what fast action does, and what is hardly ever seen but looks worst where it is not followed.
+# Shares of scenes, and how far what moves in them goes between the frames, pixels: what neighbours
+# show, what fast action does, and what is seldom seen but looks worst where it is not followed.
 _REACHES = ((0.3, (0.0, 4.0)), (0.35, (2.0, 14.0)), (0.3, (10.0, 60.0)), (0.05, (60.0, 100.0)))
 
 
@@ -83,7 +83,7 @@ def _background(rng: Generator, stills: Sequence[Picture], size: int, motion: Mo
 
 
 def _object(rng: Generator, stills: Sequence[Picture], size: int, motion: Motion) -> Layer:
-    side = int(rng.uniform(0.2, 0.7) * size)
+    side = max(24, int(rng.uniform(0.2, 0.7) * size))
     colours = _cut(rng, stills, side, side)
     height, width = colours.shape[:2]
     alpha = Image.new("L", (width, height))

@@ -61,7 +61,7 @@ def losses(
     visibility = (some * seen).mean(dim=(1, 2, 3)).sum() / count
     return {
         "image": weights.image * (_charbonnier(error) + 0.5 * _charbonnier(blend)),
-        "gradient": weights.gradient * sum(_slopes(error)),
+        "gradient": weights.gradient * _slopes(error),
         "census": weights.census * _census(stages.frames, sample.middle),
         "flow": weights.flow * flow,
         "visibility": weights.visibility * visibility,
@@ -76,7 +76,7 @@ def endpoint_error(flow: Tensor, wanted: Tensor, known: Tensor) -> Tensor:
     total = flow.new_zeros(())
     for scale in _EPE_SCALES:
         apart = F.avg_pool2d(flow - wanted, scale)
-        ends = apart.unflatten(1, (2, 2)).square().sum(2).add(1e-2).sqrt()
+        ends = torch.stack(apart.split(2, 1), 1).square().sum(2).add(1e-2).sqrt()
         total = total + (known * ends).mean(dim=(1, 2, 3)).sum() / known.sum().clamp(min=1)
     return total / len(_EPE_SCALES)
 
@@ -101,8 +101,8 @@ def _charbonnier(error: Tensor) -> Tensor:
     return (error.square() + 1e-6).sqrt().mean()
 
 
-def _slopes(error: Tensor) -> tuple[Tensor, Tensor]:
-    return error.diff(dim=-1).abs().mean(), error.diff(dim=-2).abs().mean()
+def _slopes(error: Tensor) -> Tensor:
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
 
 
 def _census(made: Tensor, wanted: Tensor) -> Tensor:
@@ -115,5 +115,6 @@ def _census(made: Tensor, wanted: Tensor) -> Tensor:
 def _transformed(image: Tensor) -> Tensor:
     grey = image.mean(1, keepdim=True)
     neighbours = F.unfold(F.pad(grey, [_CENSUS // 2] * 4, mode="replicate"), _CENSUS)
-    apart = neighbours.unflatten(2, grey.shape[2:]) - grey
-    return apart / (apart.square() + _CENSUS_STEP**2).sqrt()
+    apart = neighbours.view(len(grey), -1, *grey.shape[2:]) - grey
+    transformed: Tensor = apart / (apart.square() + _CENSUS_STEP**2).sqrt()
+    return transformed

@@ -18,8 +18,8 @@ from training.samples import Run
 
 _SHORTEST = 3
 _LENGTH = 17  # frames of a run, so that every distance up to half of it is at many places
-# Of scikit-image, by their names there: astronaut and hubble by NASA and rocket by SpaceX are in the
-# public domain or CC0; cat by S. van der Walt and coffee by R. Michel are CC0.
+# By their names in scikit-image. astronaut and hubble_deep_field by NASA are in the public domain;
+# rocket by SpaceX, cat by S. van der Walt and coffee by R. Michel are CC0.
 _STILLS = ("astronaut", "cat", "coffee", "hubble_deep_field", "rocket")
 
 

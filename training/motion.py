@@ -38,7 +38,8 @@ class Motion:
         return (p - self._origin(time)) @ torch.linalg.inv(self._matrix(time)).T
 
     def _origin(self, time: float) -> Tensor:
-        return torch.tensor(self.centre) + (time - 0.5) * torch.tensor(self.shift)
+        centre, shift = torch.tensor([self.centre, self.shift], dtype=torch.float32)
+        return centre + (time - 0.5) * shift
 
     def _matrix(self, time: float) -> Tensor:
         angle, log_scale, shear = (

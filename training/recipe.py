@@ -88,7 +88,7 @@ def _batches(samples: Samples, options: TrainOptions, first: int) -> Iterator[Sa
     )
     loader: Any = DataLoader(
         samples,
-        batch_sampler=numbers,  # type: ignore[arg-type]  # any iterable is taken
+        batch_sampler=numbers,
         num_workers=options.workers,
         collate_fn=default_collate,
     )

@@ -92,7 +92,7 @@ def drawn(rng: Generator, stills: Sequence[Picture], size: int) -> Sample:
 
 
 def cut_out(rng: Generator, runs: Sequence[Run], size: int) -> Sample:
-    """Cut a triplet out of a clip: of four places the one with the most motion, now and then any."""
+    """Cut a triplet out of a clip: of four places the one with the most motion, at times any."""
     run = runs[rng.integers(len(runs))]
     span = int(rng.integers(2, min(_SPAN, len(run) - 1) + 1))
     first, at = int(rng.integers(0, len(run) - span)), int(rng.integers(1, span))
@@ -106,7 +106,10 @@ def cut_out(rng: Generator, runs: Sequence[Run], size: int) -> Sample:
     best = max(crops, key=lambda crop: np.abs(crop[0].astype(np.int16) - crop[2]).mean())
     frames = torch.from_numpy(np.ascontiguousarray(best)).permute(0, 3, 1, 2).float() / 255
     unknown = torch.zeros(4, size, size)
-    return Sample(*frames, torch.tensor(at / span), unknown, unknown, unknown[:2], torch.zeros(()))
+    return Sample(
+        frames[0], frames[1], frames[2], torch.tensor(at / span),
+        unknown, unknown, unknown[:2], torch.zeros(()),
+    )  # fmt: skip
 
 
 def _lit(rng: Generator, frames: list[Tensor], t: float) -> list[Tensor]:

@@ -76,7 +76,7 @@ class Trainer:
     def __init__(self, network: RRIN, options: TrainOptions) -> None:
         self.options = options
         self.step = 0
-        self.network = network.to(options.device, memory_format=torch.channels_last).train()
+        self.network = network.to(options.device).train()
         self.average = RRIN(network.base_width, align_corners=network.align_corners)
         self.average.load_state_dict(network.state_dict())
         self.average.to(options.device).eval().requires_grad_(False)
@@ -111,7 +111,7 @@ class Trainer:
             stages, self._across, sample, weights, align_corners=self.network.align_corners
         )
         self._optimiser.zero_grad()
-        sum(parts.values(), torch.zeros((), device=options.device)).backward()
+        torch.stack([*parts.values()]).sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimiser.step()
         self.step += 1

@@ -30,7 +30,9 @@ def command(
     ] = 8,
     steps: Annotated[int, typer.Option(help="Steps in all.", min=1)] = 20_000,
     batch: Annotated[int, typer.Option(help="Crops a step.", min=1)] = 4,
-    size: Annotated[int, typer.Option(help="Of the crops, pixels; a multiple of 32.", min=64)] = 192,
+    size: Annotated[
+        int, typer.Option(help="Of the crops, pixels; a multiple of 32.", min=64)
+    ] = 192,
     learning_rate: Annotated[
         float, typer.Option(help="1e-3 from random weights, 3e-4 to go on.", min=1e-7, max=1)
     ] = 3e-4,
@@ -95,7 +97,7 @@ def _judged(
     """Return what validates: mean PSNR on data sets that nothing is trained on."""
     import calibration
     from export import Reference
-    from rrin_deploy.evaluation import evaluate
+    from rrin_deploy.evaluation import evaluate, summarise
 
     sets = {}
     if triplets:
@@ -108,8 +110,8 @@ def _judged(
     def validate(network: RRIN) -> Mapping[str, float]:
         found = {}
         for name, chosen in sets.items():
-            (score,) = evaluate({"network": Reference(network)}, chosen)
-            found[name] = score.psnr_db
+            cases = evaluate({"network": Reference(network)}, chosen)
+            found[name] = summarise(cases, "network", "network").psnr_db
         return found
 
     return validate

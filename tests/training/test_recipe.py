@@ -1,0 +1,153 @@
+"""Training: the loss falls, flows go where things went, and a stopped run goes on as if it had not."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from export import RRIN, load_checkpoint
+from media.encoding import Encoding
+from media.video import write_video
+from runtime.errors import ArtifactError, InputNotFoundError, OptionError
+from runtime.scene import render_bytes
+from training import Samples, TrainOptions, draw_curves, free_stills, read_runs, train
+from training.losses import as_read, endpoint_error
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def samples() -> Samples:
+    return Samples(free_stills(), [], SIZE, 1.0, seed=1)
+
+
+def options(**changes: Any) -> TrainOptions:
+    defaults = {"steps": 6, "batch": 2, "learning_rate": 1e-3, "save_every": 3}
+    return TrainOptions(**{**defaults, **changes})
+
+
+def weights_of(path: Path) -> Mapping[str, torch.Tensor]:
+    return load_checkpoint(path).state_dict()
+
+
+class OneSample(Samples):
+    """The same pair every time, to be learnt by heart."""
+
+    def __getitem__(self, number: int) -> Any:
+        del number
+        return super().__getitem__(3)
+
+
+def test_the_loss_falls_and_the_flow_turns_to_the_truth(tmp_path: Path) -> None:
+    samples = OneSample(free_stills(), [], SIZE, 1.0, seed=1)
+    lost: list[float] = []
+    run = train(
+        tmp_path / "x.pth", samples, options(steps=60, batch=1, flow_first=0), width=4,
+        progress=lambda _step, _of, parts: lost.append(sum(parts.values())),
+    )  # fmt: skip
+    assert np.mean(lost[-5:]) < 0.7 * np.mean(lost[:5])
+    sample = samples[0]
+    pair = sample.frame0[None], sample.frame1[None], sample.t[None]
+    window = torch.tensor([0.0, 0, SIZE, SIZE])
+    apart = []
+    torch.manual_seed(0)
+    for network in (RRIN(4, align_corners=False), load_checkpoint(run.checkpoint)):
+        with torch.inference_mode():
+            flow = network.stages(*pair, window).flow
+        wanted = as_read(sample.flow[None], align_corners=False)
+        apart.append(float((flow - wanted).square().mean().sqrt()))
+    assert apart[1] < 0.85 * apart[0]
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not(samples: Samples, tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole.pth", samples, options(), width=4)
+
+    def stop(step: int, *_: object) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts.pth", samples, options(), width=4, progress=stop)
+    steps: list[int] = []
+    parts = train(
+        tmp_path / "parts.pth", samples, options(), width=4,
+        progress=lambda step, *_: steps.append(step),
+    )  # fmt: skip
+    assert steps == [4, 5, 6]
+    ours, theirs = weights_of(parts.checkpoint), weights_of(whole.checkpoint)
+    for name, weight in theirs.items():
+        assert torch.equal(ours[name], weight), name
+    logged = [json.loads(line) for line in parts.log.read_text().splitlines()]
+    assert [entry["step"] for entry in logged] == [6]
+    assert train(tmp_path / "parts.pth", samples, options(), width=4) == parts  # all done: no step
+
+
+def test_begins_from_a_checkpoint_and_is_judged_on_the_way(
+    samples: Samples, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    judged: list[RRIN] = []
+
+    def validate(network: RRIN) -> Mapping[str, float]:
+        judged.append(network)
+        return {"dB": 30.0 + len(judged)}
+
+    run = train(
+        tmp_path / "x.pth", samples, options(steps=2, validate_every=1, learning_rate=1e-7),
+        init=small_checkpoint, validate=validate,
+    )  # fmt: skip
+    ours, theirs = weights_of(run.checkpoint), weights_of(small_checkpoint)
+    for name, weight in theirs.items():
+        torch.testing.assert_close(ours[name], weight, atol=1e-5, rtol=0)
+    assert len(judged) == 2
+    checks = [json.loads(line) for line in run.log.read_text().splitlines()]
+    assert [c["validation"] for c in checks if "validation" in c] == [{"dB": 31}, {"dB": 32}]
+    draw_curves(run.log, tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_endpoint_error_is_in_pixels_and_of_what_is_known() -> None:
+    flow, wanted = torch.zeros(2, 4, 32, 32), torch.zeros(2, 4, 32, 32)
+    wanted[:, 0::2], wanted[:, 1::2] = 3, 4
+    for known in (torch.ones(2, 1, 1, 1), torch.tensor([0.0, 1]).reshape(2, 1, 1, 1)):
+        assert float(endpoint_error(flow, wanted, known)) == pytest.approx(2 * 5, rel=1e-3) or (
+            float(endpoint_error(flow, wanted, known)) == pytest.approx(5, rel=1e-3)
+        )
+    nothing = torch.zeros(2, 1, 1, 1)
+    assert float(endpoint_error(flow, wanted, nothing)) == 0
+
+
+def test_runs_are_cut_at_cuts_and_fit_in_memory(tmp_path: Path) -> None:
+    frames = [render_bytes(96, 64, time / 4) for time in range(20)]
+    other = [np.full_like(frames[0], 255) - frame for frame in frames]
+    write_video(tmp_path / "x.mkv", [*frames, *other], 25, Encoding("ffv1"))
+    runs = read_runs(tmp_path, smallest=64, most_bytes=2**30)
+    assert sum(map(len, runs)) == 40
+    assert all(len(run) <= 17 for run in runs)
+    bright = [run[..., 1].mean(axis=(1, 2)) for run in runs]
+    assert all(np.ptp(each) < 20 for each in bright)  # none goes over the cut
+    few = read_runs(tmp_path, smallest=64, most_bytes=17 * 96 * 64 * 3)
+    assert sum(run.nbytes for run in few) <= 17 * 96 * 64 * 3
+    with pytest.raises(InputNotFoundError, match="no video with sides of 65 pixels"):
+        read_runs(tmp_path, smallest=65, most_bytes=2**30)
+    samples = Samples(free_stills(), runs, 64, 0.0, seed=2)
+    for number in range(5):
+        sample = samples[number]
+        assert not sample.drawn
+        assert 0 < sample.t < 1
+        assert not sample.flow.any()
+
+
+def test_what_cannot_be_is_said(samples: Samples, small_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"named \*\.pth"):
+        train(tmp_path / "x.onnx", samples, options())
+    with pytest.raises(OptionError, match="to begin from as well"):
+        train(small_checkpoint, samples, options(), init=small_checkpoint)
+    (tmp_path / "x.state.pth").write_bytes(b"no state")
+    with pytest.raises(ArtifactError, match=r"x\.state\.pth: not the state of such a training run"):
+        train(tmp_path / "x.pth", samples, options())
+    with pytest.raises(InputNotFoundError, match="no such folder"):
+        read_runs(tmp_path / "none", smallest=64, most_bytes=2**30)
