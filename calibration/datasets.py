@@ -163,17 +163,29 @@ def middlebury(root: str | Path) -> list[Triplet]:
 def triplet_folders(root: str | Path) -> list[Triplet]:
     """Return the triplets in a folder, at any depth: im1, im2 and im3 of any image format.
 
+    Hidden folders are left out: what others are just writing lies in some.
+
     Raises:
         InputNotFoundError: no such folder, no triplets in it, or one that is not whole.
         MediaError: a folder's name is too long or cannot be printed.
     """
     root = _folder(root, _TRIPLETS)
-    folders = sorted({path.parent for path in root.rglob("im1.*") if _is_image(path)})
+    folders = sorted(
+        {
+            path.parent
+            for path in root.rglob("im1.*")
+            if _is_image(path) and not _is_hidden(path.relative_to(root))
+        }
+    )
     triplets = [
         Triplet(str(folder.relative_to(root)), root, *(_image(folder, f"im{n}") for n in (1, 2, 3)))
         for folder in folders
     ]
     return _some(triplets, root, _TRIPLETS)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _read(path: Path, root: Path) -> NDArray[np.uint8]:

@@ -41,7 +41,7 @@ def assert_as_whole(path: Path) -> None:
 
 @pytest.fixture(params=[2**30, 2**24, 1], ids=["one run", "runs of three", "runs of one"])
 def _memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.frames._RUN_BYTES", request.param)
+    monkeypatch.setattr("runtime.onnxruntime_session._RUN_BYTES", request.param)
 
 
 @pytest.mark.usefixtures("_memory")
@@ -104,7 +104,7 @@ def test_flow_is_computed_once_a_pair(tmp_path: Path, monkeypatch: pytest.Monkey
         return opened[-1]
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", profiled)
-    monkeypatch.setattr("runtime.frames._RUN_BYTES", 1)
+    monkeypatch.setattr("runtime.onnxruntime_session._RUN_BYTES", 1)
     with Interpolator(providers=CPU) as interpolate:
         interpolate(*harsh.pair(), np.arange(1, 8) / 8)
     events = [
