@@ -20,13 +20,13 @@ Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
 # Shares of scenes, and how far what moves in them goes between the frames, pixels: what neighbours
 # show, what fast action does, and what is seldom seen but looks worst where it is not followed.
-_REACHES = ((0.3, (0.0, 4.0)), (0.35, (2.0, 14.0)), (0.3, (10.0, 60.0)), (0.05, (60.0, 100.0)))
+_SHARES = (0.3, 0.35, 0.3, 0.05)
+_REACHES = ((0.0, 4.0), (2.0, 14.0), (10.0, 60.0), (60.0, 100.0))
 
 
 def draw_layers(rng: Generator, stills: Sequence[Picture], size: int) -> list[Layer]:
     """Return a scene for square frames of `size` pixels, the lowest layer first."""
-    shares, reaches = zip(*_REACHES, strict=True)
-    reach = reaches[rng.choice(len(reaches), p=shares)]
+    reach = _REACHES[int(rng.choice(len(_REACHES), p=_SHARES))]
     steady = rng.random() < 0.3
     layers = [_background(rng, stills, size, _motion(rng, size, (0, 2) if steady else reach))]
     for _ in range(rng.integers(0, 4)):
@@ -60,12 +60,12 @@ def _motion(rng: Generator, size: int, reach: tuple[float, float]) -> Motion:
 
 
 def _cut(rng: Generator, stills: Sequence[Picture], width: int, height: int) -> Picture:
-    still = stills[rng.integers(len(stills))]
+    still = stills[int(rng.integers(len(stills)))]
     tall, wide = still.shape[:2]
     height, width = min(height, tall), min(width, wide)
     y, x = rng.integers(0, tall - height + 1), rng.integers(0, wide - width + 1)
-    turned = still[y : y + height, x : x + width]
-    return turned[:, ::-1] if rng.random() < 0.5 else turned
+    piece: Picture = still[y : y + height, x : x + width]
+    return piece[:, ::-1] if rng.random() < 0.5 else piece
 
 
 def _layer(colours: Picture, alpha: Image.Image, motion: Motion) -> Layer:
@@ -123,8 +123,8 @@ def _colour(rng: Generator) -> Picture:
 
 def _write(rng: Generator, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
     font = ImageFont.load_default(float(rng.uniform(9, 40)))
-    letters = list(string.ascii_letters + string.digits + "    .,")
-    line = draw.textbbox((0, 0), "Mg", font=font)[3]
+    letters = np.array([*string.ascii_letters, *string.digits, *"    .,"])
+    line = int(draw.textbbox((0, 0), "Mg", font=font)[3])
     for y in range(1, max(2, height - line), line + 2):
         text = "".join(rng.choice(letters, max(3, 2 * width // line)))
         draw.text((2, y), text, fill=255, font=font)

@@ -76,7 +76,7 @@ def endpoint_error(flow: Tensor, wanted: Tensor, known: Tensor) -> Tensor:
     total = flow.new_zeros(())
     for scale in _EPE_SCALES:
         apart = F.avg_pool2d(flow - wanted, scale)
-        ends = torch.stack(apart.split(2, 1), 1).square().sum(2).add(1e-2).sqrt()
+        ends = torch.stack(apart.chunk(2, 1), 1).square().sum(2).add(1e-2).sqrt()
         total = total + (known * ends).mean(dim=(1, 2, 3)).sum() / known.sum().clamp(min=1)
     return total / len(_EPE_SCALES)
 

@@ -64,7 +64,7 @@ def _runs(video: Path, smallest: int, most_bytes: int) -> Iterator[Run]:
     if first is None or min(first.width, first.height) < smallest:
         return
     room = max(1, most_bytes // (3 * first.width * first.height * _LENGTH))
-    every = max(1, _count(video) // _LENGTH // room)
+    every = -(-_count(video) // (_LENGTH * room))
     is_cut, run = CutDetector(), list[Picture]()
     for number, frame in enumerate(chain([first], frames)):
         if number // _LENGTH % every:

@@ -31,15 +31,18 @@ class Motion:
 
     def forward(self, q: Tensor, time: float) -> Tensor:
         """Return where points of the layer are in the frame at a time."""
-        return q @ self._matrix(time).T + self._origin(time)
+        p: Tensor = q @ self._matrix(time).T + self._origin(time)
+        return p
 
     def backward(self, p: Tensor, time: float) -> Tensor:
         """Return which points of the layer are at points of the frame at a time."""
-        return (p - self._origin(time)) @ torch.linalg.inv(self._matrix(time)).T
+        q: Tensor = (p - self._origin(time)) @ torch.linalg.inv(self._matrix(time)).T
+        return q
 
     def _origin(self, time: float) -> Tensor:
         centre, shift = torch.tensor([self.centre, self.shift], dtype=torch.float32)
-        return centre + (time - 0.5) * shift
+        origin: Tensor = centre + (time - 0.5) * shift
+        return origin
 
     def _matrix(self, time: float) -> Tensor:
         angle, log_scale, shear = (
@@ -48,4 +51,5 @@ class Motion:
         )
         sine, cosine, scale = math.sin(angle), math.cos(angle), math.exp(log_scale)
         turned = torch.tensor([[cosine, -sine], [sine, cosine]])
-        return scale * turned @ torch.tensor([[1.0, shear], [0.0, 1.0]])
+        matrix: Tensor = scale * turned @ torch.tensor([[1.0, shear], [0.0, 1.0]])
+        return matrix

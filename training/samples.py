@@ -93,7 +93,7 @@ def drawn(rng: Generator, stills: Sequence[Picture], size: int) -> Sample:
 
 def cut_out(rng: Generator, runs: Sequence[Run], size: int) -> Sample:
     """Cut a triplet out of a clip: of four places the one with the most motion, at times any."""
-    run = runs[rng.integers(len(runs))]
+    run = runs[int(rng.integers(len(runs)))]
     span = int(rng.integers(2, min(_SPAN, len(run) - 1) + 1))
     first, at = int(rng.integers(0, len(run) - span)), int(rng.integers(1, span))
     triplet = run[[first, first + at, first + span]]

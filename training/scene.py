@@ -62,12 +62,12 @@ def pixels(height: int, width: int) -> Tensor:
 
 def view(layers: Sequence[Layer], points: Tensor, time: float) -> View:
     """Draw layers, the lowest first, which has to be endless."""
-    frame, *_ = layers[0].at(points, time).split([3, 1])
+    frame = layers[0].at(points, time)[:3]
     top = torch.zeros(points.shape[:2], dtype=torch.long)
     for index, layer in enumerate(layers[1:], start=1):
-        colour, alpha = layer.at(points, time).split([3, 1])
-        frame = frame + alpha * (colour - frame)
-        top[alpha[0] > 0.5] = index
+        drawn = layer.at(points, time)
+        frame = frame + drawn[3] * (drawn[:3] - frame)
+        top[drawn[3] > 0.5] = index
     return View(frame.clamp(0, 1), top)
 
 

@@ -19,7 +19,7 @@ from training.losses import Weights, losses
 from training.samples import Sample
 
 _EMA = 0.999
-_WARM_UP = 100  # steps until the learning rate is reached
+_WARM_UP = 100  # steps until the learning rate is reached, or a tenth of all
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Trainer:
     def __init__(self, network: RRIN, options: TrainOptions) -> None:
         self.options = options
         self.step = 0
-        self.network = network.to(options.device).train()
+        self.network = network.to(options.device).train().requires_grad_(True)
         self.average = RRIN(network.base_width, align_corners=network.align_corners)
         self.average.load_state_dict(network.state_dict())
         self.average.to(options.device).eval().requires_grad_(False)
@@ -119,7 +119,7 @@ class Trainer:
         return {name: float(part.detach()) for name, part in parts.items()}
 
     def _pace(self) -> float:
-        warm = min(1.0, (self.step + 1) / _WARM_UP)
+        warm = min(1.0, (self.step + 1) / min(_WARM_UP, self.options.steps / 10))
         cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, self.step / self.options.steps))
         return max(warm * cosine, 0.01)
 

@@ -1,7 +1,8 @@
-"""Training: the loss falls, flows go where things went, and a stopped run goes on as if it had not."""
+"""Training: the loss falls, flows go where things went, and a run that was stopped goes on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,26 @@ import numpy as np
 import pytest
 import torch
 
-from export import RRIN, load_checkpoint
-from media.encoding import Encoding
+from export import load_checkpoint
+from export.network import RRIN
 from media.video import write_video
 from runtime.errors import ArtifactError, InputNotFoundError, OptionError
 from runtime.scene import render_bytes
 from training import Samples, TrainOptions, draw_curves, free_stills, read_runs, train
-from training.losses import as_read, endpoint_error
+from training.losses import Weights, as_read, endpoint_error
+from training.motion import Motion
+from training.samples import Sample
+from training.scene import Layer, pixels, view
 
 SIZE = 64
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # beside other tests, several wait for each other
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -35,32 +47,41 @@ def weights_of(path: Path) -> Mapping[str, torch.Tensor]:
 
 
 class OneSample(Samples):
-    """The same pair every time, to be learnt by heart."""
+    """A picture that goes (-12, 6) pixels from frame to frame, to be learnt by heart."""
 
-    def __getitem__(self, number: int) -> Any:
+    def __getitem__(self, number: int) -> Sample:
         del number
-        return super().__getitem__(3)
+        picture = torch.from_numpy(self.stills[0][:200, :200]).permute(2, 0, 1).float() / 255
+        opaque = torch.cat([picture, torch.ones(1, 200, 200)])
+        layers = [Layer(opaque, Motion((SIZE / 2, SIZE / 2), shift=(-12, 6)), endless=True)]
+        points = pixels(SIZE, SIZE)
+        frames = [view(layers, points, time).frame for time in (0, 0.5, 1)]
+        there = torch.tensor([-12.0, 6])[:, None, None].expand(2, SIZE, SIZE)
+        flow, across = torch.cat([-there / 2, there / 2]), torch.cat([there, -there])
+        seen = torch.ones(2, SIZE, SIZE)
+        return Sample(*frames, torch.tensor(0.5), flow, across, seen, torch.ones(()))
 
 
-def test_the_loss_falls_and_the_flow_turns_to_the_truth(tmp_path: Path) -> None:
+def test_the_loss_falls_and_flow_supervision_turns_the_flow_to_the_truth(tmp_path: Path) -> None:
     samples = OneSample(free_stills(), [], SIZE, 1.0, seed=1)
-    lost: list[float] = []
-    run = train(
-        tmp_path / "x.pth", samples, options(steps=60, batch=1, flow_first=0), width=4,
-        progress=lambda _step, _of, parts: lost.append(sum(parts.values())),
-    )  # fmt: skip
-    assert np.mean(lost[-5:]) < 0.7 * np.mean(lost[:5])
-    sample = samples[0]
-    pair = sample.frame0[None], sample.frame1[None], sample.t[None]
-    window = torch.tensor([0.0, 0, SIZE, SIZE])
+    sample, window = samples[0], torch.tensor([0.0, 0, SIZE, SIZE])
     apart = []
-    torch.manual_seed(0)
-    for network in (RRIN(4, align_corners=False), load_checkpoint(run.checkpoint)):
+    for weight in (0.1, 0.0):
+        lost: list[float] = []
+        run = train(
+            tmp_path / f"{weight}.pth",
+            samples,
+            options(steps=80, batch=1, learning_rate=3e-3, weights=Weights(flow=weight)),
+            width=4,
+            progress=lambda _step, _of, parts: lost.append(sum(parts.values())),  # noqa: B023
+        )
+        assert np.mean(lost[-5:]) < 0.8 * np.mean(lost[:5])
         with torch.inference_mode():
-            flow = network.stages(*pair, window).flow
+            pair = sample.frame0[None], sample.frame1[None], sample.t[None]
+            flow = load_checkpoint(run.checkpoint).stages(*pair, window).flow
         wanted = as_read(sample.flow[None], align_corners=False)
         apart.append(float((flow - wanted).square().mean().sqrt()))
-    assert apart[1] < 0.85 * apart[0]
+    assert apart[0] < 0.6 * apart[1]
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not(samples: Samples, tmp_path: Path) -> None:
@@ -123,7 +144,7 @@ def test_endpoint_error_is_in_pixels_and_of_what_is_known() -> None:
 def test_runs_are_cut_at_cuts_and_fit_in_memory(tmp_path: Path) -> None:
     frames = [render_bytes(96, 64, time / 4) for time in range(20)]
     other = [np.full_like(frames[0], 255) - frame for frame in frames]
-    write_video(tmp_path / "x.mkv", [*frames, *other], 25, Encoding("ffv1"))
+    write_video(tmp_path / "x.mkv", [*frames, *other], Fraction(25))
     runs = read_runs(tmp_path, smallest=64, most_bytes=2**30)
     assert sum(map(len, runs)) == 40
     assert all(len(run) <= 17 for run in runs)
