@@ -85,7 +85,7 @@ def command(
         ),
     ] = None,
     overwrite: Overwrite = False,
-    device: Device = 0,
+    device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
 ) -> None:
