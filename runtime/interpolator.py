@@ -19,9 +19,11 @@ from .frames import (
     check_device_frames,
     check_frame,
     check_same_kind,
+    check_several,
     times_inside,
     times_of,
     to_input,
+    with_times,
 )
 from .metadata import Metadata
 from .options import check_whole
@@ -168,6 +170,7 @@ class Interpolator:
             FrameError, ArtifactError: as for a call.
             OptionError: `factor` is not a whole number from 1 to 1000.
         """
+        check_several(frames)
         check_whole("factor", factor, 1, MAX_TIMES)
         times = (np.arange(1, int(factor)) / factor).astype(np.float32)
         filled = self.fill((frame, times) for frame in frames)
@@ -180,14 +183,14 @@ class Interpolator:
 
         Args:
             frames: each with the times wanted before it, inside (0, 1), possibly none; those of the
-                first have no frame to lie behind and are ignored. The source may fill one array
-                with every frame, as for `stream`.
+                first are checked too, and make nothing, as no frame is before it. The source may
+                fill one array with every frame, as for `stream`.
 
         Yields:
             The frame that came in, with an engine a copy, and (T, H, W, 3) of its dtype.
 
         Raises:
-            FrameError: as for a call, or 0 or 1 is among the times.
+            FrameError: as for a call, 0 or 1 is among the times, or there are no such pairs.
             ArtifactError: as for a call.
         """
         waiting: deque[tuple[Frame, list[Finish]]] = deque()
@@ -204,7 +207,7 @@ class Interpolator:
     ) -> Iterator[tuple[Frame, list[Finish]]]:
         """Yield every frame with the runs, just begun, that make the frames before it."""
         before: tuple[Frame, Any] | None = None
-        for given, wanted in frames:
+        for given, wanted in with_times(frames):
             check_frame(given, "frame")
             times = times_inside(wanted)
             # The source may fill its array anew as soon as we ask for the next frame.

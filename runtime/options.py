@@ -24,6 +24,13 @@ def check_whole(name: str, value: Any, low: int, high: int | None = None) -> Non
         raise OptionError(f"{name} is {found}; expected a whole number{expected}")
 
 
+def check_within(name: str, value: Any, low: float, high: float) -> None:
+    """Raise OptionError unless a value is a number from `low` to `high`, both allowed."""
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or not low <= value <= high:
+        raise OptionError(f"{name} is {shown(value)}; expected a number from {low:g} to {high:g}")
+
+
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     """Raise OptionError unless a value is one of the choices."""
     if value not in choices:

@@ -95,7 +95,7 @@ def command(
 def _print(report: Report) -> None:
     timings = report.timings
     rows = table("file", "median", "quartiles", "as fast", "ceiling", "memory", "start")
-    for column in rows.columns:
+    for column in rows.columns[1:]:
         column.no_wrap = True
     for timing in timings:
         if timing.failure:

@@ -1,6 +1,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,19 @@ def test_factor_that_nobody_can_mean_is_refused_as_such(
     with pytest.raises(OptionError, match=f"factor is {factor}; expected .* from 2 to 1000"):
         interpolate_folder(interpolate, folder, tmp_path / "out", factor)
     assert not (tmp_path / "out").exists()
+
+
+def test_whole_factor_may_be_a_float(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    factor: Any = 2.0
+    done = interpolate_folder(interpolate, folder, tmp_path / "out", factor)
+    assert done.images_written == 2 * done.images_read - 1
+
+
+def test_output_has_a_name(folder: Path, interpolate: Interpolator) -> None:
+    with pytest.raises(OptionError, match="output is ''; expected a path"):
+        interpolate_folder(interpolate, folder, "", 2)
 
 
 def test_images_between_two_are_not_held_all_at_once(tmp_path: Path) -> None:

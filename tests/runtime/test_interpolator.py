@@ -2,6 +2,7 @@ import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -322,6 +323,27 @@ def test_fill_refuses_the_times_of_the_frames_themselves(
 ) -> None:
     with pytest.raises(FrameError, match=r"expected times inside \(0, 1\)"):
         list(interpolate.fill([(GOOD, []), (GOOD, times)]))
+
+
+@pytest.mark.parametrize("times", [[0], None])
+def test_fill_checks_the_times_of_the_first_frame_too(
+    times: Any, interpolate: Interpolator
+) -> None:
+    with pytest.raises(FrameError, match="t is "):
+        list(interpolate.fill([(GOOD, times), (GOOD, [0.3])]))
+    (_, none), _ = interpolate.fill([(GOOD, [0.3]), (GOOD, [])])
+    assert none.shape == (0, *GOOD.shape)
+
+
+def test_what_are_no_frames_one_after_another_is_refused(interpolate: Interpolator) -> None:
+    nothing: Any = None
+    with pytest.raises(FrameError, match="frames is a NoneType; expected a list, a generator"):
+        interpolate.stream(nothing, 2)
+    with pytest.raises(FrameError, match="frames is a NoneType; expected a list, a generator"):
+        list(interpolate.fill(nothing))
+    bare: Any = [GOOD, GOOD]
+    with pytest.raises(FrameError, match="frames holds a ndarray; expected pairs"):
+        list(interpolate.fill(bare))
 
 
 def test_fill_takes_times_that_float32_would_round_to_0_or_1(interpolate: Interpolator) -> None:
