@@ -21,7 +21,8 @@ from runtime.errors import ArtifactError
 from runtime.frames import to_input
 from runtime.graph_check import read_checked
 from runtime.interpolator import Interpolator
-from runtime.manifest import ENGINE_SUFFIX
+from runtime.manifest import is_engine
+from runtime.options import check_path, check_sizes
 from runtime.parity import judge
 from runtime.scene import render_bytes
 from runtime.session import Session
@@ -89,6 +90,8 @@ def compare(
     Raises:
         ArtifactError, BackendError, CheckpointError, InputNotFoundError, OptionError.
     """
+    check_path("artifact", artifact, "rrin.onnx")
+    check_sizes("sizes", sizes)
     network, notes = load_checkpoint(checkpoint), []
     with Interpolator(artifact, device=device, threads=threads, providers=providers) as interpolate:
         about = interpolate.metadata
@@ -102,8 +105,7 @@ def compare(
             f"the artifact has align_corners={about.align_corners}, against what the checkpoint "
             "says; PyTorch ran as the artifact"
         )
-    engine = Path(artifact).suffix == ENGINE_SUFFIX
-    stages = [] if engine else compare_stages(artifact, network, sizes)
+    stages = [] if is_engine(artifact) else compare_stages(artifact, network, sizes)
     return LiveComparison(replace(report, reference="PyTorch, live"), stages, notes)
 
 
@@ -119,7 +121,9 @@ def compare_stages(
 
     Raises:
         ArtifactError: the file is damaged, or does not keep the stages' names.
+        OptionError: no sizes, or one that is not as above.
     """
+    check_sizes("sizes", sizes)
     with tempfile.TemporaryDirectory() as folder:
         opened = Path(folder) / "stages.onnx"
         onnx.save(_with_stage_outputs(Path(artifact)), opened)

@@ -56,6 +56,13 @@ def check_frame(frame: Frame, name: str) -> None:
         raise FrameError(f"{name} {found}; expected float32 in [0, 1]")
 
 
+def check_pair(frame0: Frame, frame1: Frame) -> None:
+    """Raise FrameError unless both are frames, of one size and one dtype."""
+    check_frame(frame0, "frame0")
+    check_frame(frame1, "frame1")
+    check_same_kind(frame0, frame1)
+
+
 def check_same_kind(frame0: Frame, frame1: Frame) -> None:
     """Raise FrameError unless two checked frames have one size and one dtype."""
     if frame0.shape != frame1.shape:

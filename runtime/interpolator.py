@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import open_session
-from .errors import ArtifactError
+from .errors import ArtifactError, BackendError
 from .frames import (
     MAX_TIMES,
     DeviceArray,
     Frame,
     check_device_frames,
     check_frame,
+    check_pair,
     check_same_kind,
     check_several,
     times_inside,
@@ -43,13 +44,12 @@ class Interpolator:
             thirds = interpolate(frame0, frame1, t=[1/3, 2/3])
 
     Frames are (H, W, 3) RGB of any size, uint8, or float32 in [0, 1]; float32 needs an artifact
-    exported with `--io float32`. It may be called from several threads at once.
+    exported with `io="float32"`. It may be called from several threads at once.
 
     Args:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
             takes the bundled small model.
-        device: index of the GPU, for engines and the CUDA and TensorRT providers; None takes the
-            first.
+        device: index of the GPU, for engines and providers that use one; None takes the first.
         threads: CPU threads, for ONNX Runtime, 1024 at most; None leaves it the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU.
@@ -111,9 +111,7 @@ class Interpolator:
                 makes bytes, this cannot be seen.
             BackendError: the backend failed, for want of memory for example.
         """
-        check_frame(frame0, "frame0")
-        check_frame(frame1, "frame1")
-        check_same_kind(frame0, frame1)
+        check_pair(frame0, frame1)
         times = times_of(t)
         made = np.empty((len(times), *frame0.shape), frame0.dtype)
         made[times == 0] = frame0
@@ -168,7 +166,7 @@ class Interpolator:
 
         Raises:
             FrameError, ArtifactError: as for a call.
-            OptionError: `factor` is not a whole number from 1 to 1000.
+            OptionError: `factor` is not an integer from 1 to 1000.
         """
         check_several(frames)
         check_whole("factor", factor, 1, MAX_TIMES)
@@ -231,13 +229,18 @@ class Interpolator:
             times: how many times a call will have, 1000 at most.
 
         Raises:
-            OptionError: not whole numbers from 1 on.
+            OptionError: not integers from 1 on.
             BackendError: as for a call.
         """
         for name, value in {"height": height, "width": width, "times": times}.items():
             check_whole(name, value, 1, MAX_TIMES if name == "times" else None)
-        black = np.zeros((height, width, 3), np.uint8)
-        self(black, black, np.arange(1, times + 1) / (times + 1))
+        try:
+            black = np.zeros((height, width, 3), np.uint8)
+            self(black, black, np.arange(1, times + 1) / (times + 1))
+        except MemoryError as error:
+            raise BackendError(
+                f"no memory for {times} frames of {width}x{height}; take fewer or smaller ones"
+            ) from error
 
     def close(self) -> None:
         """Free what the backend holds; the interpolator cannot be called afterwards."""

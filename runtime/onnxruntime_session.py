@@ -18,6 +18,7 @@ from .session import Backend, Session, TensorSpec
 
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+_REMOTE = "AzureExecutionProvider"  # calls an endpoint for operators that no artifact has
 _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(uint8)": np.dtype(np.uint8),
     "tensor(float)": np.dtype(np.float32),
@@ -139,15 +140,17 @@ def loadable_providers(path: Path) -> dict[str, bool]:
     """Say of each provider that this onnxruntime was built with whether it really loads `path`."""
     loads = {}
     content, _ = read_checked(path)
-    for provider in ort.get_available_providers():
-        if provider == "AzureExecutionProvider":  # calls a remote endpoint, runs no graph
-            continue
+    for provider in _available():
         try:
             _open(path, content, None, None, [provider])
             loads[provider] = True
         except BackendError:
             loads[provider] = False
     return loads
+
+
+def _available() -> list[str]:
+    return [provider for provider in ort.get_available_providers() if provider != _REMOTE]
 
 
 def _open(
@@ -157,11 +160,15 @@ def _open(
     threads: int | None,
     providers: Sequence[str] | None,
 ) -> ort.InferenceSession:
-    available = ort.get_available_providers()
+    available = _available()
     if providers is None:
         wanted = [provider for provider in (CUDA, CPU) if provider in available]
     else:
         wanted = list(providers)
+        if _REMOTE in wanted:
+            raise OptionError(
+                f"{_REMOTE} is no provider that runs models; choose among {', '.join(available)}"
+            )
         unknown = [provider for provider in wanted if provider not in available]
         if unknown or not wanted:
             raise BackendError(

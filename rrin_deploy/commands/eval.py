@@ -13,9 +13,9 @@ import typer
 from rrin_deploy.console import frame_progress, out, say, short_names, table
 from rrin_deploy.options import Device, Providers, Threads
 from runtime.backends import options_for
-from runtime.errors import InputNotFoundError
 from runtime.interpolator import Interpolator
 from runtime.manifest import ENGINE_SUFFIX
+from runtime.options import check_file
 
 if TYPE_CHECKING:
     from calibration import Triplet
@@ -75,10 +75,10 @@ def command(
     from rrin_deploy import evaluation
     from rrin_deploy.pictures import picture_folders
 
-    checkpoints = [file for file in files if file.suffix not in _ARTIFACTS]
+    checkpoints = [file for file in files if file.suffix.lower() not in _ARTIFACTS]
     if both_corners and not checkpoints:
         raise typer.BadParameter("--both-align-corners is for checkpoints; an artifact has its own")
-    kinds = {file.suffix for file in files}
+    kinds = {file.suffix.lower() for file in files}
     if device is not None and not kinds & set(_ARTIFACTS):
         raise typer.BadParameter("--device is for artifacts; checkpoints run on the CPU")
     if providers and ".onnx" not in kinds:
@@ -138,9 +138,8 @@ def _triplets(
 def _contenders(
     stack: ExitStack, file: Path, name: str, both_corners: bool, where: Mapping[str, Any]
 ) -> Mapping[str, PairInterpolator]:
-    if not file.is_file():
-        raise InputNotFoundError(f"{file}: no such file; expected an artifact or a checkpoint")
-    if file.suffix in _ARTIFACTS:
+    check_file(file, "expected an artifact or a checkpoint")
+    if file.suffix.lower() in _ARTIFACTS:
         return {name: stack.enter_context(Interpolator(file, **options_for(file, **where)))}
     import torch
 

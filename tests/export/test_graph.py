@@ -14,7 +14,7 @@ from export import RRIN, Reference, compare_stages, export_onnx, load_checkpoint
 from export.graph import ParityError
 from runtime import ArtifactError, Interpolator, check_parity
 from runtime.backends import open_session
-from runtime.errors import CheckpointError, InputNotFoundError
+from runtime.errors import CheckpointError, InputNotFoundError, RrinError
 from runtime.golden import Golden, golden_beside
 from runtime.parity import judge, psnr_db
 from runtime.scene import render_bytes
@@ -227,6 +227,32 @@ def test_stages_need_a_file_of_ours(tmp_path: Path, small_checkpoint: Path) -> N
     path.write_bytes(b"no model")
     with pytest.raises(ArtifactError, match="not an ONNX file"):
         compare_stages(path, load_checkpoint(small_checkpoint), [(64, 32)])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"checkpoint": ""}, "checkpoint is ''; expected a path"),
+        ({"output": ""}, "output is ''; expected a path"),
+        ({"output": "x.engine"}, r"x\.engine: .* ends in \.onnx"),
+        ({"output": "rrin.golden.npz"}, r"rrin\.golden\.npz: .* ends in \.onnx"),
+        ({"output": "none/rrin.onnx"}, "none: no such folder"),
+        ({"output": "folder.onnx"}, "is a folder"),
+        ({"io": "u8"}, "io is 'u8'; expected uint8 or float32"),
+        ({"align_corners": "x"}, "align_corners is 'x'; expected True or False"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_before_the_work(
+    given: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.onnx").mkdir()
+    monkeypatch.setattr(
+        "export.graph.load_checkpoint", lambda *_, **__: pytest.fail("loaded already")
+    )
+    with pytest.raises(RrinError, match=message):
+        export_onnx(**{"checkpoint": "c.pth", **given})  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.onnx"]
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_parity_never_passes_by_skipping(run: Run, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
     code, _, err = run("parity", "m.onnx")
     assert code == 1
-    assert "no such golden file" in err
+    assert "no such file; expected a golden file" in err
 
 
 def test_parity_by_a_golden_file_and_limits_of_ones_own(run: Run, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_json_holds_the_limits_and_what_is_rounding(run: Run, exported: Exporter
 def test_verdicts_are_json_even_where_there_is_only_an_error(run: Run, tmp_path: Path) -> None:
     shutil.copy(BUNDLED_MODEL, tmp_path / "m.onnx")
     for arguments, expected, message in (
-        (("m.onnx",), 1, "no such golden file"),
+        (("m.onnx",), 1, "no such file; expected a golden file"),
         (("none.onnx",), 1, "none.onnx: no such file"),
         (("m.onnx", "--golden", "m.onnx"), 1, "not a golden file"),
         ((BUNDLED_MODEL, "--provider", "CUDAExecutionProvider"), 3, "CUDAExecutionProvider"),
@@ -345,6 +345,8 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", a, b, "-o", "x.png", "--t", "nan"),
         ("interpolate", clip, "-o", "x.mp4", "--factor", "1"),
         ("interpolate", clip, "-o", "x.mp4", "--factor", "2", "--fps", "50"),
+        ("interpolate", clip, "-o", "x.mp4", "--no-cuts", "--cut-threshold", "0.2"),
+        ("export", "c.pth", "-o", "x.engine"),
         ("interpolate", Path.cwd(), "-o", "x.mp4"),
         ("interpolate", Path.cwd(), "-o", "more", "--factor", "2.5"),
         ("interpolate", Path.cwd(), "-o", "more", "--crf", "20"),
