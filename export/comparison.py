@@ -16,16 +16,15 @@ from export.checkpoint import load_checkpoint
 from export.graph import STAGES
 from export.network import RRIN
 from export.reference import make_golden, planes_of
-from runtime.backends import open_session
 from runtime.errors import ArtifactError
 from runtime.frames import to_input
 from runtime.graph_check import read_checked
 from runtime.interpolator import Interpolator
 from runtime.manifest import is_engine
+from runtime.onnxruntime_session import OnnxRuntimeSession
 from runtime.options import check_path, check_sizes
 from runtime.parity import judge
 from runtime.scene import render_bytes
-from runtime.session import Session
 from runtime.verdicts import ParityReport
 
 _TIMES = (0.25, 0.5, 0.75)
@@ -127,7 +126,7 @@ def compare_stages(
     with tempfile.TemporaryDirectory() as folder:
         opened = Path(folder) / "stages.onnx"
         onnx.save(_with_stage_outputs(Path(artifact)), opened)
-        with open_session(opened, providers=["CPUExecutionProvider"]) as session:
+        with OnnxRuntimeSession(opened, providers=["CPUExecutionProvider"]) as session:
             return [
                 difference
                 for width, height in sizes
@@ -151,7 +150,7 @@ def _with_stage_outputs(artifact: Path) -> onnx.ModelProto:
 
 
 def _differences(
-    session: Session, network: RRIN, width: int, height: int
+    session: OnnxRuntimeSession, network: RRIN, width: int, height: int
 ) -> Iterator[StageDifference]:
     frame0, frame1 = (render_bytes(width, height, time) for time in (0, 1))
     t = np.array(_TIMES, np.float32)
