@@ -93,7 +93,7 @@ def interpolate_folder(
     """
     check_path("output", output, "more/")
     check_whole("factor", factor, 2, MAX_TIMES)
-    source, output, factor = Path(source), Path(output), int(factor)
+    source, output = Path(source), Path(output)
     images = _numbered(source) if is_pattern(source) else _images_in(source)
     folder, name = (output.parent, output.name) if is_pattern(output) else (output, _NAME)
     _check_pattern(name)

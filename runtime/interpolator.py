@@ -174,8 +174,7 @@ class Interpolator:
 
         Args:
             frames: each with the times wanted before it, inside (0, 1), possibly none; those of the
-                first are checked too, and make nothing, as no frame is before it. The source may
-                fill one array with every frame, as for `stream`.
+                first are checked, and make nothing. The source may fill one array, as for `stream`.
 
         Yields:
             The frame that came in, with an engine a copy, and (T, H, W, 3) of its dtype.
@@ -209,8 +208,7 @@ class Interpolator:
                 check_same_kind(before[0], frame)
                 if len(times):
                     prepared = once(lease, prepared)
-                    pair = once(lease, before[1]), prepared
-                    runs = begun(self._session, lease, *pair, times)
+                    runs = begun(self._session, lease, once(lease, before[1]), prepared, times)
             before = frame, prepared
             yield frame, runs
 
@@ -231,9 +229,8 @@ class Interpolator:
             black = np.zeros((height, width, 3), np.uint8)
             self(black, black, np.arange(1, times + 1) / (times + 1))
         except MemoryError as error:
-            raise BackendError(
-                f"no memory for {times} frames of {width}x{height}; take fewer or smaller ones"
-            ) from error
+            why = f"no memory for {times} frames of {width}x{height}; take fewer or smaller ones"
+            raise BackendError(why) from error
 
     def close(self) -> None:
         """Free what the backend holds; the interpolator cannot be called afterwards."""
