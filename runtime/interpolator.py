@@ -114,12 +114,10 @@ class Interpolator:
         check_pair(frame0, frame1)
         times = times_of(t)
         made = np.empty((len(times), *frame0.shape), frame0.dtype)
-        made[times == 0] = frame0
-        made[times == 1] = frame1
+        made[times == 0], made[times == 1] = frame0, frame1
         between = (times > 0) & (times < 1)
         if between.any():
-            io = self.metadata.io
-            inputs = to_input(frame0, io), to_input(frame1, io)
+            inputs = to_input(frame0, self.metadata.io), to_input(frame1, self.metadata.io)
             with self._session.lease() as lease:
                 runs = begun(self._session, lease, *inputs, times[between])
                 _, made[between] = finished(frame0, runs)
@@ -238,9 +236,8 @@ class Interpolator:
             black = np.zeros((height, width, 3), np.uint8)
             self(black, black, np.arange(1, times + 1) / (times + 1))
         except MemoryError as error:
-            raise BackendError(
-                f"no memory for {times} frames of {width}x{height}; take fewer or smaller ones"
-            ) from error
+            found = f"no memory for {times} frames of {width}x{height}"
+            raise BackendError(f"{found}; take fewer or smaller ones") from error
 
     def close(self) -> None:
         """Free what the backend holds; the interpolator cannot be called afterwards."""
