@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def compare_stages(
     with tempfile.TemporaryDirectory() as folder:
         opened = Path(folder) / "stages.onnx"
         onnx.save(_with_stage_outputs(Path(artifact)), opened)
-        with OnnxRuntimeSession(opened, providers=["CPUExecutionProvider"]) as session:
+        with closing(OnnxRuntimeSession(opened, providers=["CPUExecutionProvider"])) as session:
             return [
                 difference
                 for width, height in sizes

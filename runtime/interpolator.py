@@ -107,12 +107,10 @@ class Interpolator:
         check_pair(frame0, frame1)
         times = times_of(t)
         made = np.empty((len(times), *frame0.shape), frame0.dtype)
-        made[times == 0] = frame0
-        made[times == 1] = frame1
+        made[times == 0], made[times == 1] = frame0, frame1
         between = (times > 0) & (times < 1)
         if between.any():
-            io = self.metadata.io
-            inputs = to_input(frame0, io), to_input(frame1, io)
+            inputs = to_input(frame0, self.metadata.io), to_input(frame1, self.metadata.io)
             with self._session.lease() as lease:
                 runs = begun(self._session, lease, *inputs, times[between])
                 _, made[between] = finished(frame0, runs)

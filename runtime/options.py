@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from reprlib import repr as shortened
@@ -26,18 +27,12 @@ def check_whole(name: str, value: Any, low: int, high: int | None = None) -> Non
         raise OptionError(f"{name} is {found}; expected a whole number{expected}")
 
 
-def check_within(name: str, value: Any, low: float, high: float) -> None:
-    """Raise OptionError unless a value is a number from `low` to `high`, both allowed."""
+def check_within(name: str, value: Any, low: float, high: float = sys.float_info.max) -> None:
+    """Raise OptionError unless a value is a finite number from `low` to `high`, both allowed."""
     number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or not low <= value <= high:
-        raise OptionError(f"{name} is {shown(value)}; expected a number from {low:g} to {high:g}")
-
-
-def check_limit(name: str, value: Any) -> None:
-    """Raise OptionError unless a value is a finite number, 0 or more."""
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise OptionError(f"{name} is {shown(value)}; expected a finite number, 0 or more")
+    if not number or isinstance(value, bool) or not low <= value <= high:
+        expected = f"from {low:g} to {high:g}" if high < sys.float_info.max else f"{low:g} or more"
+        raise OptionError(f"{name} is {shown(value)}; expected a finite number, {expected}")
 
 
 def check_flag(name: str, value: Any) -> None:

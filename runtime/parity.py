@@ -16,7 +16,7 @@ from .golden import Golden, GoldenCase, golden_beside
 from .interpolator import BUNDLED_MODEL, Interpolator
 from .limits import ILL_CONDITIONED, LEVEL, Limits, limits_of
 from .metadata import Metadata
-from .options import check_limit, check_path
+from .options import check_path, check_within
 from .verdicts import CaseResult, ParityReport
 
 
@@ -76,7 +76,7 @@ def judge(
     """
     for limit, value in (("max_error", max_error), ("min_psnr", min_psnr)):
         if value is not None:
-            check_limit(limit, value)
+            check_within(limit, value, 0)
     given = {"max_abs_error": max_error, "min_psnr_db": min_psnr}
     chosen = {limit: each for limit, each in given.items() if each is not None}
     about = interpolate.metadata
