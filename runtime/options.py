@@ -31,8 +31,11 @@ def check_within(name: str, value: Any, low: float, high: float = sys.float_info
     """Raise OptionError unless a value is a finite number from `low` to `high`, both allowed."""
     number = isinstance(value, (int, float, np.integer, np.floating))
     if not number or isinstance(value, bool) or not low <= value <= high:
-        expected = f"from {low:g} to {high:g}" if high < sys.float_info.max else f"{low:g} or more"
-        raise OptionError(f"{name} is {shown(value)}; expected a finite number, {expected}")
+        open_ended = high == sys.float_info.max
+        expected = (
+            f"finite number, {low:g} or more" if open_ended else f"number from {low:g} to {high:g}"
+        )
+        raise OptionError(f"{name} is {shown(value)}; expected a {expected}")
 
 
 def check_flag(name: str, value: Any) -> None:
