@@ -76,7 +76,7 @@ def measure_ranges(
     """
     _check(triplets, samples, method, seed, threads)
     graph, metadata = load_graph(model)
-    check_float32(metadata)
+    check_float32(metadata, str(model))
     places = {str(value.name): place for place, value in hidden_tensors(graph.graph)}
     session = _session(graph, list(places), threads)
     kind = Extremes if method == "max" else Histogram

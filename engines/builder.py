@@ -6,7 +6,7 @@ import hashlib
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import onnx_ir as ir
 
@@ -26,6 +26,7 @@ from runtime.errors import BackendError, OptionError, RrinError
 from runtime.golden import Golden
 from runtime.manifest import ENGINE_SUFFIX, Manifest, Profile, Target, manifest_path
 from runtime.metadata import Metadata, Precision
+from runtime.options import check_choice, check_path
 from runtime.publishing import Publication
 from runtime.signals import signals_held
 
@@ -79,8 +80,11 @@ def build(
         OutputError: see `Publication`.
         BackendError: no such TensorRT here, or it cannot build for that target.
         BuildError, CensusError: TensorRT refused the graph or read it otherwise.
+        OptionError: another precision or name, or ranges without int8.
     """
     started = time.perf_counter()
+    check_path("model", model, "rrin.onnx")
+    check_choice("precision", precision, get_args(Precision))
     options = options or BuildOptions()
     job = _job(Path(model), output, precision, ranges, golden, options)
     kept = job.engine.with_name(f"{job.engine.name}.onnx") if keep_onnx else None

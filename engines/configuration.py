@@ -11,7 +11,7 @@ from engines.flavours import Flavour
 from runtime.architecture import padded
 from runtime.errors import ArtifactError, OptionError, shown
 from runtime.manifest import Profile, Size, Target
-from runtime.options import check_choice
+from runtime.options import check_choice, check_whole
 from runtime.records import Between, typed
 
 Progress = Callable[[str, int, int], None]
@@ -59,6 +59,13 @@ class BuildOptions:
             value = getattr(self, name)
             if value is not None and not (type(value) is int and allowed(value)):
                 raise OptionError(f"{name} is {shown(value)}; expected a whole number, {allowed}")
+        for name in ("compute_capabilities", "min_size", "opt_size", "max_size"):
+            if not isinstance(getattr(self, name), (tuple, list)):
+                raise OptionError(
+                    f"{name} is {shown(getattr(self, name))}; expected a tuple of numbers"
+                )
+        for capability in self.compute_capabilities:
+            check_whole("a compute capability", capability, 50, 999)
         profile_of(self)
 
 

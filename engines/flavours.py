@@ -59,7 +59,7 @@ class Flavour:
                 f"TensorRT-RTX {self.version} has no compute capability "
                 f"{', '.join(map(str, unknown))}; it has {', '.join(map(str, known))}"
             )
-        return tuple(dict.fromkeys(wanted)) or RTX_CAPABILITIES
+        return tuple(dict.fromkeys(map(int, wanted))) or RTX_CAPABILITIES
 
 
 def load_flavour(target: Target | None) -> Flavour:

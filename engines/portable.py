@@ -14,7 +14,7 @@ from precision.conversion import load_with_precision
 from precision.graph import is_pooling, unet_of
 from runtime.errors import OptionError
 from runtime.metadata import Precision
-from runtime.options import check_choice
+from runtime.options import check_choice, check_path
 
 OnnxTarget = Literal["onnxruntime", "openvino"]
 _SHORT: dict[OnnxTarget, str] = {"onnxruntime": "ort", "openvino": "ov"}
@@ -64,10 +64,12 @@ def build_onnx(
         OutputError: see `Publication`.
         OptionError: another target or precision, or fp32, which the model is already.
     """
+    check_path("model", model, "rrin.onnx")
     check_choice("target", target, get_args(OnnxTarget))
+    check_choice("precision", precision, get_args(Precision))
     model = Path(model)
     if precision == "fp32":
-        raise OptionError(f"{model}: is fp32 already, and ONNX Runtime runs it as it is")
+        raise OptionError(f"{model}: is fp32 already, and {target} runs it as it is; choose int8")
     output = Path(output or model.with_name(f"{model.stem}.{_SHORT[target]}.{precision}.onnx"))
     if output.suffix != ".onnx" or output.resolve() == model.resolve():
         raise OptionError(f"{output}: give the new file another name, ending in .onnx")

@@ -13,13 +13,15 @@ from itertools import pairwise
 from pathlib import Path
 
 from media import Still, read_still, write_still
-from runtime import Interpolator
+from runtime import InputNotFoundError, Interpolator, RrinError
 
 
 def main(images: str, output: str, artifact: str | None = None) -> int:
     """Write a middle image for each pair, named after its first."""
     paths = sorted(Path(images).glob("*.png"))
-    Path(output).mkdir(exist_ok=True)
+    if len(paths) < 2:
+        raise InputNotFoundError(f"{images}: holds {len(paths)} .png; expected two or more")
+    Path(output).mkdir(parents=True, exist_ok=True)
     # An engine has no CPU threads: leave `threads` out, and two workers keep a GPU busy.
     with Interpolator(artifact, threads=1) as interpolate:
 
@@ -37,4 +39,7 @@ def main(images: str, output: str, artifact: str | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except RrinError as error:  # such as of an artifact that is not there
+        sys.exit(f"error: {error}")

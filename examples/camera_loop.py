@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime import Interpolator
+from runtime import Interpolator, RrinError
 from runtime.scene import render_bytes
 
 
@@ -46,4 +46,7 @@ def main(artifact: str | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except RrinError as error:  # such as of an artifact that is not there
+        sys.exit(f"error: {error}")

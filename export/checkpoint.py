@@ -15,15 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from export.network import RRIN
+from export.network import MAX_BASE_WIDTH, RRIN
 from export.pickles import is_bounded
-from runtime.errors import CheckpointError, InputNotFoundError, first_line, shown
+from runtime.errors import CheckpointError, first_line, shown
+from runtime.options import check_file, check_flag, check_path
 
 # BasicSR's trainers keep both of the last two; the averaged weights are the ones to use.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net")
 _PREFIXES = ("module.", "net.", "model.")
 _FIRST_WEIGHT = "Flow_L.down_path.0.block.0.weight"
-_LARGEST_WIDTH = 4096
 _OLD_PICKLES = 5  # a number, a version, the system, the content, the names of its storages
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -45,7 +45,11 @@ def load_checkpoint(path: str | Path, *, align_corners: bool | None = None) -> R
     Raises:
         InputNotFoundError: there is no such file.
         CheckpointError: the file is damaged, unsafe, or not an RRIN; the message names the cause.
+        OptionError: `path` is no path, or `align_corners` neither True, False nor None.
     """
+    check_path("path", path, "pretrained_model.pth.tar")
+    if align_corners is not None:
+        check_flag("align_corners", align_corners)
     path = Path(path)
     content = _read(path)
     state = _strip_prefixes(_unwrap(content, path))
@@ -67,8 +71,7 @@ def load_checkpoint(path: str | Path, *, align_corners: bool | None = None) -> R
 
 
 def _read(path: Path) -> Mapping[Any, Any]:
-    if not path.is_file():
-        raise InputNotFoundError(f"{path}: no such file; expected a PyTorch checkpoint")
+    check_file(path, "expected a PyTorch checkpoint")
     try:
         _check_archive(path)
         _check_pickles(path)
@@ -204,7 +207,7 @@ def _check_kinds(state: dict[str, Tensor], path: Path) -> None:
 
 def _network_of_shape(state: dict[str, Tensor], path: Path, align_corners: bool) -> RRIN:
     first = state.get(_FIRST_WEIGHT)
-    if first is None or first.ndim != 4 or not 1 <= first.shape[0] <= _LARGEST_WIDTH:
+    if first is None or first.ndim != 4 or not 1 <= first.shape[0] <= MAX_BASE_WIDTH:
         found = "is missing" if first is None else f"has shape {shortened(list(first.shape))}"
         raise CheckpointError(
             f"{path}: not an RRIN: {_FIRST_WEIGHT} {found}; the file holds {_listing(state)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,15 +17,15 @@ from export.checkpoint import load_checkpoint
 from export.graph import STAGES
 from export.network import RRIN
 from export.reference import make_golden, planes_of
-from runtime.backends import open_session
 from runtime.errors import ArtifactError
 from runtime.frames import to_input
 from runtime.graph_check import read_checked
 from runtime.interpolator import Interpolator
-from runtime.manifest import ENGINE_SUFFIX
+from runtime.manifest import is_engine
+from runtime.onnxruntime_session import OnnxRuntimeSession
+from runtime.options import check_path, check_sizes
 from runtime.parity import judge
 from runtime.scene import render_bytes
-from runtime.session import Session
 from runtime.verdicts import ParityReport
 
 _TIMES = (0.25, 0.5, 0.75)
@@ -89,6 +90,8 @@ def compare(
     Raises:
         ArtifactError, BackendError, CheckpointError, InputNotFoundError, OptionError.
     """
+    check_path("artifact", artifact, "rrin.onnx")
+    check_sizes("sizes", sizes)
     network, notes = load_checkpoint(checkpoint), []
     with Interpolator(artifact, device=device, threads=threads, providers=providers) as interpolate:
         about = interpolate.metadata
@@ -102,8 +105,7 @@ def compare(
             f"the artifact has align_corners={about.align_corners}, against what the checkpoint "
             "says; PyTorch ran as the artifact"
         )
-    engine = Path(artifact).suffix == ENGINE_SUFFIX
-    stages = [] if engine else compare_stages(artifact, network, sizes)
+    stages = [] if is_engine(artifact) else compare_stages(artifact, network, sizes)
     return LiveComparison(replace(report, reference="PyTorch, live"), stages, notes)
 
 
@@ -119,11 +121,13 @@ def compare_stages(
 
     Raises:
         ArtifactError: the file is damaged, or does not keep the stages' names.
+        OptionError: no sizes, or one that is not as above.
     """
+    check_sizes("sizes", sizes)
     with tempfile.TemporaryDirectory() as folder:
         opened = Path(folder) / "stages.onnx"
         onnx.save(_with_stage_outputs(Path(artifact)), opened)
-        with open_session(opened, providers=["CPUExecutionProvider"]) as session:
+        with closing(OnnxRuntimeSession(opened, providers=["CPUExecutionProvider"])) as session:
             return [
                 difference
                 for width, height in sizes
@@ -147,7 +151,7 @@ def _with_stage_outputs(artifact: Path) -> onnx.ModelProto:
 
 
 def _differences(
-    session: Session, network: RRIN, width: int, height: int
+    session: OnnxRuntimeSession, network: RRIN, width: int, height: int
 ) -> Iterator[StageDifference]:
     frame0, frame1 = (render_bytes(width, height, time) for time in (0, 1))
     t = np.array(_TIMES, np.float32)

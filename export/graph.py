@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import onnx
 import onnx_ir as ir
@@ -27,6 +27,7 @@ from runtime.errors import OptionError, RrinError
 from runtime.golden import golden_beside
 from runtime.interpolator import Interpolator
 from runtime.metadata import OPSET, Io, Metadata
+from runtime.options import check_choice, check_flag, check_path
 from runtime.parity import judge
 from runtime.publishing import Publication
 from runtime.verdicts import ParityReport
@@ -67,7 +68,7 @@ def export_onnx(
 
     Args:
         checkpoint: any form that `load_checkpoint` takes.
-        output: the ONNX file; the golden file is named after it.
+        output: the ONNX file, *.onnx; the golden file is named after it.
         io: dtype of the frames; float32 values lie in [0, 1].
         align_corners: overrides what the checkpoint says.
 
@@ -76,8 +77,26 @@ def export_onnx(
         ParityError: the graph and the module disagree.
         BackendError: onnxruntime is not installed.
         OutputError: see `Publication`.
+        OptionError: an argument that is not as above.
     """
+    check_path("checkpoint", checkpoint, "pretrained_model.pth.tar")
+    check_path("output", output, "rrin.onnx")
+    check_choice("io", io, get_args(Io))
+    if align_corners is not None:
+        check_flag("align_corners", align_corners)
     checkpoint, output = Path(checkpoint), Path(output)
+    if output.suffix != ".onnx":
+        raise OptionError(f"{output}: the graph is ONNX; give a name that ends in .onnx")
+    if output.resolve() == checkpoint.resolve():
+        raise OptionError(f"{output}: is the checkpoint as well; choose another output")
+    # Held through the work, so that what could not be written is refused before it.
+    with Publication(output, golden_beside(output)) as outputs:
+        return _export(checkpoint, output, outputs, io, align_corners)
+
+
+def _export(
+    checkpoint: Path, output: Path, outputs: Publication, io: Io, align_corners: bool | None
+) -> ExportReport:
     network = load_checkpoint(checkpoint, align_corners=align_corners)
     metadata = Metadata(
         checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
@@ -90,22 +109,19 @@ def export_onnx(
         producer=f"rrin-deploy export; torch {torch.__version__}, onnx {onnx.__version__}",
     )
     golden = make_golden(network, metadata.checkpoint_sha256)
-    golden_path = golden_beside(output)
-    if output.resolve() == checkpoint.resolve():
-        raise OptionError(f"{output}: is the checkpoint as well; choose another output")
-    with Publication(output, golden_path) as outputs:
-        model_file, golden_file = outputs.paths
-        onnx.save(_graph(network, metadata), model_file)
-        with Interpolator(model_file) as interpolate:
-            report = judge(interpolate, golden, str(output))
-        if not report.passed:
-            worst = report.worst
-            raise ParityError(
-                f"{output}: not written: beside PyTorch the graph in {report.backend} has "
-                f"{worst.failure}; please report this"
-            )
-        golden_file.write_bytes(golden.to_bytes())
-    return ExportReport(output, golden_path, metadata, report, network.align_corners_assumed)
+    model_file, golden_file = outputs.paths
+    onnx.save(_graph(network, metadata), model_file)
+    with Interpolator(model_file) as interpolate:
+        report = judge(interpolate, golden, str(output))
+    if not report.passed:
+        raise ParityError(
+            f"{output}: not written: beside PyTorch the graph in {report.backend} has "
+            f"{report.worst.failure}; please report this"
+        )
+    golden_file.write_bytes(golden.to_bytes())
+    return ExportReport(
+        output, golden_beside(output), metadata, report, network.align_corners_assumed
+    )
 
 
 class _DeployedRRIN(nn.Module):

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from runtime.architecture import LEAKY_SLOPE, UNETS, UNetShape
+from runtime.options import check_flag, check_whole
 
-BASE_WIDTH = 32
+BASE_WIDTH, MAX_BASE_WIDTH = 32, 4096
 # The blend's weights are multiplied by this, which changes no bit of their quotient. Unscaled, its
 # 1e-8 is taken for 0 by the exporter's optimiser, and is 0 in half.
 _WEIGHT_SCALE = 2.0**27
@@ -108,6 +109,9 @@ class RRIN(nn.Module):
         align_corners: how the warp's normalised grid maps to pixels (`grid_sample`). Part of what
             was trained: the authors' PyTorch 1.0 behaved as True.
 
+    Raises:
+        OptionError: `base_width` is not from 1 to 4096, or `align_corners` neither True nor False.
+
     Attributes:
         align_corners_assumed: whether neither the checkpoint nor its user said `align_corners`.
     """
@@ -116,6 +120,8 @@ class RRIN(nn.Module):
 
     def __init__(self, base_width: int = BASE_WIDTH, *, align_corners: bool = True) -> None:
         super().__init__()
+        check_whole("base_width", base_width, 1, MAX_BASE_WIDTH)
+        check_flag("align_corners", align_corners)
         self.base_width = base_width
         self.align_corners = align_corners
         self.Flow_L = UNet(UNETS["Flow_L"], base_width)

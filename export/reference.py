@@ -14,7 +14,9 @@ from torch import Tensor
 
 from export.network import RRIN
 from runtime.architecture import padded
+from runtime.frames import check_pair, times_of
 from runtime.golden import Golden, GoldenCase
+from runtime.options import check_sizes
 from runtime.scene import render_bytes
 
 GOLDEN_SIZES = ((128, 96), (117, 83))
@@ -45,23 +47,34 @@ class Reference:
         """Interpolate one pair.
 
         Args:
-            frame0, frame1: (H, W, 3) uint8, or float32 in [0, 1].
-            t: one time in (0, 1), or several.
+            frame0, frame1: (H, W, 3), uint8, or float32 in [0, 1]; of one size and dtype.
+            t: when between them, in [0, 1]; exactly 0 or 1 gives that frame; 1000 times at most.
 
         Returns:
             (H, W, 3) for a number t, (T, H, W, 3) for several; uint8 of uint8 frames, else
             float32, or float64 of a network in float64.
+
+        Raises:
+            FrameError: wrong type, dtype, shape or values; two sizes; t is not as above.
         """
+        check_pair(frame0, frame1)
+        times = times_of(t)
+        between = (times > 0) & (times < 1)
+        inside = self._between(frame0, frame1, times[between])
+        made = np.empty((len(times), *frame0.shape), inside.dtype)
+        made[times == 0], made[times == 1], made[between] = frame0, frame1, inside
+        return made[0] if np.ndim(t) == 0 else made
+
+    def _between(self, frame0: NDArray[Any], frame1: NDArray[Any], times: Times) -> NDArray[Any]:
         height, width = frame0.shape[:2]
         with torch.inference_mode():
-            times = torch.as_tensor(np.atleast_1d(np.asarray(t, np.float32)))
-            tensors = planes_of(frame0), planes_of(frame1), times
+            tensors = planes_of(frame0), planes_of(frame1), torch.from_numpy(times)
             made = self._network(*(tensor.to(self._dtype) for tensor in tensors))
             made = made[:, :, :height, :width].permute(0, 2, 3, 1)
             if frame0.dtype == np.uint8:
                 made = (made * 255).round().to(torch.uint8)
-        frames: NDArray[Any] = np.ascontiguousarray(made.numpy())
-        return frames[0] if np.ndim(t) == 0 else frames
+        frames: NDArray[Any] = made.numpy()
+        return frames
 
 
 def planes_of(frame: NDArray[Any]) -> Tensor:
@@ -87,7 +100,11 @@ def make_golden(
         network: the reference.
         checkpoint_sha256: of the file that its weights came from.
         sizes: (width, height) of each pair, pixels.
+
+    Raises:
+        OptionError: no sizes, or one that is not as above.
     """
+    check_sizes("sizes", sizes)
     exact = copy.deepcopy(network).double()
     cases = []
     for index, (width, height) in enumerate(sizes):

@@ -1,12 +1,10 @@
 """Stills, folders of stills and videos: decoded, filled up with frames, encoded. Needs PyAV.
 
-from fractions import Fraction
-
 from media import VideoOptions, interpolate_video
 from runtime import Interpolator
 
 with Interpolator("rrin.onnx") as interpolate:
-    options = VideoOptions(factor=Fraction(2))
+    options = VideoOptions(factor=2)
     interpolate_video(interpolate, "clip.mp4", "smooth.mp4", options)
 """
 

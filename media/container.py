@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -80,7 +81,7 @@ def chosen_video(reader: InputContainer, index: int | None, source: Path) -> Vid
     ]
     if not streams:
         raise MediaError(f"{source}: has no video stream")
-    if index is not None and index >= len(streams):
+    if index is not None and index not in range(len(streams)):
         raise OptionError(
             f"{source}: has no video stream {index}; it has {len(streams)}, counted from 0"
         )
@@ -89,3 +90,10 @@ def chosen_video(reader: InputContainer, index: int | None, source: Path) -> Vid
     if chosen.codec_context is None:
         raise MediaError(f"{source}: its video is in a codec that FFmpeg has no decoder for here")
     return chosen
+
+
+def claimed_seconds(reader: InputContainer, stream: VideoStream) -> Fraction:
+    """Return how long the file says it is; 0 if it does not."""
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    return Fraction(reader.duration or 0, av.time_base)

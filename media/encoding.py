@@ -21,6 +21,8 @@ from av.video.stream import VideoStream
 
 from media.errors import MediaError
 from media.pixel_formats import bits_of
+from runtime.errors import OptionError, shown
+from runtime.options import check_whole
 
 CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
 # Visually lossless, for a source frame should not suffer for its new neighbours.
@@ -44,12 +46,23 @@ class Encoding:
         crf: constant rate factor, for encoders that have one; lower is better and larger.
         preset: such as veryfast or slow; None leaves the encoder's own.
         pix_fmt: None takes the source's, or what comes nearest of those the encoder has.
+
+    Raises:
+        OptionError: a name is none, or crf is not a whole number from 0 on.
     """
 
     codec: str | None = None
     crf: int | None = None
     preset: str | None = None
     pix_fmt: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("codec", "preset", "pix_fmt"):
+            value = getattr(self, name)
+            if not isinstance(value, str | None):
+                raise OptionError(f"{name} is {shown(value)}; expected a name that FFmpeg knows")
+        if self.crf is not None:
+            check_whole("crf", self.crf, 0)
 
 
 @dataclass(frozen=True)

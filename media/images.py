@@ -20,7 +20,8 @@ from media.colour import ACCURATE
 from media.errors import MediaError
 from media.image_file import decode_image, upright
 from media.pixel_formats import bits_of, has_alpha
-from runtime.errors import FrameError
+from runtime.errors import FrameError, shown
+from runtime.frames import check_frame, times_of
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
 
@@ -41,12 +42,28 @@ class Still:
         alpha: (H, W), of the same dtype, or None where all is opaque.
         grey: whether the image has no colour, and its result should have none.
         profile: whether it came with an ICC profile, which is neither applied nor written.
+
+    Raises:
+        FrameError: pixels or alpha are not as above.
     """
 
     rgb: NDArray[Any]
     alpha: NDArray[Any] | None
     grey: bool
     profile: bool = False
+
+    def __post_init__(self) -> None:
+        check_frame(self.rgb, "rgb")
+        if self.alpha is None:
+            return
+        alpha = np.asarray(self.alpha)
+        size = self.rgb.shape[:2]
+        if (alpha.shape, alpha.dtype) != (size, self.rgb.dtype):
+            raise FrameError(
+                f"alpha is {alpha.dtype} of shape {alpha.shape}; expected {self.rgb.dtype} of "
+                f"shape {size}, as the pixels have"
+            )
+        check_frame(np.broadcast_to(alpha[..., np.newaxis], self.rgb.shape), "alpha")
 
 
 def read_still(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Still:
@@ -86,9 +103,11 @@ def write_still(path: str | Path, still: Still, *, overwrite: bool = True) -> No
     """Encode an image as PNG or, named .jpg, as JPEG; 16 bits where the image is float32.
 
     Raises:
+        FrameError: it is no Still.
         MediaError: another suffix, transparency or 16 bits in a JPEG, or the encoder failed.
         InputNotFoundError, OutputError: see `Publication`.
     """
+    _check_still(still, "still")
     path = Path(path)
     Publication(path, overwrite=overwrite).write(encoded(path, still))
 
@@ -126,9 +145,8 @@ def still_codec(path: Path) -> str:
     """
     codec = _CODECS.get(path.suffix.lower())
     if codec is None:
-        raise MediaError(
-            f"{path}: images are written as .png or .jpg, not {path.suffix or 'without suffix'}"
-        )
+        found = f"ends in {path.suffix}" if path.suffix else "has no suffix"
+        raise MediaError(f"{path}: {found}; expected the name of an image, in .png or .jpg")
     return codec
 
 
@@ -150,24 +168,30 @@ def read_for(interpolate: Interpolator, path: Path, max_pixels: int) -> Still:
 def interpolate_stills(
     interpolate: Interpolator, still0: Still, still1: Still, t: Sequence[float]
 ) -> list[Still]:
-    """Interpolate a pair of images at several times.
+    """Interpolate a pair of images at several times, in [0, 1].
 
     Colours are weighted by alpha on the way, so that what cannot be seen does not bleed in; alpha
     is interpolated like a grey image. Grey and grey give grey; 8 and 16 bits give 16. At t of 0 and
     1 stand the images themselves.
 
     Raises:
-        FrameError: two sizes, or 16 bits for an artifact that takes uint8.
+        FrameError: no Stills, two sizes, or 16 bits for an artifact that takes uint8; t is one
+            number, or none of [0, 1].
     """
+    _check_still(still0, "still0")
+    _check_still(still1, "still1")
+    if np.ndim(t) == 0:
+        raise FrameError(f"t is {shown(t)}; expected several times, as in [0.5]")
+    times = times_of(t)
     if still0.rgb.dtype != still1.rgb.dtype:
         still0, still1 = (_as_float(still) for still in (still0, still1))
     ends = {0: still0, 1: still1}
-    between = _between(interpolate, still0, still1, [time for time in t if time not in ends])
-    return [ends[int(time)] if time in ends else next(between) for time in t]
+    between = _between(interpolate, still0, still1, times[(times > 0) & (times < 1)])
+    return [ends[int(time)] if time in ends else next(between) for time in times]
 
 
 def _between(
-    interpolate: Interpolator, still0: Still, still1: Still, t: Sequence[float]
+    interpolate: Interpolator, still0: Still, still1: Still, t: NDArray[np.float32]
 ) -> Iterator[Still]:
     grey = still0.grey and still1.grey
     if still0.alpha is None and still1.alpha is None:
@@ -183,6 +207,11 @@ def _between(
     for rgb, alpha in zip(colours, alphas, strict=True):
         gain = np.divide(opaque, alpha, out=np.zeros(alpha.shape, np.float32), where=alpha > 0)
         yield Still(_scaled(rgb, gain), alpha[..., 0], grey)
+
+
+def _check_still(still: Still, name: str) -> None:
+    if not isinstance(still, Still):
+        raise FrameError(f"{name} is a {type(still).__name__}; expected a Still")
 
 
 def _frame_of(still: Still) -> VideoFrame:

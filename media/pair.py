@@ -8,6 +8,7 @@ from pathlib import Path
 from media.images import MAX_PIXELS, encoded, interpolate_stills, read_for, still_codec
 from runtime.errors import OptionError
 from runtime.interpolator import Interpolator
+from runtime.options import check_within
 from runtime.publishing import Publication
 
 
@@ -53,8 +54,7 @@ def interpolate_pair(
         OptionError: t is not in [0, 1], or the output is one of the sources.
     """
     sources, output = (Path(source0), Path(source1)), Path(output)
-    if not 0 <= t <= 1:
-        raise OptionError(f"t is {t:g}; expected a number from 0 to 1")
+    check_within("t", t, 0, 1)
     still_codec(output)
     if output.exists() and any(path.exists() and output.samefile(path) for path in sources):
         raise OptionError(f"{output}: is an input as well; choose another output")

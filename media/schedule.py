@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from numbers import Real
 from typing import NamedTuple
 
-from runtime.errors import OptionError
+from runtime.errors import OptionError, shown
 from runtime.frames import MAX_TIMES
 
 # What a container's clock can hold, and so what a time base's terms may be.
@@ -21,6 +22,41 @@ LONGEST_GAP = Fraction(24 * 60 * 60)  # seconds between two frames of a source
 PORTION = 8  # frames between two that are made at once: they are in memory together
 # A clock whose tick is longer than this part of the frame interval puts no time on the beat.
 _COARSE = Fraction(1, 4)
+
+
+# Of Python or of numpy. A float is the number that it prints as, so that 59.94 is 2997/50.
+Number = float | Fraction
+
+
+def rational(name: str, value: Number) -> Fraction:
+    """Return a number, called `name`, as an exact one.
+
+    Raises:
+        OptionError: it is none, or not finite.
+    """
+    try:
+        if isinstance(value, Real):
+            return Fraction(str(value))
+    except ValueError:
+        pass  # NaN, infinity, a truth value, more digits than Python prints
+    raise OptionError(
+        f"{name} is {shown(value)}; expected a number, such as 60 or Fraction(60000, 1001)"
+    )
+
+
+def constant_rate(name: str, value: Number) -> Fraction:
+    """Return a rate in frames a second, called `name`, as a container's clock can hold it.
+
+    Raises:
+        OptionError: it is no number above 0, and at most 10,000.
+    """
+    rate = rational(name, value)
+    held = rate.limit_denominator(LARGEST_DENOMINATOR)
+    if not 0 < held <= _MOST_FPS:
+        raise OptionError(
+            f"{name} is {_number(rate)}; expected a rate above 0, and at most {_MOST_FPS}"
+        )
+    return held
 
 
 class Wanted(NamedTuple):
@@ -57,9 +93,9 @@ class Schedule:
     def of(
         cls,
         *,
-        factor: Fraction | None,
-        fps: Fraction | None,
-        slow: Fraction | None,
+        factor: Number | None,
+        fps: Number | None,
+        slow: Number | None,
         source_rate: Fraction,
         source_base: Fraction,
     ) -> Schedule:
@@ -73,24 +109,20 @@ class Schedule:
             source_base: what every source time is a multiple of, seconds.
 
         Raises:
-            OptionError: none of them, or `factor` and another; a factor or slowdown that is not
-                above 1, or more than can be meant; a constant rate, chosen or of a broken factor or
-                slowdown, that is not above 0, and at most 10,000.
+            OptionError: none of them, or `factor` and another; what is no number; a factor or
+                slowdown that is not above 1, or more than can be meant; a constant rate, chosen or
+                of a broken factor or slowdown, that is not above 0, and at most 10,000.
         """
         if factor is not None and (fps is not None or slow is not None):
             raise OptionError("factor goes with neither fps nor slow; leave it out, or both")
-        times = slow if factor is None else factor
-        name = "slow" if factor is None else "factor"
+        name, given = ("slow", slow) if factor is None else ("factor", factor)
+        times = None if given is None else rational(name, given)
         if times is not None and not 1 < times <= MAX_TIMES:
             raise OptionError(
                 f"{name} is {_number(times)}; expected more than 1, and at most {MAX_TIMES}"
             )
         if fps is not None:
-            if not 0 < fps.limit_denominator(LARGEST_DENOMINATOR) <= _MOST_FPS:
-                raise OptionError(
-                    f"fps is {_number(fps)}; expected a rate above 0, and at most {_MOST_FPS}"
-                )
-            return cls._constant(fps, slow or Fraction(1))
+            return cls._constant(constant_rate("fps", fps), times or Fraction(1))
         if times is None:
             raise OptionError("no factor, fps or slow; give one")
         slowdown = times if slow is not None else Fraction(1)

@@ -23,7 +23,7 @@ from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from runtime.errors import InputNotFoundError, OptionError
 from runtime.frames import MAX_TIMES
 from runtime.interpolator import Interpolator
-from runtime.options import check_whole
+from runtime.options import check_path, check_whole
 from runtime.partials import contents
 from runtime.publishing import FolderPublication
 
@@ -88,11 +88,12 @@ def interpolate_folder(
         InputNotFoundError, OutputError: the folders are not as expected, or cannot be written to.
         MediaError: an image cannot be decoded, or the output holds more than images.
         FrameError: the images are of several sizes, or of 16 bits for an artifact of uint8.
-        OptionError: factor is not 2 to 1000, the output is the source or named as a file, or a
-            pattern has not one number in its name, or another padding than its files.
+        OptionError: factor is not 2 to 1000, the output is the source or named as a file or not at
+            all, or a pattern has not one number in its name, or another padding than its files.
     """
-    source, output = Path(source), Path(output)
+    check_path("output", output, "more/")
     check_whole("factor", factor, 2, MAX_TIMES)
+    source, output = Path(source), Path(output)
     images = _numbered(source) if is_pattern(source) else _images_in(source)
     folder, name = (output.parent, output.name) if is_pattern(output) else (output, _NAME)
     _check_pattern(name)

@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from av import Packet, VideoFrame
 from av.container import InputContainer
@@ -17,17 +16,18 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from media.container import chosen_video, open_media
+from media.container import chosen_video, claimed_seconds, open_media
 from media.decoding import Decoding
 from media.encoding import Encoding
 from media.errors import MediaError
 from media.filling import Filling, Shown
 from media.overlap import overlapped
-from media.schedule import Schedule
+from media.schedule import Number, Schedule, constant_rate
 from media.summary import VideoSummary
 from media.writer import VideoWriter, open_writer
 from runtime.cuts import THRESHOLD
-from runtime.errors import OptionError
+from runtime.errors import FrameError, OptionError, shown
+from runtime.frames import check_frame, check_same_kind, check_several
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
 
@@ -38,7 +38,9 @@ _DEPTH = 3
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """What `interpolate_video` makes; `factor`, or `fps`, or `slow`, or `slow` at `fps`; all exact.
+    """What `interpolate_video` makes; `factor`, or `fps`, or `slow`, or `slow` at `fps`.
+
+    These are numbers of any kind; a Fraction is exact, as is 59.94, which means 2997/50.
 
     Attributes:
         factor: times the source's frame rate. A whole one divides each interval between two frames,
@@ -51,13 +53,17 @@ class VideoOptions:
         overwrite: replace an existing output.
     """
 
-    factor: Fraction | None = None
-    fps: Fraction | None = None
-    slow: Fraction | None = None
+    factor: Number | None = None
+    fps: Number | None = None
+    slow: Number | None = None
     stream: int | None = None
     cut_threshold: float | None = THRESHOLD
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.encoding, Encoding):
+            raise OptionError(f"encoding is {shown(self.encoding)}; expected an Encoding")
 
 
 def interpolate_video(
@@ -88,7 +94,8 @@ def interpolate_video(
         MediaError: FFmpeg cannot decode or encode it; it is interlaced; it has alpha, and
             `encoding` asks for no pixel format without; its times run backwards, or leap by more
             than a day.
-        OptionError: see `Schedule.of`; or there is no such stream, or the output is the source.
+        OptionError: see `Schedule.of` and `CutDetector`; or there is no such stream, or the output
+            is the source.
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """
     source, output = Path(source), Path(output)
@@ -112,7 +119,7 @@ def _interpolated(
     stream.thread_type = "AUTO"
     rate, schedule = _schedule(stream, options, source)
     shown_rate = schedule.rate or rate * (schedule.factor or 1) / schedule.slowdown
-    frames = stream.frames or int(_seconds(reader, stream) * rate)
+    frames = stream.frames or int(claimed_seconds(reader, stream) * rate)
     total = int(frames * shown_rate * schedule.slowdown / rate)
     with open_writer(
         publication,
@@ -126,7 +133,7 @@ def _interpolated(
             reader,
             stream,
             source,
-            copied=_copies(reader, writer, stream, options.slow),
+            copied=_copies(reader, writer, stream, schedule.slowdown),
             rate=rate,
             schedule=schedule,
             cut_threshold=options.cut_threshold,
@@ -191,34 +198,36 @@ def _schedule(
     return rate, schedule
 
 
-def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: Fraction) -> None:
-    """Encode RGB frames, (H, W, 3) uint8, at a constant rate in frames a second.
+def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: Number) -> None:
+    """Encode RGB frames, (H, W, 3) uint8, at a constant rate in frames a second, 10,000 at most.
 
     An existing file is replaced.
 
     Raises:
-        MediaError: FFmpeg cannot encode them.
+        OptionError: the rate is no number above 0, and at most 10,000.
+        FrameError: a frame is not as above, or of another size than those before.
+        MediaError: FFmpeg cannot encode them, or there are none.
         InputNotFoundError, OutputError: see `Publication`.
     """
-    output = Path(output)
+    output, rate = Path(output), constant_rate("rate", rate)
+    check_several(frames)
     target = Publication(output)
+    first: NDArray[np.uint8] | None = None
     with open_writer(target, output, Encoding(), rate=rate, time_base=1 / rate) as writer:
         for index, rgb in enumerate(frames):
+            check_frame(rgb, f"frame {index}")
+            if rgb.dtype != np.uint8:
+                raise FrameError(f"frame {index} is {rgb.dtype}; expected uint8, 0 to 255")
+            first = rgb if first is None else first
+            check_same_kind(first, rgb)
             writer.write(VideoFrame.from_ndarray(rgb, format="rgb24"), index / rate, 1 / rate)
 
 
-def _seconds(reader: InputContainer, stream: VideoStream) -> Fraction:
-    """Return how long the file says it is; 0 if it does not."""
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
-    return Fraction(reader.duration or 0, av.time_base)
-
-
 def _copies(
-    reader: InputContainer, writer: VideoWriter, chosen: VideoStream, slow: Fraction | None
+    reader: InputContainer, writer: VideoWriter, chosen: VideoStream, slowdown: Fraction
 ) -> list[Stream]:
     """Return the streams whose packets are copied; attachments, which have none, among them."""
-    writer.describe(reader, chosen, slow or Fraction(1))
+    writer.describe(reader, chosen, slowdown)
     for video in reader.streams.video:
         if video.disposition & Disposition.attached_pic:
             writer.left_out.append(
@@ -228,7 +237,7 @@ def _copies(
             writer.left_out.append(f"video stream {video.index}, for one alone is interpolated")
     copied = []
     for stream in reader.streams:
-        if slow is not None and stream.type in ("audio", "subtitle"):
+        if slowdown != 1 and stream.type in ("audio", "subtitle"):
             writer.left_out.append(f"{stream.type}, for it does not run slower")
         elif stream.type != "video" and writer.add_copy(stream):
             copied.append(stream)

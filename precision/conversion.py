@@ -38,7 +38,9 @@ def load_with_precision(
         ArtifactError: either is damaged, or the ranges are of another model.
         OptionError: as `with_precision`.
     """
+    _check(precision, runtime, ranges)
     model, metadata = load_graph(path)
+    check_float32(metadata, str(path))
     measured = None
     if precision == "int8":
         ranges = ranges or ranges_beside(path)
@@ -59,24 +61,33 @@ def with_precision(
     Args:
         model, metadata: as `load_graph` returns them.
         precision: of the U-Nets. What int8 leaves out is half for TensorRT, else float32.
-        ranges: measured on this model; int8 needs them.
+        ranges: measured on this model; int8 needs them, and nothing else takes them.
         runtime: what the graph is for, which its metadata will say; int8 is laid out for it.
 
     Raises:
         ArtifactError: the graph is not float32, so that there is nothing to start from; or the
             ranges are of another model.
-        OptionError: another precision or runtime, or int8 without ranges.
+        OptionError: another precision or runtime, int8 without ranges, or ranges without int8.
     """
-    check_choice("precision", precision, get_args(Precision))
-    check_choice("runtime", runtime, tuple(_LAYOUTS))
-    check_float32(metadata)
+    _check(precision, runtime, ranges)
+    check_float32(metadata, "the graph")
     layout = _LAYOUTS[runtime]
     if precision == "int8":
         if ranges is None:
             raise OptionError("int8 needs the model's activation ranges; calibrate it first")
+        ranges.check_model(metadata, "the ranges")
         quantize(model.graph, ranges, layout)
     if precision == "fp16" or (precision == "int8" and layout.rest_in_half):
         halve(model.graph)
     metadata = dataclasses.replace(metadata, precision=precision, runtime=runtime)
     model.metadata_props.update(metadata.to_properties())
     return model, metadata
+
+
+def _check(precision: Precision, runtime: Runtime, ranges: object) -> None:
+    check_choice("precision", precision, get_args(Precision))
+    check_choice("runtime", runtime, tuple(_LAYOUTS))
+    if ranges is not None and precision != "int8":
+        raise OptionError(
+            f"ranges are given, and {precision} takes none; leave them out, or take int8"
+        )

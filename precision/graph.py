@@ -12,9 +12,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from runtime.architecture import UNETS
-from runtime.errors import ArtifactError, InputNotFoundError, first_line
+from runtime.errors import ArtifactError, first_line
 from runtime.graph_check import read_checked
 from runtime.metadata import Metadata
+from runtime.options import check_file, check_path
 
 # In each U-Net, by its name.
 CONVOLUTIONS = {name: unet.convolutions for name, unet in UNETS.items()}
@@ -26,10 +27,10 @@ def load_graph(path: str | Path) -> tuple[ir.Model, Metadata]:
     Raises:
         InputNotFoundError: there is no such file.
         ArtifactError: damaged, or not a graph as `rrin-deploy` writes it.
+        OptionError: `path` is no path.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputNotFoundError(f"{path}: no such file; export it from a checkpoint first")
+    check_path("model", path, "rrin.onnx")
+    check_file(Path(path), "export it from a checkpoint first")
     content, metadata = read_checked(path)
     try:
         proto = onnx.load_model_from_string(content)
@@ -43,11 +44,14 @@ def load_graph(path: str | Path) -> tuple[ir.Model, Metadata]:
     return model, metadata
 
 
-def check_float32(metadata: Metadata) -> None:
-    """Raise ArtifactError unless the graph is float32, which all other precisions start from."""
+def check_float32(metadata: Metadata, source: str) -> None:
+    """Raise ArtifactError unless a graph, which messages call `source`, is float32.
+
+    All other precisions start from that.
+    """
     if metadata.precision != "fp32":
         raise ArtifactError(
-            f"the graph is {metadata.precision} already; start from the fp32 file of export"
+            f"{source}: is {metadata.precision} already; start from the fp32 file of export"
         )
 
 

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import ArtifactError, InputNotFoundError
+from runtime.errors import ArtifactError
 from runtime.metadata import Metadata
+from runtime.options import check_file
 from runtime.publishing import Publication
 from runtime.records import Between, Format, Sha256, typed
 
@@ -99,11 +100,9 @@ class Ranges:
             ArtifactError: damaged, or of another format version.
         """
         path = Path(path)
-        if not path.is_file():
-            raise InputNotFoundError(
-                f"{path}: no such file; int8 needs the ranges of the model's activations: "
-                "calibrate the model first"
-            )
+        check_file(
+            path, "int8 needs the ranges of the model's activations: calibrate the model first"
+        )
         return _FORMAT.read(path)
 
     def check_model(self, metadata: Metadata, source: str) -> None:

@@ -23,7 +23,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 
@@ -63,8 +63,9 @@ def say(text: str, *, subject: object = "") -> None:
 
 
 def table(*columns: str) -> Table:
-    """Return an empty table in the house's style."""
-    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    """Return an empty table in the house's style; what is too wide is folded, and nothing lost."""
+    folded = (Column(name, overflow="fold") for name in columns)
+    return Table(*folded, box=SIMPLE_HEAD, pad_edge=False)
 
 
 class FrameProgress(Protocol):

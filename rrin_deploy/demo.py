@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from media.images import Still, write_still
 from media.video import write_video
-from rrin_deploy.pictures import amplified_difference, average
+from rrin_deploy.pictures import amplified_difference, average, made_folder
 from runtime.interpolator import Interpolator
 from runtime.parity import check_parity, psnr_db
 from runtime.scene import render_bytes
@@ -47,14 +47,13 @@ def run_demo(
     progress: Callable[[int, int], None],
 ) -> DemoResult:
     """Interpolate the procedural scene, write a video and a picture, and check parity."""
-    output.mkdir(parents=True, exist_ok=True)
     video, picture = output / "scene_x4.mp4", output / "comparison.png"
     where: dict[str, Any] = {"device": device, "threads": threads, "providers": providers}
     sources = [render_bytes(_WIDTH, _HEIGHT, time) for time in range(_SOURCES)]
     middles: list[NDArray[np.uint8]] = []
     total = (_SOURCES - 1) * _FACTOR + 1
 
-    with Interpolator(model, **where) as interpolate:
+    with made_folder(output), Interpolator(model, **where) as interpolate:
 
         def frames() -> Iterator[NDArray[np.uint8]]:
             for index, frame in enumerate(interpolate.stream(sources, _FACTOR)):
@@ -65,10 +64,10 @@ def run_demo(
 
         write_video(video, frames(), _RATE)
 
-    truths = [render_bytes(_WIDTH, _HEIGHT, time + 0.5) for time in range(_SOURCES - 1)]
-    averages = [average(*pair) for pair in pairwise(sources)]
-    mosaic = _mosaic(sources[:2], averages[0], middles[0], truths[0])
-    write_still(picture, Still(mosaic, None, grey=False))
+        truths = [render_bytes(_WIDTH, _HEIGHT, time + 0.5) for time in range(_SOURCES - 1)]
+        averages = [average(*pair) for pair in pairwise(sources)]
+        mosaic = _mosaic(sources[:2], averages[0], middles[0], truths[0])
+        write_still(picture, Still(mosaic, None, grey=False))
     return DemoResult(
         video=video,
         picture=picture,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from calibration.datasets import Frames, Triplet
+from calibration.datasets import Triplet
 from media.errors import MediaError
-from media.images import Still, write_still
-from rrin_deploy.pictures import amplified_difference, average
+from rrin_deploy.pictures import Pictures, average
 from runtime.frames import PairInterpolator
 from runtime.parity import psnr_db
 
@@ -73,7 +70,7 @@ def evaluate(
     contenders: Mapping[str, PairInterpolator],
     triplets: Sequence[Triplet],
     *,
-    save: Path | None = None,
+    pictures: Pictures | None = None,
     progress: Progress | None = None,
 ) -> list[Case]:
     """Make the middle frame of each triplet with each contender and compare it with the truth.
@@ -81,7 +78,7 @@ def evaluate(
     Args:
         contenders: callables of (frame0, frame1), by name; the plain average is added to them.
         triplets: read one at a time.
-        save: a folder for pictures: the inputs' average, truth, result, and four times the error.
+        pictures: where each result is drawn.
         progress: called with the triplets done and their number.
 
     Raises:
@@ -91,12 +88,10 @@ def evaluate(
     for done, triplet in enumerate(triplets, 1):
         frames = triplet.read()
         made = {AVERAGE: average(frames.frame0, frames.frame1)}
-        for place, (name, interpolate) in enumerate(contenders.items(), 1):
+        for name, interpolate in contenders.items():
             made[name] = interpolate(frames.frame0, frames.frame1)
-            if save:
-                parts = [_plain_name(part) for part in triplet.name.split("/")]
-                path = save.joinpath(f"{place}-{_plain_name(name)}", *parts[:-1])
-                _save(path / f"{parts[-1]}.png", frames, made[name])
+            if pictures:
+                pictures.add(name, triplet.name, frames, made[name])
         if min(frames.truth.shape[:2]) < _SSIM_WINDOW:
             height, width = frames.truth.shape[:2]
             raise MediaError(
@@ -188,15 +183,3 @@ def _score(made: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Score:
         use_sample_covariance=False,
     )
     return Score(psnr_db(made / 255, truth / 255), float(ssim))
-
-
-def _plain_name(name: str) -> str:
-    """Return a name as that of a file or folder: no separators, no way out of the folder."""
-    return re.sub(r"[^\w.=-]+", "_", name).strip("._") or "_"
-
-
-def _save(path: Path, frames: Frames, made: NDArray[np.uint8]) -> None:
-    plain, error = average(frames.frame0, frames.frame1), amplified_difference(made, frames.truth)
-    tiles = [plain, frames.truth, made, error]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_still(path, Still(np.hstack(tiles), None, grey=False))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import InputNotFoundError, OptionError
-from .manifest import ENGINE_SUFFIX
-from .options import check_path, check_providers, check_threads, check_whole
+from .errors import OptionError
+from .manifest import is_engine
+from .options import check_file, check_path, check_providers, check_threads, check_whole
 from .session import Session
 
 _NOT_OF_ENGINES = ("threads", "providers")
@@ -43,16 +43,15 @@ def open_session(
     check_threads(threads)
     check_providers(providers)
     path = Path(artifact)
-    if not path.is_file():
-        raise InputNotFoundError(f"{path}: no such file; expected an artifact such as rrin.onnx")
-    if path.suffix == ENGINE_SUFFIX:
+    check_file(path, "expected an artifact such as rrin.onnx")
+    if is_engine(path):
         given = {"threads": threads, "providers": providers}
         for name in _NOT_OF_ENGINES:
             if given[name] is not None:
                 raise OptionError(f"{path}: is an engine, which has no {name}; leave it out")
         from .tensorrt_session import TensorRTSession
 
-        return TensorRTSession(path, device=device or 0)
+        return TensorRTSession(path, device=int(device or 0))
     from .onnxruntime_session import OnnxRuntimeSession
 
     return OnnxRuntimeSession(path, device=device, threads=threads, providers=providers)
@@ -63,5 +62,5 @@ def options_for(artifact: str | Path, **given: Any) -> dict[str, Any]:
 
     For who opens several to compare them: an engine has neither threads nor providers.
     """
-    lacks = _NOT_OF_ENGINES if Path(artifact).suffix == ENGINE_SUFFIX else ()
+    lacks = _NOT_OF_ENGINES if is_engine(artifact) else ()
     return {name: value for name, value in given.items() if name not in lacks}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .frames import check_frame, two_sizes
+from .options import check_within
+
 # Measured on hand-checked clips; the same measure and value as FFmpeg's scdet.
 THRESHOLD = 0.10
 _ROWS, _COLUMNS = 36, 64
@@ -18,16 +21,29 @@ class CutDetector:
     fast motion does not.
 
     Args:
-        threshold: of the measure, as a share of the full range; lower finds more cuts.
+        threshold: of the measure, as a share of the full range, in [0, 1]; lower finds more cuts.
+
+    Raises:
+        OptionError: `threshold` is not in [0, 1].
     """
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
+        check_within("threshold", threshold, 0, 1)
         self._threshold = threshold
+        self._shape: tuple[int, ...] = ()
         self._picture: NDArray[np.float32] | None = None
         self._difference = 0.0
 
     def __call__(self, frame: NDArray[np.uint8] | NDArray[np.float32]) -> bool:
-        """Take the next frame, (H, W, 3), uint8 or float32 in [0, 1]; True if it begins a scene."""
+        """Take the next frame, (H, W, 3), uint8 or float32 in [0, 1]; True if it begins a scene.
+
+        Raises:
+            FrameError: it is no such frame, or of another size than the one before.
+        """
+        check_frame(frame, "frame")
+        if self._shape not in ((), frame.shape):
+            raise two_sizes(self._shape, frame.shape)
+        self._shape = frame.shape
         before, self._picture = self._picture, _small(frame)
         if before is None:
             return False

@@ -5,7 +5,7 @@ And the times between two of them that are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,15 +56,50 @@ def check_frame(frame: Frame, name: str) -> None:
         raise FrameError(f"{name} {found}; expected float32 in [0, 1]")
 
 
+def check_pair(frame0: Frame, frame1: Frame) -> None:
+    """Raise FrameError unless both are frames, of one size and one dtype."""
+    check_frame(frame0, "frame0")
+    check_frame(frame1, "frame1")
+    check_same_kind(frame0, frame1)
+
+
 def check_same_kind(frame0: Frame, frame1: Frame) -> None:
     """Raise FrameError unless two checked frames have one size and one dtype."""
     if frame0.shape != frame1.shape:
-        (height0, width0), (height1, width1) = frame0.shape[:2], frame1.shape[:2]
-        raise FrameError(
-            f"frames of two sizes, {width0}x{height0} and {width1}x{height1}; expected one size"
-        )
+        raise two_sizes(frame0.shape, frame1.shape)
     if frame0.dtype != frame1.dtype:
         raise FrameError(f"frames are {frame0.dtype} and {frame1.dtype}; expected one dtype")
+
+
+def two_sizes(shape0: tuple[int, ...], shape1: tuple[int, ...]) -> FrameError:
+    """Return the error of frames of two shapes, (H, W, 3) each."""
+    (height0, width0), (height1, width1) = shape0[:2], shape1[:2]
+    return FrameError(
+        f"frames of two sizes, {width0}x{height0} and {width1}x{height1}; expected one size"
+    )
+
+
+def check_several(frames: Any) -> None:
+    """Raise FrameError unless frames come one after another."""
+    if not isinstance(frames, Iterable):
+        raise FrameError(
+            f"frames is a {type(frames).__name__}; expected a list, a generator or the like"
+        )
+
+
+def with_times(frames: Iterable[Any]) -> Iterator[tuple[Frame, Any]]:
+    """Yield frames, each with the times that are wanted before it.
+
+    Raises:
+        FrameError: they are no such pairs.
+    """
+    check_several(frames)
+    for item in frames:
+        if not isinstance(item, (tuple, list)) or len(item) != 2:
+            raise FrameError(
+                f"frames holds a {type(item).__name__}; expected pairs, as in (frame, [0.5])"
+            )
+        yield item[0], item[1]
 
 
 def check_device_frames(

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .architecture import padded
-from .errors import ArtifactError, InputNotFoundError, first_line
+from .errors import ArtifactError, first_line
 from .npz import member, read_array, write_array
+from .options import MAX_SIDE, check_file
 from .records import Between, Format, Matching, Sha256
 
 FORMAT_VERSION = 3
@@ -144,8 +145,7 @@ class Golden:
             ArtifactError: damaged, too large, or not a golden file of ours.
         """
         path = Path(path)
-        if not path.is_file():
-            raise InputNotFoundError(f"{path}: no such golden file; export and build write one")
+        check_file(path, "expected a golden file, which export and build write")
         try:
             return _load(path)
         except ArtifactError:
@@ -159,14 +159,14 @@ class Golden:
 def golden_beside(artifact: str | Path) -> Path:
     """Return where an artifact's golden file lies: rrin.fp16.engine has rrin.fp16.golden.npz."""
     artifact = Path(artifact)
-    name = artifact.stem if artifact.suffix in ARTIFACT_SUFFIXES else artifact.name
+    name = artifact.stem if artifact.suffix.lower() in ARTIFACT_SUFFIXES else artifact.name
     return artifact.with_name(name + SUFFIX)
 
 
 @dataclass(frozen=True)
 class _AboutCase:
-    width: Annotated[int, Between(1, 16384)]
-    height: Annotated[int, Between(1, 16384)]
+    width: Annotated[int, Between(1, MAX_SIDE)]
+    height: Annotated[int, Between(1, MAX_SIDE)]
     times: Annotated[int, Between(1, 32)]
     reference_error: Annotated[float, Between(0, 1)]
     measured: Annotated[tuple[Measured, ...], Between(0, 32)]

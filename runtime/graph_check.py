@@ -26,6 +26,7 @@ from .graph_tensors import (
     WIDTH,
     Tensor,
 )
+from .manifest import is_engine
 from .metadata import OPSET, Io, Metadata
 from .onnx_file import Node, OnnxFile, Value, Weight, read_onnx
 
@@ -49,6 +50,10 @@ def read_checked(path: str | Path) -> tuple[bytes, Metadata]:
             raise ValueError(f"more than {MAX_BYTES} bytes")
         model = read_onnx(content)
     except ValueError as error:
+        if found := _other_kind(path, content):
+            raise ArtifactError(
+                f"{path}: is {found}; expected an ONNX file of export or build"
+            ) from error
         raise ArtifactError(
             f"{path}: not an ONNX file, or a damaged or foreign one ({error}); export it again"
         ) from error
@@ -61,6 +66,18 @@ def read_checked(path: str | Path) -> tuple[bytes, Metadata]:
             f"{path}: {error}; take only files that were exported or built for this runtime"
         ) from error
     return content, metadata
+
+
+def _other_kind(path: str | Path, content: bytes) -> str | None:
+    """Return what a file is that is no ONNX file, where its name or first bytes show it."""
+    if is_engine(path):
+        return "a TensorRT engine"
+    starts = {
+        b"{": "JSON, as manifests and ranges files are",
+        b"PK\x03\x04": "a zip archive, as checkpoints and golden files are",
+        b"\x80\x02": "a pickle, as older checkpoints are",
+    }
+    return next((kind for start, kind in starts.items() if content.startswith(start)), None)
 
 
 def _check_versions(model: OnnxFile, metadata: Metadata) -> None:

@@ -11,17 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import open_session
-from .errors import ArtifactError
+from .errors import BackendError
 from .frames import (
     MAX_TIMES,
     DeviceArray,
     Frame,
     check_device_frames,
     check_frame,
+    check_pair,
     check_same_kind,
+    check_several,
     times_inside,
     times_of,
     to_input,
+    with_times,
 )
 from .metadata import Metadata
 from .options import check_whole
@@ -29,7 +32,6 @@ from .runs import Finish, begun, finished, once
 from .session import Backend, Lease
 
 BUNDLED_MODEL = Path(__file__).parent / "model" / "rrin-w8.onnx"
-_INPUTS = {"frame0", "frame1", "t", "window"}
 
 
 class Interpolator:
@@ -41,13 +43,12 @@ class Interpolator:
             thirds = interpolate(frame0, frame1, t=[1/3, 2/3])
 
     Frames are (H, W, 3) RGB of any size, uint8, or float32 in [0, 1]; float32 needs an artifact
-    exported with `--io float32`. It may be called from several threads at once.
+    exported with `io="float32"`. It may be called from several threads at once.
 
     Args:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
             takes the bundled small model.
-        device: index of the GPU, for engines and the CUDA and TensorRT providers; None takes the
-            first.
+        device: index of the GPU, for engines and providers that use one; None takes the first.
         threads: CPU threads, for ONNX Runtime, 1024 at most; None leaves it the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU.
@@ -69,12 +70,6 @@ class Interpolator:
     ) -> None:
         path = BUNDLED_MODEL if artifact is None else artifact
         self._session = open_session(path, device=device, threads=threads, providers=providers)
-        if set(self._session.inputs) != _INPUTS or set(self._session.outputs) != {"frames"}:
-            self._session.close()
-            raise ArtifactError(
-                f"{path}: takes {sorted(self._session.inputs)} and gives "
-                f"{sorted(self._session.outputs)}; expected {sorted(_INPUTS)} and ['frames']"
-            )
 
     @property
     def backend(self) -> Backend:
@@ -109,17 +104,13 @@ class Interpolator:
                 makes bytes, this cannot be seen.
             BackendError: the backend failed, for want of memory for example.
         """
-        check_frame(frame0, "frame0")
-        check_frame(frame1, "frame1")
-        check_same_kind(frame0, frame1)
+        check_pair(frame0, frame1)
         times = times_of(t)
         made = np.empty((len(times), *frame0.shape), frame0.dtype)
-        made[times == 0] = frame0
-        made[times == 1] = frame1
+        made[times == 0], made[times == 1] = frame0, frame1
         between = (times > 0) & (times < 1)
         if between.any():
-            io = self.metadata.io
-            inputs = to_input(frame0, io), to_input(frame1, io)
+            inputs = to_input(frame0, self.metadata.io), to_input(frame1, self.metadata.io)
             with self._session.lease() as lease:
                 runs = begun(self._session, lease, *inputs, times[between])
                 _, made[between] = finished(frame0, runs)
@@ -166,8 +157,9 @@ class Interpolator:
 
         Raises:
             FrameError, ArtifactError: as for a call.
-            OptionError: `factor` is not a whole number from 1 to 1000.
+            OptionError: `factor` is not an integer from 1 to 1000.
         """
+        check_several(frames)
         check_whole("factor", factor, 1, MAX_TIMES)
         times = (np.arange(1, int(factor)) / factor).astype(np.float32)
         filled = self.fill((frame, times) for frame in frames)
@@ -180,14 +172,13 @@ class Interpolator:
 
         Args:
             frames: each with the times wanted before it, inside (0, 1), possibly none; those of the
-                first have no frame to lie behind and are ignored. The source may fill one array
-                with every frame, as for `stream`.
+                first are checked, and make nothing. The source may fill one array, as for `stream`.
 
         Yields:
             The frame that came in, with an engine a copy, and (T, H, W, 3) of its dtype.
 
         Raises:
-            FrameError: as for a call, or 0 or 1 is among the times.
+            FrameError: as for a call, 0 or 1 is among the times, or there are no such pairs.
             ArtifactError: as for a call.
         """
         waiting: deque[tuple[Frame, list[Finish]]] = deque()
@@ -204,7 +195,7 @@ class Interpolator:
     ) -> Iterator[tuple[Frame, list[Finish]]]:
         """Yield every frame with the runs, just begun, that make the frames before it."""
         before: tuple[Frame, Any] | None = None
-        for given, wanted in frames:
+        for given, wanted in with_times(frames):
             check_frame(given, "frame")
             times = times_inside(wanted)
             # The source may fill its array anew as soon as we ask for the next frame.
@@ -215,8 +206,7 @@ class Interpolator:
                 check_same_kind(before[0], frame)
                 if len(times):
                     prepared = once(lease, prepared)
-                    pair = once(lease, before[1]), prepared
-                    runs = begun(self._session, lease, *pair, times)
+                    runs = begun(self._session, lease, once(lease, before[1]), prepared, times)
             before = frame, prepared
             yield frame, runs
 
@@ -228,13 +218,17 @@ class Interpolator:
             times: how many times a call will have, 1000 at most.
 
         Raises:
-            OptionError: not whole numbers from 1 on.
+            OptionError: not integers from 1 on.
             BackendError: as for a call.
         """
         for name, value in {"height": height, "width": width, "times": times}.items():
             check_whole(name, value, 1, MAX_TIMES if name == "times" else None)
-        black = np.zeros((height, width, 3), np.uint8)
-        self(black, black, np.arange(1, times + 1) / (times + 1))
+        try:
+            black = np.zeros((height, width, 3), np.uint8)
+            self(black, black, np.arange(1, times + 1) / (times + 1))
+        except MemoryError as error:
+            why = f"no memory for {times} frames of {width}x{height}; take fewer or smaller ones"
+            raise BackendError(why) from error
 
     def close(self) -> None:
         """Free what the backend holds; the interpolator cannot be called afterwards."""

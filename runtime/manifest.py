@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from .errors import ArtifactError, InputNotFoundError
+from .errors import ArtifactError
 from .metadata import Metadata
+from .options import check_file
 from .records import Between, Flat, Format, Matching, Sha256
 
 FORMAT_VERSION = 1
@@ -90,15 +91,20 @@ class Manifest:
             ArtifactError: damaged, or of another format version.
         """
         path = manifest_path(engine)
-        if not path.is_file():
-            raise InputNotFoundError(
-                f"{path}: no such file, and without its manifest the engine is not loaded; copy it "
-                "along with the engine, or build the engine again"
-            )
+        check_file(
+            path,
+            "without its manifest the engine is not loaded; copy it along with the engine, or "
+            "build the engine again",
+        )
         return _FORMAT.read(path)
 
 
 _FORMAT = Format(Manifest, "manifest", FORMAT_VERSION, "build the engine again")
+
+
+def is_engine(path: str | Path) -> bool:
+    """Say whether a file is an engine, which its suffix tells, in any case."""
+    return Path(path).suffix.lower() == ENGINE_SUFFIX
 
 
 def manifest_path(engine: str | Path) -> Path:

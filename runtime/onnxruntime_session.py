@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,11 @@ from .errors import ArtifactError, BackendError, OptionError, first_line
 from .graph_check import read_checked
 from .graph_parts import parts_of
 from .onnxruntime_library import CPU, options_with, ort
-from .session import Backend, Session, TensorSpec
+from .session import Backend, Lease, Session
 
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "tensor(uint8)": np.dtype(np.uint8),
-    "tensor(float)": np.dtype(np.float32),
-}
+_REMOTE = "AzureExecutionProvider"  # calls an endpoint for operators that no artifact has
 # ONNX Runtime on the CPU takes 1.06 GB a time at 1920x1088 with base width 8, 508 bytes a pixel,
 # from the second run of a shape on; 0.8 GB in the first.
 _BYTES_PER_PIXEL_AND_WIDTH = 64
@@ -47,13 +45,8 @@ class OnnxRuntimeSession(Session):
         times = _open(path, parts.times, device, threads, providers)
         self._times: ort.InferenceSession | None = times
         self._pair: ort.InferenceSession | None = None
-        made: set[str] = set()
         if parts.pair is not None:
             self._pair = _open(path, parts.pair, device, threads, providers)
-            made = {node.name for node in self._pair.get_outputs()}
-        inputs = [node for node in times.get_inputs() if node.name not in made]
-        self.inputs = {node.name: _spec(node, path) for node in inputs}
-        self.outputs = {node.name: _spec(node, path) for node in times.get_outputs()}
         provider = times.get_providers()[0]
         self.backend = Backend("onnxruntime", ort.__version__, provider)
         on_gpu = provider in (CUDA, TENSORRT)
@@ -61,14 +54,18 @@ class OnnxRuntimeSession(Session):
             raise OptionError(f"{path}: runs on {provider}, which has no device; leave it out")
         self._place = ("cuda", device or 0) if on_gpu else ("cpu", 0)
 
+    def lease(self) -> AbstractContextManager[Lease]:
+        """See `Session.lease`; calls need nothing of their own."""
+        return nullcontext(_Lease(self))
+
     def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """See `Session.run`. Many times run one after the other, which bounds the memory."""
+        """See `Lease.start`. Many times run one after the other, which bounds the memory."""
         times, pair, session = tensors["t"], self._pair, self._times
         if session is None:
             raise BackendError("the session is closed; open the artifact again")
         height, width = tensors["frame0"].shape[1:3]
         at_once = times_at_once(height, width, self.metadata.base_width)
-        names = list(self.outputs)
+        names = [node.name for node in session.get_outputs()]
         try:
             flow = self._flow(pair, tensors, shrink=len(times) > at_once) if pair else {}
             given = {**tensors, **flow}
@@ -126,6 +123,15 @@ class OnnxRuntimeSession(Session):
         self._pair = self._times = None
 
 
+class _Lease(Lease):
+    def __init__(self, session: OnnxRuntimeSession) -> None:
+        self._session = session
+
+    def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
+        outputs = self._session.run(tensors)
+        return lambda: outputs
+
+
 def times_at_once(height: int, width: int, base_width: int) -> int:
     """Return how many times one run may have where its memory grows with each.
 
@@ -139,15 +145,17 @@ def loadable_providers(path: Path) -> dict[str, bool]:
     """Say of each provider that this onnxruntime was built with whether it really loads `path`."""
     loads = {}
     content, _ = read_checked(path)
-    for provider in ort.get_available_providers():
-        if provider == "AzureExecutionProvider":  # calls a remote endpoint, runs no graph
-            continue
+    for provider in _available():
         try:
             _open(path, content, None, None, [provider])
             loads[provider] = True
         except BackendError:
             loads[provider] = False
     return loads
+
+
+def _available() -> list[str]:
+    return [provider for provider in ort.get_available_providers() if provider != _REMOTE]
 
 
 def _open(
@@ -157,11 +165,15 @@ def _open(
     threads: int | None,
     providers: Sequence[str] | None,
 ) -> ort.InferenceSession:
-    available = ort.get_available_providers()
+    available = _available()
     if providers is None:
         wanted = [provider for provider in (CUDA, CPU) if provider in available]
     else:
         wanted = list(providers)
+        if _REMOTE in wanted:
+            raise OptionError(
+                f"{_REMOTE} is no provider that runs models; choose among {', '.join(available)}"
+            )
         unknown = [provider for provider in wanted if provider not in available]
         if unknown or not wanted:
             raise BackendError(
@@ -212,9 +224,3 @@ def _with_options(provider: str, device: int | None) -> str | tuple[str, dict[st
     if provider == TENSORRT:
         return provider, {"device_id": str(device or 0)}
     return provider
-
-
-def _spec(node: Any, path: Path) -> TensorSpec:
-    if node.type not in _DTYPES:
-        raise ArtifactError(f"{path}: {node.name} is {node.type}; expected uint8 or float32")
-    return TensorSpec(_DTYPES[node.type], tuple(node.shape))

@@ -4,24 +4,56 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any
 
 import numpy as np
 
-from .errors import OptionError, shown
+from .errors import InputNotFoundError, OptionError, shown
 
+MAX_SIDE = 16384  # of a golden pair's frames, pixels
 MAX_THREADS = 1024  # ONNX Runtime starts as many as it is told, minutes and gigabytes of them
 
 
 def check_whole(name: str, value: Any, low: int, high: int | None = None) -> None:
-    """Raise OptionError unless a value is a whole number from `low` to `high`, both allowed."""
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or not low <= value <= (math.inf if high is None else high) or value % 1:
+    """Raise OptionError unless a value is an integer from `low` to `high`, both allowed."""
+    number = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not number or not low <= value <= (math.inf if high is None else high):
         expected = f", {low} or more" if high is None else f" from {low} to {high}"
         found = shortened(value) if isinstance(value, str) else shown(value)
         raise OptionError(f"{name} is {found}; expected a whole number{expected}")
+
+
+def check_within(name: str, value: Any, low: float, high: float = sys.float_info.max) -> None:
+    """Raise OptionError unless a value is a finite number from `low` to `high`, both allowed."""
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or isinstance(value, bool) or not low <= value <= high:
+        open_ended = high == sys.float_info.max
+        expected = (
+            f"finite number, {low:g} or more" if open_ended else f"number from {low:g} to {high:g}"
+        )
+        raise OptionError(f"{name} is {shown(value)}; expected a {expected}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise OptionError unless a value is True or False."""
+    if not isinstance(value, bool):
+        raise OptionError(f"{name} is {shortened(value)}; expected True or False")
+
+
+def check_sizes(name: str, sizes: Any) -> None:
+    """Raise OptionError unless `sizes` are one (width, height) or more, 1 to `MAX_SIDE` pixels."""
+    listed = isinstance(sizes, Sequence) and not isinstance(sizes, str)
+    if not listed or not sizes:
+        raise OptionError(f"{name} is {shortened(sizes)}; expected one (width, height) or more")
+    for size in sizes:
+        if not isinstance(size, Sequence) or isinstance(size, str) or len(size) != 2:
+            raise OptionError(f"{name} holds {shortened(size)}; expected (width, height), pixels")
+        for side in size:
+            check_whole(f"a side among {name}", side, 1, MAX_SIDE)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
@@ -52,3 +84,13 @@ def check_path(name: str, path: Any, example: str) -> None:
     """Raise OptionError unless `path` can be the path of a file."""
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         raise OptionError(f"{name} is {shortened(path)}; expected a path, such as {example}")
+
+
+def check_file(path: Path, expected: str) -> None:
+    """Raise InputNotFoundError unless there is such a file; `expected` says which or what to do."""
+    try:
+        found = path.is_file()
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise InputNotFoundError(f"{path}: {error.strerror}; {expected}") from error
+    if not found:
+        raise InputNotFoundError(f"{path}: no such file; {expected}")

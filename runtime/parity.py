@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError, NotFiniteError, OptionError
+from .errors import ArtifactError, NotFiniteError
 from .golden import Golden, GoldenCase, golden_beside
 from .interpolator import BUNDLED_MODEL, Interpolator
 from .limits import ILL_CONDITIONED, LEVEL, Limits, limits_of
 from .metadata import Metadata
+from .options import check_path, check_within
 from .verdicts import CaseResult, ParityReport
 
 
@@ -42,10 +43,14 @@ def check_parity(
         ArtifactError: a damaged file, or a golden file that cannot judge this artifact.
         BackendError: this machine cannot run the artifact.
         InputNotFoundError: the artifact or the golden file is missing.
-        OptionError: a limit that is negative or not finite.
+        OptionError: a limit that is negative or not finite, or no path.
     """
+    if artifact is not None:
+        check_path("artifact", artifact, "rrin.onnx")
     path = Path(BUNDLED_MODEL if artifact is None else artifact)
     source = golden_beside(path) if golden is None else golden
+    if not isinstance(source, Golden):
+        check_path("golden", source, "rrin.golden.npz")
     with Interpolator(path, device=device, threads=threads, providers=providers) as interpolate:
         content = source if isinstance(source, Golden) else Golden.load(source)
         if content.artifact_sha256 not in ("", hashlib.sha256(path.read_bytes()).hexdigest()):
@@ -70,8 +75,8 @@ def judge(
         name: what the report and messages call the artifact.
     """
     for limit, value in (("max_error", max_error), ("min_psnr", min_psnr)):
-        if value is not None and not 0 <= value < float("inf"):
-            raise OptionError(f"{limit} is {value}; expected a finite number, 0 or more")
+        if value is not None:
+            check_within(limit, value, 0)
     given = {"max_abs_error": max_error, "min_psnr_db": min_psnr}
     chosen = {limit: each for limit, each in given.items() if each is not None}
     about = interpolate.metadata

@@ -43,8 +43,8 @@ class Publication:
     Raises:
         InputNotFoundError: a target's folder does not exist.
         OutputExistsError: a target exists.
-        OutputError: a target is no regular file, its folder cannot be written to, the disk is full,
-            or the last move failed: then what was made is kept, and the message says where.
+        OutputError: a target is no regular file, or a mount point; its folder cannot be written to;
+            the disk is full; or the last move failed: what was made is kept, as the message says.
     """
 
     def __init__(
@@ -68,6 +68,8 @@ class Publication:
             if kind not in (0, stat.S_IFREG):
                 found = "is a folder" if kind == stat.S_IFDIR else "is a device, a pipe or a socket"
                 raise OutputError(f"{target}: {found}; expected the name of a file")
+            if os.path.ismount(place):
+                raise OutputError(f"{target}: is a mount point; mount its folder, or name another")
             if kind and not self._overwrite:
                 raise _exists(target)
 
@@ -143,8 +145,7 @@ class Publication:
             raise
 
     def _unmoved(self, error: OSError) -> OutputError:
-        lies = ", ".join(str(partial.made) for partial in self._partials)
-        kept = f"what was made is whole, in {lies}"
+        kept = "what was made is whole, in " + ", ".join(str(each.made) for each in self._partials)
         if isinstance(error, FileExistsError):
             return OutputExistsError(f"{self._targets[0]}: changed meanwhile, and stays; {kept}")
         return OutputError(f"{self._targets[0]}: cannot be moved to: {_reason(error)}; {kept}")
@@ -241,10 +242,8 @@ def _check_folder(folder: Path, *, writable: bool = True) -> None:
 
 
 def _exists(target: Path) -> OutputExistsError:
-    return OutputExistsError(
-        f"{target}: exists; choose another name, or have it overwritten",
-        remedy=("overwrite", True),
-    )
+    message = f"{target}: exists; choose another name, or have it overwritten"
+    return OutputExistsError(message, remedy=("overwrite", True))
 
 
 def _reason(error: OSError) -> str:

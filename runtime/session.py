@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BackendError
 from .frames import DeviceArray
 from .metadata import Metadata
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """A named input or output; None or a name stands for a dimension that may vary."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int | str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -43,11 +34,8 @@ class Backend:
         return f"{self.library} {self.version} {self.device}"
 
 
-class Lease:
+class Lease(ABC):
     """What one call or one stream works with."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def prepare(self, array: NDArray[Any]) -> Any:
         """Hand over an input that several runs will take; return what they take instead.
@@ -56,15 +44,17 @@ class Lease:
         """
         return array
 
+    @abstractmethod
     def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
-        """Begin a run on arrays or prepared inputs; return a function that waits for its outputs.
+        """Begin a run on arrays or prepared inputs, by name; return a function that waits for it.
+
+        The function returns all outputs by name.
 
         Raises:
             BackendError: the backend failed, for want of memory for example, or the session was
                 closed meanwhile; so does the function.
+            ArtifactError: it is the artifact that cannot be run; likewise.
         """
-        outputs = self._session.run(tensors)
-        return lambda: outputs
 
 
 class Session(ABC):
@@ -73,27 +63,16 @@ class Session(ABC):
     Attributes:
         backend: what runs the artifact.
         metadata: what the artifact says of itself.
-        inputs, outputs: by name.
         max_times: the most times that one run takes; None where there is no limit.
         runs_ahead: how many runs a stream should begin before it waits for the first.
     """
 
     backend: Backend
     metadata: Metadata
-    inputs: Mapping[str, TensorSpec]
-    outputs: Mapping[str, TensorSpec]
     max_times: int | None = None
     runs_ahead: int = 0
 
     @abstractmethod
-    def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run once on the named inputs; return all outputs by name.
-
-        Raises:
-            BackendError: the backend failed, for want of memory for example.
-            ArtifactError: it is the artifact that cannot be run.
-        """
-
     def lease(self) -> AbstractContextManager[Lease]:
         """Lend what a call or a stream works with, in whichever threads the block goes on.
 
@@ -102,7 +81,6 @@ class Session(ABC):
         Raises:
             BackendError: the session is closed, or the device has no memory for another one.
         """
-        return nullcontext(Lease(self))
 
     def run_on_device(self, tensors: Mapping[str, Any]) -> DeviceArray:  # noqa: ARG002
         """Run on device arrays and leave `frames` there.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .device import DeviceTensor, Gpu, Lane, compute_capability
 from .errors import ArtifactError, BackendError, FrameError
 from .manifest import Manifest, read_plan
-from .session import Backend, Lease, Session, TensorSpec
+from .session import Backend, Lease, Session
 from .tensorrt_library import check_gpu, import_for
 from .tensorrt_resources import Resources
 
@@ -43,6 +43,8 @@ class TensorRTSession(Session):
         self.metadata = manifest.metadata
         self.max_times = manifest.profile.max_times
         self._manifest, self._path, self._trt = manifest, path, trt
+        frames = dict.fromkeys(("frame0", "frame1", "frames"), np.dtype(self.metadata.io))
+        self._dtypes = {**frames, **dict.fromkeys(("t", "window"), np.dtype(np.float32))}
         gpu = Gpu(device)
         self.backend = Backend(trt.__name__, str(trt.__version__), gpu.name)
         self._held = Resources(gpu, path.with_name(f"{path.name}.sm{capability}.cache"))
@@ -77,27 +79,13 @@ class TensorRTSession(Session):
                 held.cache.deserialize(held.cache_path.read_bytes())
             held.config.set_runtime_cache(held.cache)
             held.config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        specs: dict[Any, dict[str, TensorSpec]] = {
-            trt.TensorIOMode.INPUT: {},
-            trt.TensorIOMode.OUTPUT: {},
-        }
-        for index in range(engine.num_io_tensors):
-            name = engine.get_tensor_name(index)
-            shape = tuple(None if size < 0 else size for size in engine.get_tensor_shape(name))
-            dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
-            specs[engine.get_tensor_mode(name)][name] = TensorSpec(dtype, shape)
-        self.inputs, self.outputs = specs.values()
-        for name, spec in {**self.inputs, **self.outputs}.items():
-            if name.startswith("frame") and spec.dtype != self.metadata.io:
-                raise ArtifactError(
-                    f"{self._path}: {name} is {spec.dtype}, its manifest says {self.metadata.io}; "
-                    "build it again"
-                )
-
-    def run(self, tensors: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-        """See `Session.run`."""
-        with self.lease() as lease:
-            return lease.start(tensors)()
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        found = {name: np.dtype(trt.nptype(engine.get_tensor_dtype(name))) for name in names}
+        if found != self._dtypes:
+            raise ArtifactError(
+                f"{self._path}: its tensors are {_listed(found)}; by its manifest they are "
+                f"{_listed(self._dtypes)}; build it again"
+            )
 
     @contextlib.contextmanager
     def lease(self) -> Iterator[Lease]:
@@ -128,7 +116,7 @@ class TensorRTSession(Session):
                     raise FrameError(self._out_of_profile(name, shape))
                 self._bind(execution, name, address)
             shape = tuple(execution.get_tensor_shape("frames"))
-            frames = DeviceTensor(lane, shape, self.outputs["frames"].dtype)
+            frames = DeviceTensor(lane, shape, self._dtypes["frames"])
             self._bind(execution, "frames", int(frames.buffer.device))
             # Uploads are in order, so that one wait serves all that went before.
             for other in {tensor.lane for tensor in inputs if isinstance(tensor, DeviceTensor)}:
@@ -142,14 +130,14 @@ class TensorRTSession(Session):
 
     def _bound(self, name: str, tensor: Any) -> tuple[tuple[int, ...], int]:
         """Return the shape and address of a device array, checked."""
-        array, spec = tensor.__cuda_array_interface__, self.inputs[name]
-        if np.dtype(array["typestr"]) != spec.dtype or array.get("strides") is not None:
+        array, dtype = tensor.__cuda_array_interface__, self._dtypes[name]
+        if np.dtype(array["typestr"]) != dtype or array.get("strides") is not None:
             raise FrameError(
                 f"{name} on the device is {array['typestr']}, strides {array.get('strides')}; "
-                f"{self._path} takes {spec.dtype}, C-contiguous (strides None)"
+                f"{self._path} takes {dtype}, C-contiguous (strides None)"
             )
         shape = tuple(array["shape"])
-        return (shape if len(shape) == len(spec.shape) else (1, *shape)), array["data"][0]
+        return ((1, *shape) if len(shape) == 3 else shape), array["data"][0]
 
     def _bind(self, execution: Any, name: str, address: int) -> None:
         # A refused address leaves the one before in place, and so the frames of another call.
@@ -209,6 +197,10 @@ class TensorRTSession(Session):
             f"{name} has shape {tuple(shape)}; {self._path} takes frames from {lower} to {upper} "
             f"and up to {profile.max_times} times; build it for larger ones"
         )
+
+
+def _listed(dtypes: Mapping[str, np.dtype[Any]]) -> str:
+    return ", ".join(f"{name} {dtype}" for name, dtype in sorted(dtypes.items()))
 
 
 def _may_be_filling(tensor: Any) -> bool:

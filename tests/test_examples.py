@@ -60,12 +60,25 @@ def test_batch_makes_the_middle_of_every_pair(tmp_path: Path, interpolate: Inter
     frames = [render_bytes(96, 64, time) for time in range(5)]
     for time, frame in enumerate(frames):
         write_png(tmp_path / "in" / f"{time}.png", frame)
-    done = run("batch_threads", tmp_path / "in", tmp_path / "out")
+    done = run("batch_threads", tmp_path / "in", tmp_path / "deep" / "out")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(tmp_path / "out" / f"{time}.png") for time in range(4)]
+    assert done.stdout.split() == [
+        str(tmp_path / "deep" / "out" / f"{time}.png") for time in range(4)
+    ]
     for time, (frame0, frame1) in enumerate(itertools.pairwise(frames)):
-        made = read_still(tmp_path / "out" / f"{time}.png").rgb
+        made = read_still(tmp_path / "deep" / "out" / f"{time}.png").rgb
         assert np.abs(made.astype(int) - interpolate(frame0, frame1)).max() <= 1
+
+
+def test_mistakes_are_said_in_one_line(tmp_path: Path) -> None:
+    for arguments in (
+        ("camera_loop", "nope.onnx"),
+        ("batch_threads", tmp_path / "nope", tmp_path / "out"),
+    ):
+        done = run(*arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch("error: .*nope.*\n", done.stderr)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_device_arrays_need_a_gpu_and_say_so() -> None:

@@ -22,6 +22,7 @@ from precision.ranges import Range, Ranges
 from rrin_deploy.bench.benchmark import Timing
 from rrin_deploy.bench.chart import draw
 from rrin_deploy.evaluation import evaluate
+from rrin_deploy.pictures import picture_folders
 from runtime.errors import OutputError
 from runtime.golden import Golden, GoldenCase
 from runtime.interpolator import Interpolator
@@ -72,7 +73,11 @@ def built(desk: Path, name: str, others: dict[Path, bytes]) -> None:
 def pictures(desk: Path) -> None:
     for index in (1, 2, 3):
         source(desk, f"set/a/im{index}.png")
-    evaluate({"x": lambda a, _: a}, triplet_folders(desk.parent / "set"), save=desk)
+    triplets = triplet_folders(desk.parent / "set")
+    with picture_folders(desk, ["x"]) as drawn:
+        evaluate({"x": lambda a, _: a}, triplets, pictures=drawn)
+        if drawn.failure:
+            raise drawn.failure
 
 
 def ranges(desk: Path) -> None:

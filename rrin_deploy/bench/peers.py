@@ -60,7 +60,7 @@ def write_peers(model: Path, folder: Path, size: tuple[int, int], times: int) ->
     from precision.graph import CONVOLUTIONS, check_float32, load_graph
 
     graph, metadata = load_graph(model)
-    check_float32(metadata)
+    check_float32(metadata, str(model))
     state = {
         name: torch.from_numpy(value.const_value.numpy().copy())
         for name, value in graph.graph.initializers.items()

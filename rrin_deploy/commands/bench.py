@@ -12,9 +12,8 @@ import typer
 
 from rrin_deploy.console import errors, frame_progress, out, parse_size, say, short_names, table
 from rrin_deploy.options import Providers
-from runtime.errors import InputNotFoundError
 from runtime.interpolator import BUNDLED_MODEL
-from runtime.options import MAX_THREADS
+from runtime.options import MAX_THREADS, check_file
 from runtime.publishing import Publication
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ def command(
 
     paths = files or [BUNDLED_MODEL]
     for path in paths:
-        if not path.is_file():
-            raise InputNotFoundError(f"{path}: no such file; expected an artifact")
+        check_file(path, "expected an artifact")
     load = Load(parse_size(size), times, threads or _cores(), rounds)
     if chart:
         from rrin_deploy.bench.chart import draw
@@ -95,7 +93,7 @@ def command(
 def _print(report: Report) -> None:
     timings = report.timings
     rows = table("file", "median", "quartiles", "as fast", "ceiling", "memory", "start")
-    for column in rows.columns:
+    for column in rows.columns[1:]:
         column.no_wrap = True
     for timing in timings:
         if timing.failure:

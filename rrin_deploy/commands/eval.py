@@ -13,9 +13,9 @@ import typer
 from rrin_deploy.console import frame_progress, out, say, short_names, table
 from rrin_deploy.options import Device, Providers, Threads
 from runtime.backends import options_for
-from runtime.errors import InputNotFoundError, OutputError
 from runtime.interpolator import Interpolator
 from runtime.manifest import ENGINE_SUFFIX
+from runtime.options import check_file
 
 if TYPE_CHECKING:
     from calibration import Triplet
@@ -73,11 +73,12 @@ def command(
     Example: `rrin-deploy eval rrin.onnx rrin.ort.int8.onnx --vimeo90k vimeo_triplet`
     """
     from rrin_deploy import evaluation
+    from rrin_deploy.pictures import picture_folders
 
-    checkpoints = [file for file in files if file.suffix not in _ARTIFACTS]
+    checkpoints = [file for file in files if file.suffix.lower() not in _ARTIFACTS]
     if both_corners and not checkpoints:
         raise typer.BadParameter("--both-align-corners is for checkpoints; an artifact has its own")
-    kinds = {file.suffix for file in files}
+    kinds = {file.suffix.lower() for file in files}
     if device is not None and not kinds & set(_ARTIFACTS):
         raise typer.BadParameter("--device is for artifacts; checkpoints run on the CPU")
     if providers and ".onnx" not in kinds:
@@ -86,24 +87,25 @@ def command(
         raise typer.BadParameter("--threads is for ONNX files and checkpoints, and none is given")
     if len({file.resolve() for file in files}) < len(files):
         raise typer.BadParameter("a file is given twice")
-    if save and save.exists() and not save.is_dir():
-        raise OutputError(f"{save}: is a file; expected a folder for the pictures")
     chosen = _triplets(vimeo90k, ucf101, middlebury, triplets, samples)
     with ExitStack() as stack:
         contenders: dict[str, PairInterpolator] = {}
         where: dict[str, Any] = {"device": device, "threads": threads, "providers": providers}
         for file, name in zip(files, short_names(files), strict=True):
             contenders |= _contenders(stack, file, name, both_corners, where)
+        pictures = stack.enter_context(picture_folders(save, contenders)) if save else None
         with frame_progress("evaluating", unit="triplets/s") as progress:
-            cases = evaluation.evaluate(contenders, chosen, save=save, progress=progress)
+            cases = evaluation.evaluate(contenders, chosen, pictures=pictures, progress=progress)
     if as_json:
         root = vimeo90k or ucf101 or middlebury or triplets
         report = {"data": str(root), **evaluation.report(cases, list(contenders))}
         print(json.dumps(report, indent=2, allow_nan=False))
-        return
-    _print(cases, list(contenders))
-    if save:
-        say(f": {len(cases) * len(contenders)} pictures", subject=save)
+    else:
+        _print(cases, list(contenders))
+    if pictures and pictures.failure:
+        raise pictures.failure
+    if pictures and not as_json:
+        say(f": {pictures.written} pictures", subject=save)
 
 
 def _triplets(
@@ -136,9 +138,8 @@ def _triplets(
 def _contenders(
     stack: ExitStack, file: Path, name: str, both_corners: bool, where: Mapping[str, Any]
 ) -> Mapping[str, PairInterpolator]:
-    if not file.is_file():
-        raise InputNotFoundError(f"{file}: no such file; expected an artifact or a checkpoint")
-    if file.suffix in _ARTIFACTS:
+    check_file(file, "expected an artifact or a checkpoint")
+    if file.suffix.lower() in _ARTIFACTS:
         return {name: stack.enter_context(Interpolator(file, **options_for(file, **where)))}
     import torch
 

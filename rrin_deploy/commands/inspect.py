@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from rrin_deploy.console import out, table
-from runtime.errors import InputNotFoundError
 from runtime.golden import SUFFIX, Golden
-from runtime.manifest import ENGINE_SUFFIX, Manifest, read_plan
+from runtime.manifest import Manifest, is_engine, read_plan
+from runtime.options import check_file
 
 
 def command(
@@ -23,14 +23,11 @@ def command(
 
     Example: `rrin-deploy inspect rrin.fp16.engine`
     """
-    if not file.is_file():
-        raise InputNotFoundError(
-            f"{file}: no such file; expected an ONNX file, an engine or a golden file"
-        )
+    check_file(file, "expected an ONNX file, an engine or a golden file")
     if file.name.endswith(SUFFIX):
         facts = _golden(file)
     else:
-        facts = _engine(file) if file.suffix == ENGINE_SUFFIX else _onnx(file)
+        facts = _engine(file) if is_engine(file) else _onnx(file)
     if as_json:
         print(json.dumps(facts, indent=2, allow_nan=False))
         return

@@ -224,6 +224,8 @@ def _video_options(given: Given, overwrite: bool) -> VideoOptions:
     cuts = ("cut_threshold", "no_cuts")
     rates = ("factor", "fps", "slow")
     _refuse_others(given, "a video", *rates, "stream", *cuts, *encoding, "allow_damaged")
+    if all(name in given for name in cuts):
+        raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
     return VideoOptions(
         **{name: parse_rational(given[name]) for name in rates if name in given}
         or {"factor": parse_rational(_FACTOR)},

@@ -80,7 +80,7 @@ def test_onnx_for_onnxruntime(ranges: Ranges, tmp_path: Path) -> None:
     for target in (build, build_onnx):
         with pytest.raises(ArtifactError, match=r"others\.json: measured on checkpoint"):
             target(model, precision="int8", ranges=tmp_path / "others.json")  # type: ignore[operator]
-    with pytest.raises(ArtifactError, match="the graph is int8 already; start from the fp32"):
+    with pytest.raises(ArtifactError, match=r"ort\.int8\.onnx: is int8 already; start from"):
         build_onnx(report.path, tmp_path / "x.onnx", ranges=tmp_path / "elsewhere.json")
     half = build_onnx(model, precision="fp16")
     assert half.census == {"HALF": 81}
@@ -88,7 +88,7 @@ def test_onnx_for_onnxruntime(ranges: Ranges, tmp_path: Path) -> None:
         build_onnx(model, precision="fp32")
     with pytest.raises(OptionError, match="give the new file another name"):
         build_onnx(model, model, precision="fp16")
-    with pytest.raises(ArtifactError, match="the graph is fp16 already"):
+    with pytest.raises(ArtifactError, match=r"ort\.fp16\.onnx: is fp16 already"):
         build_onnx(half.path, tmp_path / "x.onnx", precision="fp16")
 
 
@@ -164,6 +164,11 @@ def test_failed_builds_leave_the_old_engine(
     ("options", "error", "message"),
     [
         ({"compute_capabilities": (90,)}, BackendError, "no compute capability 90; it has 75, 80"),
+        ({"compute_capabilities": ["89"]}, OptionError, "a compute capability is '89'; expected"),
+        ({"compute_capabilities": 89}, OptionError, "compute_capabilities is 89; expected a tuple"),
+        ({"opt_size": "640x360"}, OptionError, "opt_size is 640x360; expected a tuple"),
+        ({"min_size": None}, OptionError, "min_size is None; expected a tuple"),
+        ({"min_size": (1,)}, OptionError, "min_size is .1,., expected 2 items"),
         ({"min_size": (640, 360), "opt_size": (320, 180)}, OptionError, "growing order"),
         ({"min_size": (0, 32)}, OptionError, r"min_size \[0\] is 0, expected 1 to 65536"),
         ({"max_size": (1920,)}, OptionError, r"max_size is \(1920,\), expected 2 items"),
@@ -193,6 +198,12 @@ def test_precisions_and_targets_that_are_none(tmp_path: Path) -> None:
             target(BUNDLED_MODEL, tmp_path / name, precision=unknown)  # type: ignore[operator]
     with pytest.raises(OptionError, match="target is 'xx'; expected onnxruntime or openvino"):
         build_onnx(BUNDLED_MODEL, tmp_path / "x.onnx", target=unknown)
+    with pytest.raises(OptionError, match="ranges are given, and fp16 takes none"):
+        build_onnx(BUNDLED_MODEL, tmp_path / "x.onnx", precision="fp16", ranges="r.json")
+    with pytest.raises(OptionError, match="ranges are given, and fp16 takes none"):
+        build(BUNDLED_MODEL, tmp_path / "x.engine", ranges="r.json", options=RTX)
+    with pytest.raises(OptionError, match="is fp32 already, and openvino runs it"):
+        build_onnx(BUNDLED_MODEL, tmp_path / "x.onnx", precision="fp32", target="openvino")
     assert not list(tmp_path.iterdir())
 
 

@@ -150,7 +150,7 @@ def test_model_without_a_golden_file_builds_and_says_so(model: Path) -> None:
     assert not report.proof.failed
     report = build_onnx(model, precision="fp16", golden=model.with_name("elsewhere.npz"))
     assert report.proof.artifact
-    with pytest.raises(InputNotFoundError, match="no such golden file"):
+    with pytest.raises(InputNotFoundError, match="no such file; expected a golden file"):
         build_onnx(model, precision="fp16", golden=model.with_name("none.npz"))
 
 

@@ -14,7 +14,7 @@ from export import RRIN, Reference, compare_stages, export_onnx, load_checkpoint
 from export.graph import ParityError
 from runtime import ArtifactError, Interpolator, check_parity
 from runtime.backends import open_session
-from runtime.errors import CheckpointError, InputNotFoundError
+from runtime.errors import CheckpointError, InputNotFoundError, RrinError
 from runtime.golden import Golden, golden_beside
 from runtime.parity import judge, psnr_db
 from runtime.scene import render_bytes
@@ -158,11 +158,13 @@ def test_graph_keeps_its_contract(io: str, exported: Exporter) -> None:
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert [opset.version for opset in model.opset_import if not opset.domain] == [19]
+    kinds = {"uint8": onnx.TensorProto.UINT8, "float32": onnx.TensorProto.FLOAT}
+    frames, floats = kinds[io], onnx.TensorProto.FLOAT
+    ends = [*model.graph.input, *model.graph.output]
+    assert {value.name: value.type.tensor_type.elem_type for value in ends} == {
+        "frame0": frames, "frame1": frames, "t": floats, "window": floats, "frames": frames
+    }  # fmt: skip
     with open_session(path) as session:
-        assert {name: spec.dtype for name, spec in session.inputs.items()} == {
-            "frame0": io, "frame1": io, "t": "float32", "window": "float32"
-        }  # fmt: skip
-        assert session.outputs["frames"].dtype == io
         assert session.metadata.io == io
         assert session.metadata.align_corners is False
         assert len(session.metadata.checkpoint_sha256) == 64
@@ -227,6 +229,32 @@ def test_stages_need_a_file_of_ours(tmp_path: Path, small_checkpoint: Path) -> N
     path.write_bytes(b"no model")
     with pytest.raises(ArtifactError, match="not an ONNX file"):
         compare_stages(path, load_checkpoint(small_checkpoint), [(64, 32)])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"checkpoint": ""}, "checkpoint is ''; expected a path"),
+        ({"output": ""}, "output is ''; expected a path"),
+        ({"output": "x.engine"}, r"x\.engine: .* ends in \.onnx"),
+        ({"output": "rrin.golden.npz"}, r"rrin\.golden\.npz: .* ends in \.onnx"),
+        ({"output": "none/rrin.onnx"}, "none: no such folder"),
+        ({"output": "folder.onnx"}, "is a folder"),
+        ({"io": "u8"}, "io is 'u8'; expected uint8 or float32"),
+        ({"align_corners": "x"}, "align_corners is 'x'; expected True or False"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_before_the_work(
+    given: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.onnx").mkdir()
+    monkeypatch.setattr(
+        "export.graph.load_checkpoint", lambda *_, **__: pytest.fail("loaded already")
+    )
+    with pytest.raises(RrinError, match=message):
+        export_onnx(**{"checkpoint": "c.pth", **given})  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.onnx"]
 
 
 @pytest.mark.parametrize(

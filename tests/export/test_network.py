@@ -3,6 +3,7 @@ import torch
 
 from export import RRIN
 from export.network import warp
+from runtime import OptionError
 from runtime.scene import render
 
 
@@ -12,6 +13,12 @@ def whole(height: int, width: int) -> torch.Tensor:
 
 def scene(height: int, width: int, time: float) -> torch.Tensor:
     return torch.from_numpy(render(height, width, time)).permute(2, 0, 1)[None]
+
+
+@pytest.mark.parametrize("width", [0, 4097, 8.0, "8"])
+def test_widths_that_are_none(width: int) -> None:
+    with pytest.raises(OptionError, match=r"base_width is .* from 1 to 4096"):
+        RRIN(width)
 
 
 def test_size_is_that_of_the_paper() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from media.encoding import Encoding
 from media.errors import MediaError
 from media.video import VideoOptions, interpolate_video
-from runtime import Interpolator
+from runtime import Interpolator, OptionError
 from runtime.scene import render_bytes
 
 
@@ -316,6 +316,20 @@ def test_what_the_encoder_does_not_take_is_refused_before_the_work(
         interpolate_video(unused, source, tmp_path / "out.mkv", doubled(**encoding))
     assert capfd.readouterr() == ("", "")
     assert not (tmp_path / "out.mkv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crf": "a"}, "crf is 'a'; expected a whole number, 0 or more"),
+        ({"crf": -1}, "crf is -1; expected a whole number, 0 or more"),
+        ({"codec": 3}, "codec is 3; expected a name that FFmpeg knows"),
+        ({"preset": 3}, "preset is 3; expected a name"),
+    ],
+)
+def test_what_is_no_encoding_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        Encoding(**options)
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9"])

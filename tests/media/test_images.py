@@ -5,7 +5,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import av.logging
 import numpy as np
@@ -401,10 +401,53 @@ def test_missing_image(tmp_path: Path) -> None:
         read_still(tmp_path / "x.png")
 
 
+@pytest.mark.parametrize(
+    ("rgb", "alpha", "message"),
+    [
+        (np.full((4, 4, 3), 1.2, np.float32), None, "rgb has values from 1.2 to 1.2; expected"),
+        (np.full((4, 4, 3), np.nan, np.float32), None, "rgb holds NaN"),
+        (np.zeros((4, 4, 3)), None, "rgb is float64; expected uint8, or float32"),
+        (np.zeros((4, 4, 3), np.int16), None, "rgb is int16"),
+        (np.zeros((4, 4), np.uint8), None, r"rgb has shape \(4, 4\)"),
+        (np.zeros((0, 4, 3), np.uint8), None, r"rgb has shape \(0, 4, 3\)"),
+        ([1], None, "rgb is a list"),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8), r"of shape \(4, 5\); expected"),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.float32), "alpha is float32 of shape"),
+        (
+            np.zeros((4, 4, 3), np.float32),
+            np.full((4, 4), -0.1, np.float32),
+            "alpha has values from -0.1",
+        ),
+    ],
+)
+def test_what_is_no_still_is_refused_and_does_not_wrap_around(
+    rgb: Any, alpha: Any, message: str
+) -> None:
+    with pytest.raises(FrameError, match=message):
+        Still(rgb, alpha, grey=False)
+
+
+def test_an_array_is_no_still_and_one_time_not_several(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    array: Any = np.asarray(scene(0))
+    still, half = Still(array, None, grey=False), cast(Any, 0.5)
+    with pytest.raises(FrameError, match="still is a ndarray; expected a Still"):
+        write_still(tmp_path / "x.png", array)
+    with pytest.raises(FrameError, match="still1 is a ndarray; expected a Still"):
+        interpolate_stills(interpolate, still, array, [0.5])
+    with pytest.raises(FrameError, match=r"t is 0\.5; expected several times, as in \[0\.5\]"):
+        interpolate_stills(interpolate, still, still, half)
+    with pytest.raises(FrameError, match=r"expected a number in \[0, 1\]"):
+        interpolate_stills(interpolate, still, still, [2])
+
+
 def test_unknown_or_unfit_suffix(tmp_path: Path) -> None:
     rgb = np.asarray(scene(0))
-    with pytest.raises(MediaError, match=r"written as \.png or \.jpg, not \.gif"):
+    with pytest.raises(MediaError, match=r"x\.gif: ends in \.gif; expected the name of"):
         write_still(tmp_path / "x.gif", Still(rgb, None, grey=False))
+    with pytest.raises(MediaError, match=r"x: has no suffix; expected the name of an image"):
+        write_still(tmp_path / "x", Still(rgb, None, grey=False))
     with pytest.raises(MediaError, match="JPEG holds no transparency"):
         write_still(tmp_path / "x.jpg", Still(rgb, rgb[..., 0], grey=False))
     with pytest.raises(MediaError, match="JPEG holds 8 bits"):

@@ -2,18 +2,20 @@
 
 from fractions import Fraction
 from itertools import islice, pairwise
+from typing import Any
 
+import numpy as np
 import pytest
 
-from media.schedule import Schedule, on_the_beat
+from media.schedule import Number, Schedule, on_the_beat
 from runtime.errors import OptionError
 
 F = Fraction
 RATE, BASE = F(25), F(1, 12800)
 
 
-def timing(rate: F = RATE, base: F = BASE, **asked: F) -> Schedule:
-    given = {"factor": None, "fps": None, "slow": None, **asked}
+def timing(rate: F = RATE, base: F = BASE, **asked: Number) -> Schedule:
+    given: dict[str, Any] = {"factor": None, "fps": None, "slow": None, **asked}
     return Schedule.of(source_rate=rate, source_base=base, **given)
 
 
@@ -100,6 +102,24 @@ def test_rates_that_no_clock_holds_are_rounded() -> None:
     assert timing(fps=F("59.94005994")).rate == F(60000, 1001)
     odd = timing(rate=F(216018000, 7205399), factor=F(5, 2))
     assert max(odd.time_base.numerator, odd.time_base.denominator) < 2**31
+
+
+@pytest.mark.parametrize("two", [2, 2.0, np.float64(2), np.float32(2), np.int64(2), F(2)])
+def test_numbers_of_any_kind_mean_the_same(two: float) -> None:
+    for name in ("factor", "fps", "slow"):
+        assert timing(**{name: two}) == timing(**{name: F(2)})
+
+
+def test_a_float_is_the_number_that_it_prints_as() -> None:
+    assert timing(fps=59.94).rate == timing(fps=np.float32(59.94)).rate == F(2997, 50)
+    assert timing(factor=2.1).rate == F(21, 10) * RATE
+
+
+@pytest.mark.parametrize("name", ["factor", "fps", "slow"])
+@pytest.mark.parametrize("value", ["2", [2], True, float("nan"), float("inf"), 2 + 0j])
+def test_what_is_no_number(name: str, value: Any) -> None:
+    with pytest.raises(OptionError, match=f"{name} is .*; expected a number, such as 60"):
+        timing(**{name: value})
 
 
 @pytest.mark.parametrize("asked", [{"factor": F(5, 2)}, {"slow": F(5, 2)}])

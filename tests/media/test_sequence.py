@@ -81,13 +81,18 @@ def test_what_is_no_sequence(folder: Path, interpolate: Interpolator, tmp_path: 
         interpolate_folder(interpolate, tmp_path, tmp_path / "out", 2)
 
 
-@pytest.mark.parametrize("factor", [1, 1001, 10**30])
+@pytest.mark.parametrize("factor", [1, 1001, 10**30, 2.0])
 def test_factor_that_nobody_can_mean_is_refused_as_such(
     factor: int, folder: Path, interpolate: Interpolator, tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match=f"factor is {factor}; expected .* from 2 to 1000"):
         interpolate_folder(interpolate, folder, tmp_path / "out", factor)
     assert not (tmp_path / "out").exists()
+
+
+def test_output_has_a_name(folder: Path, interpolate: Interpolator) -> None:
+    with pytest.raises(OptionError, match="output is ''; expected a path"):
+        interpolate_folder(interpolate, folder, "", 2)
 
 
 def test_images_between_two_are_not_held_all_at_once(tmp_path: Path) -> None:

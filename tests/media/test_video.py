@@ -16,6 +16,7 @@ from media.errors import MediaError
 from media.images import Still, read_still, write_still
 from media.video import VideoOptions, interpolate_video, write_video
 from runtime import (
+    FrameError,
     InputNotFoundError,
     Interpolator,
     OptionError,
@@ -282,6 +283,37 @@ def test_write_video_keeps_colours(tmp_path: Path) -> None:
     assert np.abs(shown.to_ndarray().astype(int) - rgb).max() <= 3
 
 
+@pytest.mark.parametrize("rate", [25, 25.0, np.float32(25), Fraction(25)])
+def test_write_video_takes_any_number_for_a_rate(rate: float, tmp_path: Path) -> None:
+    write_video(tmp_path / "x.mp4", [np.zeros((32, 32, 3), np.uint8)] * 3, rate)
+    with av.open(str(tmp_path / "x.mp4")) as reader:
+        assert (reader.streams.video[0].average_rate, len(decode(tmp_path / "x.mp4"))) == (25, 3)
+
+
+@pytest.mark.parametrize("rate", [0, -1, "25", None, float("nan"), Fraction(10**9)])
+def test_write_video_refuses_what_is_no_rate(rate: Any, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"rate is .*; expected a (rate above 0|number)"):
+        write_video(tmp_path / "x.mp4", [np.zeros((32, 32, 3), np.uint8)], rate)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ([np.zeros((h, 32, 3), np.uint8) for h in (32, 64)], "two sizes, 32x32 and 32x64"),
+        ([np.zeros((32, 32, 3), np.float32)], "frame 0 is float32; expected uint8"),
+        ([np.zeros((32, 32), np.uint8)], r"frame 0 has shape \(32, 32\); expected \(H, W, 3\)"),
+        ([np.zeros((32, 32, 4), np.uint8)], r"frame 0 has shape \(32, 32, 4\)"),
+        ([[[1, 2, 3]]], "frame 0 is a list; expected a numpy array"),
+        (None, "frames is a NoneType; expected a list"),
+    ],
+)
+def test_write_video_refuses_what_are_no_frames(frames: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(FrameError, match=message):
+        write_video(tmp_path / "x.mp4", frames, 25)
+    assert not [*tmp_path.iterdir()]
+
+
 def audio_only(path: Path) -> None:
     with av.open(str(path), "w") as writer:
         encoder = writer.add_stream("aac", rate=8000)
@@ -535,6 +567,17 @@ def test_many_frames_between_two(interpolate: Interpolator, tmp_path: Path) -> N
         assert np.abs(shown - render(64, 96, min(index / 20, 2))).mean() < 0.04
 
 
+def test_numbers_of_any_kind_are_rates(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", scene_frames(3), Fraction(25))
+    for name, asked in {"ntsc": {"fps": 59.94}, "slow": {"slow": 2.0}}.items():
+        options = VideoOptions(**asked)  # type: ignore[arg-type]
+        interpolate_video(interpolate, source, tmp_path / f"{name}.mkv", options)
+    assert len(decode(tmp_path / "ntsc.mkv")) == 8
+    assert len(decode(tmp_path / "slow.mkv")) == 6
+    with pytest.raises(OptionError, match="encoding is None; expected an Encoding"):
+        VideoOptions(encoding=None)  # type: ignore[arg-type]
+
+
 def test_slow_motion_at_a_chosen_rate(interpolate: Interpolator, tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", scene_frames(4), Fraction(25))
     options = VideoOptions(slow=Fraction(3), fps=Fraction(60))
@@ -645,6 +688,8 @@ def test_streams_and_encoders_that_are_not_there(interpolate: Interpolator, tmp_
     source = write(tmp_path / "in.mkv", scene_frames(2), Fraction(25))
     for options, error, message in (
         ({"stream": 1}, OptionError, "no video stream 1; it has 1, counted from 0"),
+        ({"stream": -1}, OptionError, "no video stream -1; it has 1, counted from 0"),
+        ({"cut_threshold": 7}, OptionError, "threshold is 7; expected a number from 0 to 1"),
         (
             {"encoding": Encoding(codec="nothing")},
             MediaError,

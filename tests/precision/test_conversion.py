@@ -12,9 +12,9 @@ import torch
 from onnx import helper
 
 from export import RRIN, Reference
-from precision.conversion import with_precision
+from precision.conversion import load_with_precision, with_precision
 from precision.graph import load_graph
-from runtime import ArtifactError, InputNotFoundError
+from runtime import ArtifactError, InputNotFoundError, OptionError
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.parity import psnr_db
 from runtime.scene import render_bytes
@@ -157,6 +157,15 @@ def test_every_artifact_can_be_converted_once(io: str, precision: str, exported:
     if precision == "fp16":
         with pytest.raises(ArtifactError, match="fp16 already"):
             with_precision(model, metadata, "fp16")
+
+
+def test_a_converted_file_is_refused_before_its_ranges_are_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "rrin.ort.fp16.onnx"
+    onnx.save(ir.to_proto(with_precision(*load_graph(BUNDLED_MODEL), "fp16")[0]), path)
+    with pytest.raises(ArtifactError, match=r"rrin\.ort\.fp16\.onnx: is fp16 already; start from"):
+        load_with_precision(path, "int8", None)
+    with pytest.raises(OptionError, match="runtime is 'nope'; expected"):
+        load_with_precision(tmp_path / "none.onnx", "int8", None, "nope")  # type: ignore[arg-type]
 
 
 def test_weights_beyond_halfs_range_are_refused() -> None:

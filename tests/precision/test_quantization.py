@@ -190,6 +190,8 @@ def test_ranges_that_do_not_fit_are_refused(ranges: Ranges) -> None:
         with_precision(*graph, "int8")
     with pytest.raises(OptionError, match="runtime is 'any'; expected tensorrt or onnxruntime or"):
         with_precision(*graph, "int8", ranges, "any")
+    with pytest.raises(ArtifactError, match="the ranges: measured on checkpoint 0000"):
+        with_precision(*graph, "int8", dataclasses.replace(ranges, checkpoint_sha256="0" * 64))
     name, value = next(iter(ranges.tensors.items()))
     cut = {**ranges.tensors, name: Range(value.low[1:], value.high[1:])}
     with pytest.raises(ArtifactError, match=r"7 channels for .* which has 8 channels"):

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from media.video import write_video
 from precision import Ranges
 from rrin_deploy import __version__
 from rrin_deploy.cli import main
+from runtime.errors import OutputError
 from runtime.golden import Golden, golden_beside
 from runtime.installation import install_hint
 from runtime.interpolator import BUNDLED_MODEL
@@ -174,7 +176,7 @@ def test_parity_never_passes_by_skipping(run: Run, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
     code, _, err = run("parity", "m.onnx")
     assert code == 1
-    assert "no such golden file" in err
+    assert "no such file; expected a golden file" in err
 
 
 def test_parity_by_a_golden_file_and_limits_of_ones_own(run: Run, tmp_path: Path) -> None:
@@ -199,7 +201,7 @@ def test_json_holds_the_limits_and_what_is_rounding(run: Run, exported: Exporter
 def test_verdicts_are_json_even_where_there_is_only_an_error(run: Run, tmp_path: Path) -> None:
     shutil.copy(BUNDLED_MODEL, tmp_path / "m.onnx")
     for arguments, expected, message in (
-        (("m.onnx",), 1, "no such golden file"),
+        (("m.onnx",), 1, "no such file; expected a golden file"),
         (("none.onnx",), 1, "none.onnx: no such file"),
         (("m.onnx", "--golden", "m.onnx"), 1, "not a golden file"),
         ((BUNDLED_MODEL, "--provider", "CUDAExecutionProvider"), 3, "CUDAExecutionProvider"),
@@ -343,6 +345,8 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", a, b, "-o", "x.png", "--t", "nan"),
         ("interpolate", clip, "-o", "x.mp4", "--factor", "1"),
         ("interpolate", clip, "-o", "x.mp4", "--factor", "2", "--fps", "50"),
+        ("interpolate", clip, "-o", "x.mp4", "--no-cuts", "--cut-threshold", "0.2"),
+        ("export", "c.pth", "-o", "x.engine"),
         ("interpolate", Path.cwd(), "-o", "x.mp4"),
         ("interpolate", Path.cwd(), "-o", "more", "--factor", "2.5"),
         ("interpolate", Path.cwd(), "-o", "more", "--crf", "20"),
@@ -646,6 +650,63 @@ def test_align_corners_of_a_checkpoint_can_be_found(
         for corners in (False, True)
     )
     assert right > wrong + 0.1
+
+
+def test_names_that_differ_at_their_end_are_shown_whole(
+    run: Run, small_checkpoint: Path, vimeo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rrin_deploy.console.out._width", 80)
+    _, out, _ = run("eval", small_checkpoint, "--vimeo90k", vimeo, "--both-align-corners")
+    assert "…" not in out
+    width = out.index("PSNR") - out.index(" file")
+    files = "".join(line[:width].strip() for line in out.splitlines())
+    assert {"True", "False"} <= {*re.findall("align_corners=(True|False)", files)}
+
+
+def test_scores_are_not_lost_with_the_pictures(
+    run: Run, vimeo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object, **__: object) -> None:
+        raise OutputError(f"{path}: not written: No space left on device")
+
+    monkeypatch.setattr("rrin_deploy.pictures.write_still", full)
+    asked = "eval", BUNDLED_MODEL, "--vimeo90k", vimeo, "--save", "deep/ev"
+    code, out, err = run(*asked)
+    assert code == 1
+    assert "rrin-w8.onnx" in out
+    assert " dB" in out
+    assert "pictures" not in out
+    assert err.count("\n") == 1
+    assert "00001/0004.png: not written: No space left on device" in err
+    code, out, _ = run(*asked, "--json")
+    assert (code, json.loads(out)["triplets"]) == (1, 1)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_folders_that_cannot_be_made_are_said_before_the_work(
+    run: Run, vimeo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ev").mkdir()
+    (tmp_path / "ev" / "1-rrin-w8.onnx").touch()
+    for arguments in (
+        ("eval", BUNDLED_MODEL, "--vimeo90k", vimeo, "--save", "ev"),
+        ("demo", "-o", "ev/1-rrin-w8.onnx"),
+    ):
+        code, out, err = run(*arguments)
+        assert (code, out) == (1, "")
+        line = "error: ev/1-rrin-w8.onnx: this folder cannot be made: File exists; choose another\n"
+        assert err == line
+
+
+def test_demo_that_fails_leaves_no_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object, **__: object) -> None:
+        raise OutputError(f"{path}: not written: No space left on device")
+
+    monkeypatch.setattr("rrin_deploy.demo.write_video", full)
+    assert run("demo", "-o", "deep/demo")[0] == 1
+    assert not [*tmp_path.iterdir()]
 
 
 def test_bench_prints_and_draws(run: Run, tmp_path: Path) -> None:

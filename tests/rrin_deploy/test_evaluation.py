@@ -11,6 +11,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from calibration import Triplet, triplet_folders
 from media.errors import MediaError
 from rrin_deploy.evaluation import AVERAGE, by_motion, evaluate, report, summarise, worst
+from rrin_deploy.pictures import picture_folders
 from runtime.scene import render_bytes
 from tests.conftest import write_png
 
@@ -70,7 +71,8 @@ def test_summaries_buckets_and_worst(triplets: list[Triplet]) -> None:
 
 def test_pictures_stay_in_their_folder(triplets: list[Triplet], tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "pictures"
-    evaluate({"/../off": off_by_two}, triplets, save=folder)
+    with picture_folders(folder, ["/../off"]) as drawn:
+        evaluate({"/../off": off_by_two}, triplets, pictures=drawn)
     pictures = sorted(folder.glob("1-off/*.png"))
     assert pictures == sorted(tmp_path.rglob("deep/**/*.png"))
     assert [picture.name for picture in pictures] == ["moving.png", "still.png"]

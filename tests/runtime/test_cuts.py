@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from runtime.cuts import CutDetector
+from runtime.errors import FrameError, OptionError
 from runtime.scene import render_bytes
 
 
@@ -38,6 +39,20 @@ def test_any_size(size: tuple[int, int]) -> None:
     width, height = size
     dark, light = (np.full((height, width, 3), level, np.uint8) for level in (10, 240))
     assert cuts_in([dark, dark, light, light]) == [2]
+
+
+@pytest.mark.parametrize("threshold", ["x", None, float("nan"), -1, 7])
+def test_thresholds_that_are_none(threshold: object) -> None:
+    with pytest.raises(OptionError, match=r"threshold is .*; expected a number from 0 to 1"):
+        CutDetector(threshold)  # type: ignore[arg-type]
+
+
+def test_refuses_what_is_no_frame_and_a_change_of_size() -> None:
+    with pytest.raises(FrameError, match="frame is float64; expected uint8, or float32"):
+        cuts_in([np.zeros((8, 8, 3))])
+    for first, second in (((8, 8), (9, 8)), ((96, 128), (128, 96))):
+        with pytest.raises(FrameError, match="frames of two sizes"):
+            cuts_in([np.zeros((*first, 3), np.uint8), np.zeros((*second, 3), np.uint8)])
 
 
 @pytest.mark.parametrize(

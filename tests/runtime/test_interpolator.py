@@ -2,6 +2,7 @@ import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -277,6 +278,9 @@ def test_options_and_warm_up() -> None:
         ({"threads": 0}, "threads is 0; expected a whole number from 1 to 1024"),
         ({"threads": 2_000_000}, "threads is 2000000; expected a whole number from 1 to 1024"),
         ({"threads": "2"}, "threads is '2'; expected a whole number"),
+        ({"threads": 2.0}, "threads is 2.0; expected a whole number"),
+        ({"providers": ["AzureExecutionProvider"]}, "is no provider that runs models; choose"),
+        ({"artifact": "x" * 5000}, "File name too long; expected an artifact"),
         ({"device": -1}, "device is -1; expected a whole number, 0 or more"),
         ({"device": 5}, r"w8\.onnx: runs on CPUExecutionProvider, which has no device; leave it"),
         ({"providers": "CPUExecutionProvider"}, "providers is 'CPU.*; expected a list of names"),
@@ -308,7 +312,23 @@ def test_factors_that_are_none(factor: object, interpolate: Interpolator) -> Non
         interpolate.stream([GOOD], factor)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("wanted", [(-1, 3, 1), (3, 0, 1), (3, 3, 0), (3, 3, 1001), ("3", 3, 1)])
+def test_integers_of_numpy_are_whole_numbers() -> None:
+    with Interpolator(threads=np.int64(1)) as interpolate:  # type: ignore[arg-type]
+        interpolate.warm_up(np.int64(12), np.int32(12), np.uint8(2))  # type: ignore[arg-type]
+
+
+def test_warm_up_of_frames_beyond_the_memory_says_so(interpolate: Interpolator) -> None:
+    with pytest.raises(BackendError, match="no memory for 1 frames of 1000000x1000000"):
+        interpolate.warm_up(10**6, 10**6)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        (-1, 3, 1), (3, 0, 1), (3, 3, 0), (3, 3, 1001), ("3", 3, 1),
+        (10.0, 10.0, 1), (12, np.float64(12), 1), (True, True, 1),
+    ],
+)  # fmt: skip
 def test_warm_up_refuses_what_no_call_has(
     wanted: tuple[int, int, int], interpolate: Interpolator
 ) -> None:
@@ -322,6 +342,27 @@ def test_fill_refuses_the_times_of_the_frames_themselves(
 ) -> None:
     with pytest.raises(FrameError, match=r"expected times inside \(0, 1\)"):
         list(interpolate.fill([(GOOD, []), (GOOD, times)]))
+
+
+@pytest.mark.parametrize("times", [[0], None])
+def test_fill_checks_the_times_of_the_first_frame_too(
+    times: Any, interpolate: Interpolator
+) -> None:
+    with pytest.raises(FrameError, match="t is "):
+        list(interpolate.fill([(GOOD, times), (GOOD, [0.3])]))
+    (_, none), _ = interpolate.fill([(GOOD, [0.3]), (GOOD, [])])
+    assert none.shape == (0, *GOOD.shape)
+
+
+def test_what_are_no_frames_one_after_another_is_refused(interpolate: Interpolator) -> None:
+    nothing: Any = None
+    with pytest.raises(FrameError, match="frames is a NoneType; expected a list, a generator"):
+        interpolate.stream(nothing, 2)
+    with pytest.raises(FrameError, match="frames is a NoneType; expected a list, a generator"):
+        list(interpolate.fill(nothing))
+    bare: Any = [GOOD, GOOD]
+    with pytest.raises(FrameError, match="frames holds a ndarray; expected pairs"):
+        list(interpolate.fill(bare))
 
 
 def test_fill_takes_times_that_float32_would_round_to_0_or_1(interpolate: Interpolator) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from runtime import ArtifactError, InputNotFoundError, check_parity
-from runtime.errors import OptionError
+from runtime.errors import OptionError, RrinError
 from runtime.golden import Golden, Measured, golden_beside
+from runtime.graph_check import read_checked
 from runtime.interpolator import BUNDLED_MODEL, Interpolator
 from runtime.limits import Limits, limits_of
 from runtime.parity import judge, psnr_db
@@ -217,7 +218,9 @@ def test_golden_file_that_holds_more_than_its_directory_says_is_not_unpacked(
 def test_missing_golden_file(tmp_path: Path) -> None:
     model = tmp_path / "rrin.onnx"
     model.write_bytes(BUNDLED_MODEL.read_bytes())
-    with pytest.raises(InputNotFoundError, match=r"rrin\.golden\.npz: no such golden file"):
+    with pytest.raises(
+        InputNotFoundError, match=r"rrin\.golden\.npz: no such file; expected a golden file"
+    ):
         check_parity(model)
 
 
@@ -390,6 +393,47 @@ def test_report_and_messages_take_the_name_that_is_given() -> None:
         assert judge(interpolate, golden, "mine.onnx").artifact == "mine.onnx"
         with pytest.raises(ArtifactError, match=r"^mine\.onnx: on case 0 the PyTorch reference"):
             judge(interpolate, with_reference_error(golden, 0.01), "mine.onnx")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"artifact": 3}, "artifact is 3; expected a path"),
+        ({"artifact": ""}, "artifact is ''; expected a path"),
+        ({"golden": 3}, "golden is 3; expected a path"),
+        ({"max_error": "a"}, "max_error is a; expected a finite number, 0 or more"),
+        ({"min_psnr": float("nan")}, "min_psnr is nan; expected a finite number"),
+    ],
+)
+def test_options_that_are_none(options: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        check_parity(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "kind"),
+    [
+        ("rrin.fp16.engine.json", b'{"format_version": 1}', "JSON, as manifests and ranges files"),
+        ("c.pth", b"PK\x03\x04", "a zip archive, as checkpoints"),
+        ("old.pth", b"\x80\x02", "a pickle, as older checkpoints"),
+    ],
+)
+def test_other_kinds_of_files_are_named(name: str, start: bytes, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(start)
+    with pytest.raises(ArtifactError, match=f"{name}: is {kind}.*; expected an ONNX file"):
+        check_parity(path)
+
+
+def test_an_engine_is_one_in_upper_case_too(tmp_path: Path) -> None:
+    engine = tmp_path / "E.ENGINE"
+    engine.write_bytes(b"plan")
+    assert golden_beside(engine).name == "E.golden.npz"
+    with pytest.raises(RrinError) as caught:  # its manifest is missing, or here PyCUDA is
+        check_parity(engine)
+    assert "ONNX" not in str(caught.value)
+    with pytest.raises(ArtifactError, match="is a TensorRT engine; expected an ONNX file"):
+        read_checked(engine)
 
 
 def test_limits_of_another_build_are_refused() -> None:

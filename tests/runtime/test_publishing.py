@@ -572,6 +572,22 @@ def test_a_read_only_disk_is_said_before_the_work(mounted: Callable[..., Path]) 
     assert listed(disk) == {"x": "old"}
 
 
+@posix
+def test_a_file_that_is_a_mount_point_is_said_before_the_work(
+    mounted: Callable[..., Path], tmp_path: Path
+) -> None:
+    source, target = mounted("disk") / "x", tmp_path / "x"
+    for path in (source, target):
+        path.write_text("old")
+    subprocess.run(["mount", "--bind", str(source), str(target)], check=True)
+    try:
+        with pytest.raises(OutputError, match="x: is a mount point; mount its folder, or name"):
+            Publication(target)
+    finally:
+        subprocess.run(["umount", "-l", str(target)], check=True)
+    assert source.read_text() == "old"
+
+
 def test_errors_of_inputs_are_not_taken_for_ours(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, Publication(tmp_path / "x"):
         (tmp_path / "input").read_bytes()
