@@ -8,6 +8,7 @@ import importlib.util
 # The smallest extra that brings a module.
 _EXTRAS = {
     "av": "video",
+    "PIL": "train",
     "matplotlib": "bench",
     "onnx": "calibration",
     "onnx_ir": "calibration",

@@ -14,7 +14,9 @@ import runtime.metadata
 from rrin_deploy import __version__
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("runtime", "media", "export", "precision", "calibration", "engines", "rrin_deploy")
+ROOMS = (
+    "runtime", "media", "export", "precision", "calibration", "engines", "training", "rrin_deploy"
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])

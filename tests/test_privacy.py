@@ -81,6 +81,10 @@ def desk(tmp_path: Path, vimeo: Path, ranges: Ranges, small_checkpoint: Path) ->
         ("calibrate --vimeo90k vimeo --samples 1 -o x.json", {"x.json"}),
         ("eval rrin.onnx --vimeo90k vimeo", set()),
         ("bench --size 64x48 --rounds 1 --chart x.png", {"x.png"}),
+        (
+            "train -o x.pth --steps 1 --batch 1 --size 64 --width 2",
+            {"x.pth", "x.state.pth", "x.log.jsonl", "x.png"},
+        ),
     ],
 )
 def test_a_command_writes_its_outputs_and_nothing_else(

@@ -6,7 +6,6 @@ runs = read_runs("clips/", smallest=192, most_bytes=2**31)
 train("mine.pth", Samples(free_stills(), runs, 192, 0.6, seed=0), init="start.pth")
 """
 
-from training.curves import draw_curves
 from training.losses import Weights
 from training.material import free_stills, read_runs
 from training.recipe import train
@@ -19,7 +18,6 @@ __all__ = [
     "Samples",
     "TrainOptions",
     "Weights",
-    "draw_curves",
     "free_stills",
     "read_runs",
     "train",

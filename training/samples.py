@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.drawing import Picture, draw_layers
-from training.scene import displacement, pixels, view, visible
+from training.scene import displacement, exposed, pixels, visible
 
 Run = NDArray[np.uint8]  # (N, H, W, 3), frames of a clip in order, without a cut among them
 
@@ -73,7 +73,8 @@ def drawn(rng: Generator, stills: Sequence[Picture], size: int) -> Sample:
     """Draw a scene at three times."""
     t = 0.5 if rng.random() < 0.6 else float(rng.uniform(0.1, 0.9))
     layers, points = draw_layers(rng, stills, size), pixels(size, size)
-    first, middle, last = (view(layers, points, time) for time in (0, t, 1))
+    shutter = float(rng.uniform(0.1, 0.5)) if rng.random() < 0.12 else 0.0
+    first, middle, last = (exposed(layers, points, time, shutter) for time in (0, t, 1))
     flow = [displacement(layers, points, middle.top, t, to) for to in (0, 1)]
     across = [
         displacement(layers, points, first.top, 0, 1),

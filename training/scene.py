@@ -71,6 +71,17 @@ def view(layers: Sequence[Layer], points: Tensor, time: float) -> View:
     return View(frame.clamp(0, 1), top)
 
 
+def exposed(layers: Sequence[Layer], points: Tensor, time: float, shutter: float) -> View:
+    """Draw layers as a shutter sees them that is open for a share of the frames' interval."""
+    middle = view(layers, points, time)
+    if not shutter:
+        return middle
+    around = [
+        view(layers, points, time + part * shutter).frame for part in (-0.5, -0.25, 0.25, 0.5)
+    ]
+    return View(torch.stack([middle.frame, *around]).mean(0), middle.top)
+
+
 def displacement(
     layers: Sequence[Layer], points: Tensor, top: Tensor, time: float, to: float
 ) -> Tensor:

@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rrin_deploy.bench.benchmark import Timing
+from rrin_deploy.plotting import Figure
 from runtime.publishing import Publication
-
-
-@contextmanager
-def _nothing_kept() -> Iterator[None]:
-    """Keep matplotlib, while it is imported, from leaving a list of fonts under the user's home."""
-    if "MPLCONFIGDIR" in os.environ:
-        yield
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["MPLCONFIGDIR"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["MPLCONFIGDIR"]
-
-
-with _nothing_kept():
-    from matplotlib.figure import Figure
 
 _OURS, _OTHERS = "#2b6cb0", "#a0aec0"
 

@@ -31,7 +31,7 @@ def command(
     steps: Annotated[int, typer.Option(help="Steps in all.", min=1)] = 20_000,
     batch: Annotated[int, typer.Option(help="Crops a step.", min=1)] = 4,
     size: Annotated[
-        int, typer.Option(help="Of the crops, pixels; a multiple of 32.", min=64)
+        int, typer.Option(help="Of the crops, pixels; a multiple of 32.", min=32)
     ] = 192,
     learning_rate: Annotated[
         float, typer.Option(help="1e-3 from random weights, 3e-4 to go on.", min=1e-7, max=1)
@@ -64,6 +64,7 @@ def command(
     if size % 32:
         raise typer.BadParameter(f"--size is {size}; expected a multiple of 32")
     import training
+    from rrin_deploy.curves import draw_curves
 
     judged = _judged(triplets, vimeo90k)
     runs = training.read_runs(clips, smallest=size, most_bytes=_MEMORY) if clips else []
@@ -85,7 +86,7 @@ def command(
             output, samples, options, init=init, width=width, validate=judged, progress=told
         )
     curves = output.with_suffix(".png")
-    training.draw_curves(run.log, curves)
+    draw_curves(run.log, curves)
     lost = f"; loss {sum(first.values()):.4f} before, {sum(last.values()):.4f} at the end"
     say(f": {steps} steps{lost if last else ', all done before'}", subject=run.checkpoint)
     say(f": its losses; {curves} shows them", subject=run.log)

@@ -69,8 +69,8 @@ def test_version_and_help(run: Run) -> None:
     assert run("--version") == (0, f"rrin-deploy {__version__}\n", "")
     assert run("-h") == run("--help")
     assert run("-h")[0] == 0
-    names = ("export", "calibrate", "build", "inspect", "interpolate", "parity", "eval", "bench",
-             "demo", "doctor")  # fmt: skip
+    names = ("train", "export", "calibrate", "build", "inspect", "interpolate", "parity", "eval",
+             "bench", "demo", "doctor")  # fmt: skip
     for name in names:
         code, out, _ = run(name, "--help")
         assert code == 0
@@ -108,6 +108,40 @@ def test_parity_says_where_the_checkpoint_differs(
     assert code == 0
     assert "note: the artifact was exported from another checkpoint file" in out
     assert "note: the artifact has align_corners=False, against what the checkpoint says" in out
+
+
+def test_train_goes_on_where_it_stopped(run: Run, clip: Path, vimeo: Path) -> None:
+    folder = clip.parent / "videos"
+    folder.mkdir()
+    clip.rename(folder / clip.name)
+    tiny = (
+        "--batch",
+        "1",
+        "--width",
+        "2",
+        "--size",
+        "32",
+        "--vimeo90k",
+        vimeo,
+        "--clips",
+        "videos",
+    )
+    code, out, err = run("train", "-o", "x.pth", "--steps", "2", *tiny)
+    assert code == 0, err
+    assert re.match(r"x\.pth: 2 steps; loss 0\.\d+ before, 0\.\d+ at the end\n", out)
+    assert "x.log.jsonl: its losses; x.png shows them" in out
+    logged = [json.loads(line) for line in Path("x.log.jsonl").read_text().splitlines()]
+    assert logged[-1]["validation"]["vimeo90k, dB"] > 5
+    assert run("train", "-o", "x.pth", "--steps", "2", *tiny)[1].startswith(
+        "x.pth: 2 steps, all done before\n"
+    )
+    code, _, err = run("train", "-o", "y.pth", *tiny[:-1], "none")
+    assert (code, err) == (1, "error: none: no such folder; expected one with videos in it\n")
+    code, _, err = run("train", "-o", "y.pth", "--size", "100")
+    assert code == 2
+    assert "--size is 100; expected a multiple of 32" in err
+    code, out, _ = run("export", "x.pth", "-o", "x.onnx")
+    assert "base width 2, align_corners=False" in out
 
 
 def test_build_and_inspect(run: Run, tmp_path: Path) -> None:

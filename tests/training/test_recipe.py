@@ -15,7 +15,7 @@ from export.network import RRIN
 from media.video import write_video
 from runtime.errors import ArtifactError, InputNotFoundError, OptionError
 from runtime.scene import render_bytes
-from training import Samples, TrainOptions, draw_curves, free_stills, read_runs, train
+from training import Samples, TrainOptions, free_stills, read_runs, train
 from training.losses import Weights, as_read, endpoint_error
 from training.motion import Motion
 from training.samples import Sample
@@ -126,8 +126,6 @@ def test_begins_from_a_checkpoint_and_is_judged_on_the_way(
     assert len(judged) == 2
     checks = [json.loads(line) for line in run.log.read_text().splitlines()]
     assert [c["validation"] for c in checks if "validation" in c] == [{"dB": 31}, {"dB": 32}]
-    draw_curves(run.log, tmp_path / "x.png")
-    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_endpoint_error_is_in_pixels_and_of_what_is_known() -> None:

@@ -10,7 +10,7 @@ from training.losses import as_read
 from training.material import free_stills
 from training.motion import Motion
 from training.samples import Samples, drawn
-from training.scene import Layer, displacement, pixels, view, visible
+from training.scene import Layer, displacement, exposed, pixels, view, visible
 
 SIZE = 128
 
@@ -117,3 +117,15 @@ def test_mirrors_and_time_turned_back_keep_what_is_true() -> None:
                 light = frame.mean() / sample.middle.mean()
                 apart = (found - light * sample.middle).abs().mean(0)[inner]
                 assert apart.median() < 0.05, number
+
+
+def test_an_open_shutter_blurs_what_moves_and_nothing_else() -> None:
+    bar = torch.zeros(4, 60, 6)
+    bar[3] = 1  # black and opaque
+    white = Layer(torch.ones(4, 256, 256), Motion((64, 64)), endless=True)
+    for shift, widest in ((0, 7), (40, 24)):
+        layers = [white, Layer(bar, Motion((60, 60), shift=(shift, 0)))]
+        seen = exposed(layers, pixels(SIZE, SIZE), 0.5, 0.4)
+        dark = (seen.frame[0, 60] < 0.99).nonzero()[:, 0]
+        assert widest - 3 <= dark.max() - dark.min() + 1 <= widest
+        assert dark.float().mean() == pytest.approx(60, abs=1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rrin_deploy.plotting import Figure
 from runtime.publishing import Publication
 
 _SMOOTH = 25  # entries of the log that one point is the mean of
@@ -18,8 +19,6 @@ def draw_curves(log: str | Path, output: str | Path) -> None:
     Raises:
         InputNotFoundError, OutputError: see `Publication`.
     """
-    from matplotlib.figure import Figure
-
     entries = [json.loads(line) for line in Path(log).read_text().splitlines()]
     losses = [entry for entry in entries if "loss" in entry]
     checks = [entry for entry in entries if "validation" in entry]
