@@ -114,18 +114,11 @@ def test_train_goes_on_where_it_stopped(run: Run, clip: Path, vimeo: Path) -> No
     folder = clip.parent / "videos"
     folder.mkdir()
     clip.rename(folder / clip.name)
-    tiny = (
-        "--batch",
-        "1",
-        "--width",
-        "2",
-        "--size",
-        "32",
+    tiny = [
         "--vimeo90k",
         vimeo,
-        "--clips",
-        "videos",
-    )
+        *["--batch", "1", "--width", "2", "--size", "32", "--clips", "videos"],
+    ]
     code, out, err = run("train", "-o", "x.pth", "--steps", "2", *tiny)
     assert code == 0, err
     assert re.match(r"x\.pth: 2 steps; loss 0\.\d+ before, 0\.\d+ at the end\n", out)
@@ -135,7 +128,7 @@ def test_train_goes_on_where_it_stopped(run: Run, clip: Path, vimeo: Path) -> No
     assert run("train", "-o", "x.pth", "--steps", "2", *tiny)[1].startswith(
         "x.pth: 2 steps, all done before\n"
     )
-    code, _, err = run("train", "-o", "y.pth", *tiny[:-1], "none")
+    code, _, err = run("train", "-o", "y.pth", *tiny, "--clips", "none")
     assert (code, err) == (1, "error: none: no such folder; expected one with videos in it\n")
     code, _, err = run("train", "-o", "y.pth", "--size", "100")
     assert code == 2
