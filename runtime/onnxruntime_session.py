@@ -44,6 +44,7 @@ class OnnxRuntimeSession(Session):
         parts = parts_of(content)
         times = _open(path, parts.times, device, threads, providers)
         self._times: ort.InferenceSession | None = times
+        self._outputs = [node.name for node in times.get_outputs()]
         self._pair: ort.InferenceSession | None = None
         if parts.pair is not None:
             self._pair = _open(path, parts.pair, device, threads, providers)
@@ -65,12 +66,11 @@ class OnnxRuntimeSession(Session):
             raise BackendError("the session is closed; open the artifact again")
         height, width = tensors["frame0"].shape[1:3]
         at_once = times_at_once(height, width, self.metadata.base_width)
-        names = [node.name for node in session.get_outputs()]
         try:
             flow = self._flow(pair, tensors, shrink=len(times) > at_once) if pair else {}
             given = {**tensors, **flow}
             runs = [
-                session.run(names, {**given, "t": times[first : first + at_once]})
+                session.run(self._outputs, {**given, "t": times[first : first + at_once]})
                 for first in range(0, len(times), at_once)
             ]
         except Exception as error:  # its exceptions have no common base of their own
@@ -87,7 +87,7 @@ class OnnxRuntimeSession(Session):
             if len(runs) == 1
             else [np.concatenate(each) for each in zip(*runs, strict=True)]
         )
-        made = dict(zip(names, outputs, strict=True))
+        made = dict(zip(self._outputs, outputs, strict=True))
         expected = len(times), *tensors["frame0"].shape[1:]
         if made["frames"].shape != expected:  # NumPy would broadcast them without a word
             raise ArtifactError(

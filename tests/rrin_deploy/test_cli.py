@@ -114,11 +114,8 @@ def test_train_goes_on_where_it_stopped(run: Run, clip: Path, vimeo: Path) -> No
     folder = clip.parent / "videos"
     folder.mkdir()
     clip.rename(folder / clip.name)
-    tiny = [
-        "--vimeo90k",
-        vimeo,
-        *["--batch", "1", "--width", "2", "--size", "32", "--clips", "videos"],
-    ]
+    size = ("--batch", "1", "--width", "2", "--size", "32")
+    tiny = (*size, "--clips", "videos", "--vimeo90k", vimeo)
     code, out, err = run("train", "-o", "x.pth", "--steps", "2", *tiny)
     assert code == 0, err
     assert re.match(r"x\.pth: 2 steps; loss 0\.\d+ before, 0\.\d+ at the end\n", out)

@@ -558,7 +558,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "no manifest": (
         lambda path: manifest_path(path).unlink(),
         InputNotFoundError,
-        r"engine\.json: no such file, and without its manifest .* build the engine again",
+        r"engine\.json: no such file; without its manifest .* build the engine again",
     ),
     "truncated plan": (
         lambda path: path.write_bytes(path.read_bytes()[:1000]),
