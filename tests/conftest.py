@@ -201,3 +201,14 @@ def ranges(vimeo: Path) -> Ranges:
 def unit(frame: np.ndarray) -> np.ndarray:
     """uint8 frames as float32 in [0, 1]."""
     return frame.astype(np.float32) / np.float32(255)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute in one thread, as several wait for each other beside other tests."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
