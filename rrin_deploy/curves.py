@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from rrin_deploy.plotting import Figure
 from runtime.publishing import Publication
+from training.recipe import read_log
 
 _SMOOTH = 25  # entries of the log that one point is the mean of
 
@@ -19,7 +19,7 @@ def draw_curves(log: str | Path, output: str | Path) -> None:
     Raises:
         InputNotFoundError, OutputError: see `Publication`.
     """
-    entries = [json.loads(line) for line in Path(log).read_text().splitlines()]
+    entries = read_log(Path(log))
     losses = [entry for entry in entries if "loss" in entry]
     checks = [entry for entry in entries if "validation" in entry]
     figure = Figure(figsize=(9, 7), layout="constrained")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from torch.utils.data import DataLoader, default_collate
 from export.checkpoint import load_checkpoint
 from export.network import RRIN
 from runtime.errors import OptionError
+from runtime.publishing import Publication
+from runtime.signals import signals_held
 from training.samples import Sample, Samples
 from training.trainer import Run, Trainer, TrainOptions
 
@@ -65,18 +68,23 @@ def train(
         trainer.restore(run.state)
     _drop_after(run.log, trainer.step)
     started = time.perf_counter()
-    for batch in _batches(samples, options, trainer.step):
-        parts = trainer.learn(batch)
-        if progress:
-            progress(trainer.step, options.steps, parts)
-        last = trainer.step == options.steps
-        if trainer.step % _LOG_EVERY == 0 or last:
-            seconds = round(time.perf_counter() - started, 1)
-            _log(run.log, {"step": trainer.step, "seconds": seconds, "loss": parts})
-        if trainer.step % options.save_every == 0 or last:
-            trainer.save(run)
-        if validate and (trainer.step % options.validate_every == 0 or last):
-            _log(run.log, {"step": trainer.step, "validation": dict(validate(trainer.average))})
+    try:
+        for batch in _batches(samples, options, trainer.step):
+            with signals_held():  # a step is taken as a whole
+                parts = trainer.learn(batch)
+            if progress:
+                progress(trainer.step, options.steps, parts)
+            last = trainer.step == options.steps
+            if trainer.step % _LOG_EVERY == 0 or last:
+                seconds = round(time.perf_counter() - started, 1)
+                _log(run.log, {"step": trainer.step, "seconds": seconds, "loss": parts})
+            if trainer.step % options.save_every == 0 or last:
+                trainer.save(run)
+            if validate and (trainer.step % options.validate_every == 0 or last):
+                _log(run.log, {"step": trainer.step, "validation": dict(validate(trainer.average))})
+    except (KeyboardInterrupt, SystemExit):  # so that no step is lost
+        trainer.save(run)
+        raise
     return run
 
 
@@ -98,8 +106,17 @@ def _batches(samples: Samples, options: TrainOptions, first: int) -> Iterator[Sa
 def _drop_after(log: Path, step: int) -> None:
     """Drop what an interrupted run logged of steps that will be taken again."""
     if log.exists():
-        lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step]
-        log.write_text("".join(f"{line}\n" for line in lines))
+        kept = [entry for entry in read_log(log) if entry["step"] <= step]
+        Publication(log).write("".join(f"{json.dumps(entry)}\n" for entry in kept).encode())
+
+
+def read_log(log: Path) -> list[dict[str, Any]]:
+    """Return a log's entries; a run that was killed may have left half a line at the end."""
+    entries = []
+    for line in log.read_text().splitlines():
+        with suppress(ValueError):
+            entries.append(json.loads(line))
+    return entries
 
 
 def _log(log: Path, entry: Mapping[str, Any]) -> None:

@@ -86,12 +86,14 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(samples: Samples, tmp_path: Path
 
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "parts.pth", samples, options(), width=4, progress=stop)
+    with (tmp_path / "parts.log.jsonl").open("a") as log:
+        log.write('{"step": 5, "lo')  # as a run leaves it that is killed
     steps: list[int] = []
     parts = train(
         tmp_path / "parts.pth", samples, options(), width=4,
         progress=lambda step, *_: steps.append(step),
     )  # fmt: skip
-    assert steps == [4, 5, 6]
+    assert steps == [6]  # a step that was taken is not lost
     ours, theirs = weights_of(parts.checkpoint), weights_of(whole.checkpoint)
     for name, weight in theirs.items():
         assert torch.equal(ours[name], weight), name
