@@ -45,7 +45,7 @@ def test_every_three_neighbours_are_a_triplet(videos: Path) -> None:
             assert int(np.argmin(others)) == first + index
 
 
-def test_a_clip_isdecoded_once(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_is_decoded_once(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     decode = calibration.videos.decoded
 
@@ -106,7 +106,7 @@ def test_a_recording_that_starts_in_the_middle_begins_at_its_key_frame(
     assert triplets[-1].read().frame0.shape == (64, 96, 3)
 
 
-def test_a_clip_that_cannot_bedecoded_to_its_end(videos: Path) -> None:
+def test_a_clip_that_cannot_be_decoded_to_its_end(videos: Path) -> None:
     triplets = clips(videos)
     write_video(videos / "b.mp4", [render_bytes(96, 64, time) for time in range(3)], Fraction(25))
     with pytest.raises(MediaError, match=r"b\.mp4: only 3 of its frames can be decoded"):
