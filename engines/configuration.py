@@ -29,7 +29,8 @@ class BuildOptions:
             `RTX_CAPABILITIES`. TensorRT builds for the GPU here.
         min_size, opt_size, max_size: frame sizes (width, height), 1 to 65536 pixels; rounded up
             to multiples of 32.
-        max_times: the most times that one run may have, 1 to 10000.
+        max_times: the most times that one run may have, 1 to 10000; memory grows with them. A
+            pair at more times is given to the GPU once, and run several times.
         workspace_mib: limit of the builder's scratch memory, 1 or more; None leaves it open.
         optimization_level: 0 to 5; None leaves TensorRT's own.
         timing_cache: TensorRT only: a file of kernel timings, kept and extended between builds.
@@ -45,7 +46,7 @@ class BuildOptions:
     min_size: Size = (32, 32)
     opt_size: Size = (1280, 720)
     max_size: Size = (1920, 1088)
-    max_times: int = 7
+    max_times: int = 1
     workspace_mib: int | None = None
     optimization_level: int | None = None
     timing_cache: Path | None = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engines.portable import OnnxTarget
     from engines.proof import Proof
 
-_MAX_TIMES = 7
+_MAX_TIMES = 1
 
 
 def command(
@@ -75,7 +75,9 @@ def command(
     max_shape: Annotated[
         str | None, typer.Option(help="Largest frames; by default 1920x1088.")
     ] = None,
-    max_times: Annotated[int, typer.Option(help="Most times in one call.", min=1)] = _MAX_TIMES,
+    max_times: Annotated[
+        int, typer.Option(help="Most times in one run; GPU memory grows with them.", min=1)
+    ] = _MAX_TIMES,
     workspace: Annotated[
         int | None, typer.Option(help="Limit of the builder's scratch memory, MiB.", min=1)
     ] = None,
@@ -155,7 +157,7 @@ def command(
     say(
         f": {report.size_bytes / 1e6:.1f} MB, {about.target} {about.version} for {gpus}; "
         f"U-Net convolutions {_listed(about.census)}; "
-        f"{lower} to {upper}, up to {about.profile.max_times} times; "
+        f"{lower} to {upper}, {_at_once(about.profile.max_times)}; "
         f"{about.seconds:.1f} s",
         subject=report.engine,
     )
@@ -210,6 +212,10 @@ def _tell(proof: Proof) -> None:
         say(f"parity in {proof.artifact.backend}: {'FAIL' if proof.failed else 'pass'}")
     if proof.failed:
         raise typer.Exit(1)
+
+
+def _at_once(times: int) -> str:
+    return "one time a run" if times == 1 else f"up to {times} times a run"
 
 
 def _listed(census: Mapping[str, int]) -> str:

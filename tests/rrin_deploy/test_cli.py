@@ -145,7 +145,7 @@ def test_build_and_inspect(run: Run, tmp_path: Path) -> None:
     assert "rrin.rtx.fp16.engine: " in out
     assert "rrin.rtx.fp16.golden.npz: its graph is within" in out
     assert "note: its parity could not be checked here: pycuda" in out
-    assert "for SM89; U-Net convolutions 81 in HALF; 640x384 to 640x384, up to 7 times" in out
+    assert "for SM89; U-Net convolutions 81 in HALF; 640x384 to 640x384, one time a run; " in out
     code, out, _ = run("inspect", "rrin.rtx.fp16.engine", "--json")
     facts = json.loads(out)
     assert facts["census"] == {"HALF": 81}

@@ -130,6 +130,26 @@ def test_more_times_than_the_engine_takes_are_split(
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
+@pytest.mark.parametrize("target", ["rtx", "tensorrt"])
+def test_engine_of_one_time_runs_often_on_a_pair_uploaded_once(
+    target: str, machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    source = frames(3)
+    frame_bytes = source[0].size * 4
+    t = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875]
+    run_bytes = (1 + 4) * 4  # a time and the window
+    profile = Profile((32, 32), (256, 256), (512, 512), 1)
+    with Interpolator(engine(target=target, profile=profile)) as ours:
+        found = ours(*source[:2], t)
+        assert sum(machine.uploaded.values()) == 2 * frame_bytes + 7 * run_bytes
+        machine.uploaded.clear()
+        streamed = list(ours.stream(source, 8))
+        assert sum(machine.uploaded.values()) == 3 * frame_bytes + 14 * run_bytes
+    each = [interpolate(*source[:2], [time])[0] for time in t]
+    assert_same(found, each)
+    assert_same(streamed[1:8], each)
+
+
 def test_a_hundred_frames_in_a_stream_each_uploaded_once(
     machine: Machine, engine: MakeEngine, interpolate: Interpolator
 ) -> None:
