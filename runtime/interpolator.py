@@ -112,8 +112,7 @@ class Interpolator:
         if between.any():
             inputs = to_input(frame0, self.metadata.io), to_input(frame1, self.metadata.io)
             with self._session.lease() as lease:
-                runs = begun(self._session, lease, *inputs, times[between])
-                _, made[between] = finished(frame0, runs)
+                _, made[between] = finished(frame0, begun(lease, *inputs, times[between]))
         return made[0] if np.ndim(t) == 0 else made
 
     def on_device(
@@ -130,7 +129,7 @@ class Interpolator:
             frame0, frame1: (H, W, 3) of the engine's own dtype (`metadata.io`), C-contiguous, H and
                 W multiples of 32. Each begins at a multiple of 256 bytes, as an array of its own
                 does; one frame of a larger array may not.
-            t: when between them, inside (0, 1); no more times than the engine was built for.
+            t: when between them, inside (0, 1); 1000 times at most.
 
         Returns:
             (T, H, W, 3), also for a number t. Its memory is used again when nobody refers to it any
@@ -181,10 +180,10 @@ class Interpolator:
             FrameError: as for a call, 0 or 1 is among the times, or there are no such pairs.
             ArtifactError: as for a call.
         """
-        waiting: deque[tuple[Frame, list[Finish]]] = deque()
+        waiting: deque[tuple[Frame, Finish | None]] = deque()
         with self._session.lease() as lease:  # the loop that takes our frames may be left at any
-            for frame_and_runs in self._begun(lease, frames):
-                waiting.append(frame_and_runs)
+            for frame_and_run in self._begun(lease, frames):
+                waiting.append(frame_and_run)
                 if len(waiting) > self._session.runs_ahead:
                     yield finished(*waiting.popleft())
             while waiting:
@@ -192,8 +191,8 @@ class Interpolator:
 
     def _begun(
         self, lease: Lease, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
-    ) -> Iterator[tuple[Frame, list[Finish]]]:
-        """Yield every frame with the runs, just begun, that make the frames before it."""
+    ) -> Iterator[tuple[Frame, Finish | None]]:
+        """Yield every frame with the run, just begun, that makes the frames before it."""
         before: tuple[Frame, Any] | None = None
         for given, wanted in with_times(frames):
             check_frame(given, "frame")
@@ -201,14 +200,14 @@ class Interpolator:
             # The source may fill its array anew as soon as we ask for the next frame.
             frame = given.copy() if self._session.runs_ahead else given
             prepared: Any = to_input(given, self.metadata.io)
-            runs: list[Finish] = []
+            run: Finish | None = None
             if before is not None:
                 check_same_kind(before[0], frame)
                 if len(times):
                     prepared = once(lease, prepared)
-                    runs = begun(self._session, lease, once(lease, before[1]), prepared, times)
+                    run = begun(lease, once(lease, before[1]), prepared, times)
             before = frame, prepared
-            yield frame, runs
+            yield frame, run
 
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
         """Run once on black frames, so that the first real call pays for no one-time work.

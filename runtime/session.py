@@ -63,13 +63,11 @@ class Session(ABC):
     Attributes:
         backend: what runs the artifact.
         metadata: what the artifact says of itself.
-        max_times: the most times that one run takes; None where there is no limit.
         runs_ahead: how many runs a stream should begin before it waits for the first.
     """
 
     backend: Backend
     metadata: Metadata
-    max_times: int | None = None
     runs_ahead: int = 0
 
     @abstractmethod

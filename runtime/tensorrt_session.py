@@ -41,7 +41,6 @@ class TensorRTSession(Session):
         check_gpu(manifest, capability, path)
         plan = read_plan(path, manifest)
         self.metadata = manifest.metadata
-        self.max_times = manifest.profile.max_times
         self._manifest, self._path, self._trt = manifest, path, trt
         frames = dict.fromkeys(("frame0", "frame1", "frames"), np.dtype(self.metadata.io))
         self._dtypes = {**frames, **dict.fromkeys(("t", "window"), np.dtype(np.float32))}
@@ -103,30 +102,44 @@ class TensorRTSession(Session):
             return frames
 
     def enqueue(self, lane: Lane, tensors: Mapping[str, Any]) -> tuple[DeviceTensor, list[Any]]:
-        """Begin inference; return its output, and the inputs to be kept until it is done."""
+        """Begin inference, in as many runs as the times need.
+
+        Return its output, and the inputs to be kept until it is done.
+        """
+        times = tensors["t"]
+        at_once = self._manifest.profile.max_times
         inputs: list[Any] = []
-        execution = lane.execution
         try:
-            for name, tensor in tensors.items():
-                if isinstance(tensor, np.ndarray):
-                    tensor = DeviceTensor.uploaded(lane, tensor)
-                inputs.append(tensor)
-                shape, address = self._bound(name, tensor)
-                if not execution.set_input_shape(name, shape):
-                    raise FrameError(self._out_of_profile(name, shape))
-                self._bind(execution, name, address)
-            shape = tuple(execution.get_tensor_shape("frames"))
-            frames = DeviceTensor(lane, shape, self._dtypes["frames"])
-            self._bind(execution, "frames", int(frames.buffer.device))
+            for name in ("frame0", "frame1", "window"):
+                inputs.append(self._set_input(lane, name, tensors[name]))
             # Uploads are in order, so that one wait serves all that went before.
             for other in {tensor.lane for tensor in inputs if isinstance(tensor, DeviceTensor)}:
                 lane.await_uploads(other)
-            if not execution.execute_async_v3(lane.compute.handle):
-                raise BackendError(f"{self.backend} failed to run {self._path}; its log says why")
+            (_, *size), _ = self._bound("frame0", inputs[0])
+            frames = DeviceTensor(lane, (len(times), *size), self._dtypes["frames"])
+            for first in range(0, len(times), at_once):
+                inputs.append(self._set_input(lane, "t", times[first : first + at_once]))
+                # Frames are whole multiples of the alignment, being so many pixels.
+                offset = first * (frames.nbytes // len(times))
+                self._bind(lane.execution, "frames", int(frames.buffer.device) + offset)
+                if not lane.execution.execute_async_v3(lane.compute.handle):
+                    raise BackendError(
+                        f"{self.backend} failed to run {self._path}; its log says why"
+                    )
         except BaseException:
             lane.settle()  # before the inputs' memory is used again
             raise
         return frames, inputs
+
+    def _set_input(self, lane: Lane, name: str, tensor: Any) -> Any:
+        """Let the next run take an input, uploaded unless it is on the device; return it there."""
+        if isinstance(tensor, np.ndarray):
+            tensor = DeviceTensor.uploaded(lane, tensor)
+        shape, address = self._bound(name, tensor)
+        if not lane.execution.set_input_shape(name, shape):
+            raise FrameError(self._out_of_profile(name, shape))
+        self._bind(lane.execution, name, address)
+        return tensor
 
     def _bound(self, name: str, tensor: Any) -> tuple[tuple[int, ...], int]:
         """Return the shape and address of a device array, checked."""
@@ -194,8 +207,8 @@ class TensorRTSession(Session):
         profile = self._manifest.profile
         lower, upper = ("x".join(map(str, size)) for size in (profile.min_size, profile.max_size))
         return (
-            f"{name} has shape {tuple(shape)}; {self._path} takes frames from {lower} to {upper} "
-            f"and up to {profile.max_times} times; build it for larger ones"
+            f"{name} has shape {tuple(shape)}; {self._path} takes frames from {lower} to "
+            f"{upper}; build it for larger ones"
         )
 
 

@@ -137,17 +137,21 @@ def test_engine_of_one_time_runs_often_on_a_pair_uploaded_once(
     source = frames(3)
     frame_bytes = source[0].size * 4
     t = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875]
-    run_bytes = (1 + 4) * 4  # a time and the window
+    small = (4 + 7) * 4  # the window, and times one by one
     profile = Profile((32, 32), (256, 256), (512, 512), 1)
     with Interpolator(engine(target=target, profile=profile)) as ours:
         found = ours(*source[:2], t)
-        assert sum(machine.uploaded.values()) == 2 * frame_bytes + 7 * run_bytes
+        assert sum(machine.uploaded.values()) == 2 * frame_bytes + small
         machine.uploaded.clear()
         streamed = list(ours.stream(source, 8))
-        assert sum(machine.uploaded.values()) == 3 * frame_bytes + 14 * run_bytes
+        assert sum(machine.uploaded.values()) == 3 * frame_bytes + 2 * small
+        made: Any = ours.on_device(*(Torch(machine, unit(frame)) for frame in source[:2]), t)
+        raw = machine.memory[made.__cuda_array_interface__["data"][0]]
+        result = raw[: 7 * frame_bytes].view(np.float32).reshape(7, *source[0].shape).copy()
     each = [interpolate(*source[:2], [time])[0] for time in t]
     assert_same(found, each)
     assert_same(streamed[1:8], each)
+    assert_same(result, [interpolate(*map(unit, source[:2]), [time])[0] for time in t])
 
 
 def test_a_hundred_frames_in_a_stream_each_uploaded_once(

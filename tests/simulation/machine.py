@@ -75,6 +75,13 @@ class Machine:
         store[address] = np.full(nbytes, POISON, np.uint8)
         return address
 
+    def at(self, address: int) -> np.ndarray:
+        """Return the device memory from an address on, to the end of what was allocated there."""
+        base = max(base for base in self.memory if base <= address)
+        found = self.memory[base][address - base :]
+        assert found.size, f"nothing is allocated at {address:#x}"
+        return found
+
     def free(self, store: dict[int, np.ndarray], address: int) -> None:
         self.check_current()
         store.pop(address)[:] = POISON  # a second free raises KeyError

@@ -94,7 +94,7 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
                 for node in self.session.get_inputs():
                     dtype = np.uint8 if "uint8" in node.type else np.float32
                     count = int(np.prod(shapes[node.name]))
-                    memory = machine.memory[addresses[node.name]]
+                    memory = machine.at(addresses[node.name])
                     # Copied, as a kernel would have read it by now.
                     array = memory[: count * np.dtype(dtype).itemsize].view(dtype).copy()
                     inputs[node.name] = array.reshape(shapes[node.name])
@@ -102,7 +102,7 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
                     (result,) = self.session.run(["frames"], inputs)
                 assert result.shape == frames
                 raw = np.ascontiguousarray(result).view(np.uint8).ravel()
-                machine.memory[addresses["frames"]][: raw.size] = raw
+                machine.at(addresses["frames"])[: raw.size] = raw
 
             machine.streams[handle].put(work)
             return True
