@@ -20,6 +20,7 @@ from engines.configuration import (
     timings_of,
 )
 from engines.flavours import Flavour, load_flavour
+from engines.memory import context_bytes
 from engines.proof import Proof, find_golden, measure, output_of
 from precision.conversion import load_with_precision
 from runtime.errors import BackendError, OptionError, RrinError
@@ -102,6 +103,7 @@ def build(
         compute_capabilities=job.capabilities,
         plan_sha256=hashlib.sha256(compiled.plan).hexdigest(),
         onnx_sha256=job.onnx_sha256,
+        context_bytes=compiled.context_bytes,
         seconds=round(time.perf_counter() - started, 3),
         **_asked(job.flavour, options),
     )
@@ -160,6 +162,7 @@ def _job(
 class _Compiled:
     plan: bytes
     census: dict[str, int]
+    context_bytes: int | None
     timings: bytes
 
 
@@ -181,7 +184,9 @@ def _compile(job: _Job, options: BuildOptions, progress: Progress | None) -> _Co
         raise BuildError(
             f"{job.model}: {flavour.target} {flavour.version} built nothing: {log.last}"
         )
-    return _Compiled(bytes(plan), census, timings_of(config) if options.timing_cache else b"")
+    plan = bytes(plan)
+    timings = timings_of(config) if options.timing_cache else b""
+    return _Compiled(plan, census, context_bytes(flavour, plan, log), timings)
 
 
 def _asked(flavour: Flavour, options: BuildOptions) -> dict[str, Any]:

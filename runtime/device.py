@@ -28,6 +28,11 @@ def compute_capability(index: int) -> int:
     return int(10 * major + minor)
 
 
+def total_memory(index: int) -> int:
+    """Return the bytes of a GPU's memory, free or not."""
+    return int(_gpu(index).total_memory())
+
+
 def _gpu(index: int) -> Any:
     try:
         cuda.init()

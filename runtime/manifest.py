@@ -18,7 +18,7 @@ from .metadata import Metadata
 from .options import check_file
 from .records import Between, Flat, Format, Matching, Sha256
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ENGINE_SUFFIX = ".engine"
 
 Target = Literal["tensorrt", "rtx"]
@@ -54,6 +54,9 @@ class Manifest:
         census: for each type, how many U-Net convolutions asked for it.
         metadata: of the graph that it was built from.
         plan_sha256, onnx_sha256: of the engine file, and of the ONNX file it was built from.
+        context_bytes: the GPU memory that each execution context takes, that is each call or stream
+            that goes on beside others, for the profile's largest shape; weights and frames come on
+            top. None where the builder did not say.
         options: the builder's, for people.
         seconds: that the build took.
     """
@@ -68,6 +71,7 @@ class Manifest:
     metadata: Metadata
     plan_sha256: Sha256
     onnx_sha256: Sha256
+    context_bytes: Annotated[int, Between(0, 2**50)] | None
     options: Mapping[str, Annotated[Any, Flat()]]
     seconds: Annotated[float, Between(0, 1e7)]
 

@@ -121,12 +121,15 @@ class Format(Generic[Record]):
 
 def typed(kind: Any, value: Any) -> Any:
     """Return what `json.loads` made as `kind`: a bool, int, float, str, Literal, tuple, Mapping of
-    text, dataclass, class with its own `from_json`, or one of these Annotated with a check.
+    text, dataclass, class with its own `from_json`, one of these Annotated with a check, or
+    any of them or None.
 
     Raises:
         ValueError: the value is something else; the message says what, where, and what it may be.
     """  # fmt: skip
     origin, arguments = get_origin(kind), get_args(kind)
+    if type(None) in arguments:
+        return None if value is None else typed(arguments[0], value)
     if origin is Annotated:
         inner, check = arguments
         value = typed(inner, value)

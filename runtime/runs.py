@@ -1,4 +1,4 @@
-"""Runs of a session: begun for one pair of frames at many times, and put together again."""
+"""Runs of a session: begun for one pair of frames at many times, and waited for."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from rrin_deploy.console import errors, parse_size, say, step_progress
 from runtime.metadata import Precision
 
 if TYPE_CHECKING:
+    from engines import BuildReport
     from engines.portable import OnnxTarget
     from engines.proof import Proof
 
@@ -149,6 +150,14 @@ def command(
             keep_onnx=keep_onnx,
             progress=progress,
         )
+    _tell_engine(report)
+    _tell(report.proof)
+
+
+def _tell_engine(report: BuildReport) -> None:
+    """Print what an engine is, and a note where it may be too large for the GPUs it is for."""
+    from engines.memory import too_small
+
     about = report.manifest
     gpus = ", ".join(f"SM{capability}" for capability in about.compute_capabilities)
     lower, upper = (
@@ -158,12 +167,18 @@ def command(
         f": {report.size_bytes / 1e6:.1f} MB, {about.target} {about.version} for {gpus}; "
         f"U-Net convolutions {_listed(about.census)}; "
         f"{lower} to {upper}, {_at_once(about.profile.max_times)}; "
-        f"{about.seconds:.1f} s",
+        + (f"{about.context_bytes / 1e9:.2f} GB a context; " if about.context_bytes else "")
+        + f"{about.seconds:.1f} s",
         subject=report.engine,
     )
     if report.kept_onnx:
         say(": the graph as it was compiled", subject=report.kept_onnx)
-    _tell(report.proof)
+    needed = report.size_bytes + (about.context_bytes or 0)
+    if small := too_small(about.compute_capabilities, needed):
+        say(
+            f"note: a call or stream takes {needed / 1e9:.1f} GB of GPU memory, and {small}: build "
+            "for less with --max-times or --max-shape"
+        )
 
 
 def _build_onnx(

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import av
 import numpy as np
@@ -28,6 +30,8 @@ from runtime.installation import install_hint
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render, render_bytes
 from tests.conftest import ROOT, Exporter, write_png
+from tests.simulation import cuda
+from tests.simulation.machine import Machine
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -146,12 +150,18 @@ def test_build_and_inspect(run: Run, tmp_path: Path) -> None:
     assert "rrin.rtx.fp16.golden.npz: its graph is within" in out
     assert "note: its parity could not be checked here: pycuda" in out
     assert "for SM89; U-Net convolutions 81 in HALF; 640x384 to 640x384, one time a run; " in out
+    built = out
     code, out, _ = run("inspect", "rrin.rtx.fp16.engine", "--json")
     facts = json.loads(out)
     assert facts["census"] == {"HALF": 81}
+    assert facts["context_bytes"] > 0
+    assert f"; {facts['context_bytes'] / 1e9:.2f} GB a context; " in built
+    assert "GB of GPU memory" not in built
     assert facts["metadata"]["base_width"] == 8
     assert facts["metadata"]["runtime"] == "tensorrt"
-    assert "census.HALF" in run("inspect", "rrin.rtx.fp16.engine")[1]
+    shown = run("inspect", "rrin.rtx.fp16.engine")[1]
+    assert "census.HALF" in shown
+    assert re.search(rf"context_bytes +{facts['context_bytes']} ", shown)
     facts = json.loads(run("inspect", "rrin.onnx", "--json")[1])
     assert facts["nodes"]["GridSample"] == 2
     assert facts["weights"] > 1_204_381
@@ -159,6 +169,44 @@ def test_build_and_inspect(run: Run, tmp_path: Path) -> None:
     code, _, err = run("inspect", "rrin.rtx.fp16.engine")
     assert code == 1
     assert "is not the plan that its manifest describes" in err
+
+
+@pytest.mark.parametrize(
+    ("sm", "noted"), [((89,), "SM89"), ((86, 80, 120), "SM86, SM120"), ((80,), "")]
+)
+def test_build_says_where_cards_may_be_too_small(run: Run, sm: tuple[int, ...], noted: str) -> None:
+    for_cards = [word for capability in sm for word in ("--sm", capability)]
+    out = build_large(run, "3840x2160", *for_cards)
+    note = f"GB of GPU memory, and many cards of {noted} have 8 GB: build for less with --max-times"
+    assert (note in out) == bool(noted)
+    assert ("GB of GPU memory" in out) == bool(noted)
+
+
+@pytest.mark.parametrize(("sm", "shape", "noted"), [
+    (89, "1920x1088", True), (89, "640x360", False), (86, "1920x1088", False),
+])  # fmt: skip
+def test_build_says_where_the_gpu_here_is_too_small(
+    run: Run, sm: int, shape: str, noted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = cuda.driver(Machine())  # SM89, 1 GiB
+    package: Any = ModuleType("pycuda")
+    package.driver = driver
+    monkeypatch.setitem(sys.modules, "pycuda", package)
+    monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
+    monkeypatch.delitem(sys.modules, "runtime.device", raising=False)
+    out = build_large(run, shape, "--sm", sm)
+    sys.modules.pop("runtime.device")
+    assert ("GB of GPU memory, and the GPU here has 1.1 GB: build" in out) == noted
+    assert ("GB of GPU memory" in out) == noted
+
+
+def build_large(run: Run, shape: str, *more: object) -> str:
+    """Build the bundled model for seven times and return what is printed."""
+    size = ("--max-shape", shape, "--max-times", "7")
+    output = ("-o", "x.engine", "--target", "rtx")
+    code, out, err = run("build", BUNDLED_MODEL, *output, *size, *more)
+    assert code == 0, err
+    return out
 
 
 @pytest.mark.needs_no_gpu

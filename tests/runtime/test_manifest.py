@@ -23,14 +23,25 @@ MANIFEST = Manifest(
     metadata=METADATA,
     plan_sha256="cd" * 32,
     onnx_sha256="ef" * 32,
+    context_bytes=158_269_696,
     options={"workspace_mib": None, "optimization_level": 3},
     seconds=12.5,
 )
 
 
-def test_a_manifest_is_kept(tmp_path: Path) -> None:
-    manifest_path(tmp_path / "rrin.engine").write_bytes(MANIFEST.to_bytes())
-    assert Manifest.load(tmp_path / "rrin.engine") == MANIFEST
+@pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, context_bytes=None)])
+def test_a_manifest_is_kept(manifest: Manifest, tmp_path: Path) -> None:
+    manifest_path(tmp_path / "rrin.engine").write_bytes(manifest.to_bytes())
+    assert Manifest.load(tmp_path / "rrin.engine") == manifest
+
+
+def test_a_manifest_of_another_format_says_what_to_do(tmp_path: Path) -> None:
+    content = json.loads(MANIFEST.to_bytes())
+    del content["context_bytes"]
+    path = manifest_path(tmp_path / "rrin.engine")
+    path.write_text(json.dumps(content | {"format_version": 1}))
+    with pytest.raises(ArtifactError, match=r"manifest format 1; .* reads 2: build the engine ag"):
+        Manifest.load(tmp_path / "rrin.engine")
 
 
 def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:
@@ -71,6 +82,9 @@ def metadata(**changes: Any) -> dict[str, Any]:
         ({"seconds": float("nan")}, "NaN, expected finite numbers"),
         ({"plan_sha256": "../../etc/passwd"}, "plan_sha256 is '../../etc/passwd'"),
         ({"onnx_sha256": None}, "onnx_sha256 is None"),
+        ({"context_bytes": -1}, "context_bytes is -1, expected 0 to"),
+        ({"context_bytes": "158 MB"}, "context_bytes is '158 MB', expected a whole number"),
+        ({"context_bytes": 2**60}, "context_bytes is 1152921504606846976"),
         ({"options": [1]}, "options is"),
         ({"options": {"a": {"b": 1}}}, r"options a is \{'b': 1\}, expected a value"),
         ({"options": {"a": [[1]]}}, "options a is .*, expected a value"),

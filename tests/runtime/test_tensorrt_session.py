@@ -82,6 +82,7 @@ def engine(tmp_path: Path) -> MakeEngine:
             "metadata": metadata,
             "plan_sha256": digest,
             "onnx_sha256": digest,
+            "context_bytes": None,
             "options": {},
             "seconds": 1.0,
         }
@@ -600,7 +601,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
         "not a manifest, or a damaged one",
     ),
     "manifest without a field": (
-        lambda path: manifest_path(path).write_text('{"format_version": 1}') and None,
+        lambda path: manifest_path(path).write_text('{"format_version": 2}') and None,
         ArtifactError,
         "not a manifest, or a damaged one .*profile",
     ),
@@ -612,7 +613,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "newer manifest": (
         lambda path: edit(path, format_version=9),
         ArtifactError,
-        "manifest format 9; this version reads 1",
+        "manifest format 9; this version reads 2",
     ),
     "unknown target": (
         lambda path: edit(path, target="npu"),

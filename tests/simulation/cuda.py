@@ -48,6 +48,9 @@ def driver(machine: Machine) -> ModuleType:
         def compute_capability(self) -> tuple[int, int]:
             return 8, 9
 
+        def total_memory(self) -> int:
+            return 2**30
+
         def retain_primary_context(self) -> Context:
             machine.retained += 1
             return Context()
@@ -156,7 +159,7 @@ NAMES: dict[str, set[str]] = {
     "init": set(),
     "Error": set(),
     "MemoryError": set(),
-    "Device": {"count", "name", "compute_capability", "retain_primary_context"},
+    "Device": {"count", "name", "compute_capability", "total_memory", "retain_primary_context"},
     "Context": {"push", "pop", "synchronize"},
     "Stream": {"synchronize", "wait_for_event", "handle"},
     "Event": {"record", "synchronize"},
