@@ -54,9 +54,7 @@ def losses(
     flow = endpoint_error(stages.flow, wanted, known) + 0.5 * endpoint_error(
         across, sample.across, known
     )
-    seen = F.binary_cross_entropy(
-        stages.mask.clamp(1e-6, 1 - 1e-6), sample.visible, reduction="none"
-    )
+    seen = F.binary_cross_entropy(stages.mask, sample.visible, reduction="none")
     some = known * (sample.visible.amax(1, keepdim=True) > 0)  # hidden in both, anything will do
     visibility = (some * seen).mean(dim=(1, 2, 3)).sum() / count
     return {

@@ -19,7 +19,7 @@ from training.samples import Run
 _SHORTEST = 3
 _LENGTH = 17  # frames of a run, so that every distance up to half of it is at many places
 # By their names in scikit-image. astronaut and hubble_deep_field by NASA are in the public domain;
-# rocket by SpaceX, cat by S. van der Walt and coffee by R. Michel are CC0.
+# rocket by SpaceX, cat by S. van der Walt and coffee by R. Michetti are CC0.
 _STILLS = ("astronaut", "cat", "coffee", "hubble_deep_field", "rocket")
 
 
@@ -33,7 +33,8 @@ def free_stills() -> list[Picture]:
 def read_runs(root: str | Path, *, smallest: int, most_bytes: int) -> list[Run]:
     """Read runs of neighbouring frames, without cuts in them, from the videos in a folder.
 
-    Every video gives evenly spaced runs, as many as fit its share of the memory.
+    Every video gives evenly spaced runs, as many as fit its share of the memory; of many videos,
+    some give none.
 
     Args:
         root: a folder, looked through at any depth.
@@ -51,7 +52,11 @@ def read_runs(root: str | Path, *, smallest: int, most_bytes: int) -> list[Run]:
     if not root.is_dir():
         raise InputNotFoundError(f"{root}: no such folder; expected one with videos in it")
     videos = sorted(path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    runs = [run for video in videos for run in _runs(video, smallest, most_bytes // len(videos))]
+    runs: list[Run] = []
+    for number, video in enumerate(videos):
+        # What one video leaves, because it is short or a run of it does not fit, is for the others.
+        left = most_bytes - sum(run.nbytes for run in runs)
+        runs += _runs(video, smallest, left // (len(videos) - number))
     if not runs:
         raise InputNotFoundError(f"{root}: no video with sides of {smallest} pixels and more in it")
     return runs
@@ -63,7 +68,9 @@ def _runs(video: Path, smallest: int, most_bytes: int) -> Iterator[Run]:
     first = next(frames, None)
     if first is None or min(first.width, first.height) < smallest:
         return
-    room = max(1, most_bytes // (3 * first.width * first.height * _LENGTH))
+    room = most_bytes // (3 * first.width * first.height * _LENGTH)
+    if not room:
+        return
     every = -(-_count(video) // (_LENGTH * room))
     is_cut, run = CutDetector(), list[Picture]()
     for number, frame in enumerate(chain([first], frames)):

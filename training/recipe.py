@@ -61,11 +61,16 @@ def train(
         raise OptionError(f"{output}: a checkpoint is named *.pth")
     if init is not None and run.checkpoint.resolve() == Path(init).resolve():
         raise OptionError(f"{output}: is the checkpoint to begin from as well; name another")
+    Publication(run.checkpoint, run.state, run.log)  # refuses now what could not be written then
     torch.manual_seed(options.seed)
     network = RRIN(width, align_corners=False) if init is None else load_checkpoint(init)
     trainer = Trainer(network, options)
     if run.state.exists():
         trainer.restore(run.state)
+    if trainer.step > options.steps:
+        raise OptionError(
+            f"{run.state}: has taken {trainer.step} steps, more than the {options.steps} asked for"
+        )
     _drop_after(run.log, trainer.step)
     started = time.perf_counter()
     try:

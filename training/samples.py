@@ -144,7 +144,7 @@ def _compressed(frame: Tensor, quality: int) -> Tensor:
 
 
 def _flipped(rng: Generator, sample: Sample) -> Sample:
-    """Mirror, transpose and turn back time: what moves so is as likely."""
+    """Mirror and turn back time: what moves so is as likely."""
     for axis in (-1, -2):
         if rng.random() < 0.5:
             sample = _mirrored(sample, axis)

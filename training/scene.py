@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.motion import Motion
+
+_MOST_VIEWS = 24
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,11 @@ def exposed(layers: Sequence[Layer], points: Tensor, time: float, shutter: float
     middle = view(layers, points, time)
     if not shutter:
         return middle
-    around = [
-        view(layers, points, time + part * shutter).frame for part in (-0.5, -0.25, 0.25, 0.5)
-    ]
-    return View(torch.stack([middle.frame, *around]).mean(0), middle.top)
+    far = float(displacement(layers, points, middle.top, time, time + shutter).abs().max())
+    count = max(1, min(math.ceil(far), _MOST_VIEWS))  # about a pixel apart, or bars become many
+    parts = [(index + 0.5) / count - 0.5 for index in range(count)]
+    shown = [view(layers, points, time + part * shutter).frame for part in parts]
+    return View(torch.stack(shown).mean(0), middle.top)
 
 
 def displacement(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from export.network import RRIN
-from runtime.errors import ArtifactError
+from runtime.errors import ArtifactError, OptionError, RrinError
 from runtime.publishing import Publication
 from training.losses import Weights, losses
 from training.samples import Sample
@@ -70,12 +70,17 @@ class Run:
         return self.checkpoint.with_suffix(".log.jsonl")
 
 
+class DivergedError(RrinError, ArithmeticError):
+    """Training has come to values that are not finite."""
+
+
 class Trainer:
     """A network under training, and its running average, which is what is kept."""
 
     def __init__(self, network: RRIN, options: TrainOptions) -> None:
         self.options = options
         self.step = 0
+        _check_device(options.device)
         self.network = network.to(options.device).train().requires_grad_(True)
         self.average = RRIN(network.base_width, align_corners=network.align_corners)
         self.average.load_state_dict(network.state_dict())
@@ -104,6 +109,7 @@ class Trainer:
         device = torch.device(options.device).type
         with torch.autocast(device, torch.bfloat16, enabled=options.bf16):
             stages = self.network.stages(sample.frame0, sample.frame1, sample.t, window)
+        self._check_finite(stages.mask)
         weights = options.weights
         if self.step < options.flow_first * options.steps:
             weights = replace(weights, flow=5 * weights.flow)
@@ -112,11 +118,19 @@ class Trainer:
         )
         self._optimiser.zero_grad()
         torch.stack([*parts.values()]).sum().backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self._check_finite(norm)
         self._optimiser.step()
         self.step += 1
         self._follow()
         return {name: float(part.detach()) for name, part in parts.items()}
+
+    def _check_finite(self, values: Tensor) -> None:
+        if not torch.isfinite(values).all():
+            raise DivergedError(
+                f"the loss is no number any more at step {self.step}; what was saved before stays: "
+                "go on from it with a lower learning rate"
+            )
 
     def _pace(self) -> float:
         warm = min(1.0, (self.step + 1) / min(_WARM_UP, self.options.steps / 10))
@@ -146,16 +160,29 @@ class Trainer:
     def restore(self, path: Path) -> None:
         """Go on where `save` left off; ArtifactError where the file is no state of this network."""
         try:
-            state = torch.load(path, map_location=self.options.device, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            if state["align_corners"] is not self.network.align_corners:
+                raise ValueError("align_corners differs")
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self._optimiser.load_state_dict(state["optimiser"])
             self.step = int(state["step"])
+            if not self.step >= 0:
+                raise ValueError("a negative step")
         except Exception as error:  # PyTorch's loader breaks in many ways
             raise ArtifactError(
                 f"{path}: not the state of such a training run; delete it to begin anew, or name "
                 "another output"
             ) from error
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(1, device=name)
+    except Exception as error:  # of several classes, by what is missing
+        raise OptionError(
+            f"device is {name}, which PyTorch does not have here; expected cpu, or cuda with a GPU"
+        ) from error
 
 
 def _stored(content: Mapping[str, Any]) -> bytes:

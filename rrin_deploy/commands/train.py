@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,7 +69,8 @@ def command(
 
     judged = _judged(triplets, vimeo90k)
     runs = training.read_runs(clips, smallest=size, most_bytes=_MEMORY) if clips else []
-    samples = training.Samples(training.free_stills(), runs, size, drawn, seed)
+    stills = [*training.free_stills(), *(run[len(run) // 2] for run in runs)]
+    samples = training.Samples(stills, runs, size, drawn, seed)
     options = training.TrainOptions(
         steps=steps, batch=batch, learning_rate=learning_rate, seed=seed, workers=workers,
         device=device, bf16=bf16,
@@ -111,7 +113,7 @@ def _judged(
     def validate(network: RRIN) -> Mapping[str, float]:
         found = {}
         for name, chosen in sets.items():
-            cases = evaluate({"network": Reference(network)}, chosen)
+            cases = evaluate({"network": Reference(copy.deepcopy(network).cpu())}, chosen)
             found[name] = summarise(cases, "network", "network").psnr_db
         return found
 
