@@ -193,9 +193,12 @@ def test_build_says_where_the_gpu_here_is_too_small(
     package.driver = driver
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
-    monkeypatch.delitem(sys.modules, "runtime.device", raising=False)
+    on_pycuda = [f"runtime.{name}" for name in ("device", "tensorrt_resources", "tensorrt_session")]
+    for name in on_pycuda:
+        monkeypatch.delitem(sys.modules, name, raising=False)
     out = build_large(run, shape, "--sm", sm)
-    sys.modules.pop("runtime.device")
+    for name in on_pycuda:  # what was imported now knows the simulated driver
+        sys.modules.pop(name, None)
     assert ("GB of GPU memory, and the GPU here has 1.1 GB: build" in out) == noted
     assert ("GB of GPU memory" in out) == noted
 
