@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import av
 from av import VideoFrame
 
 from calibration.datasets import Frames
-from media.container import open_media
-from media.damage import START_ANYWHERE
 from media.errors import MediaError
-from media.frames import decoded, rgb
+from media.frames import decoded, frame_count, rgb, videos_in
 from media.suffixes import VIDEO_SUFFIXES
 from runtime.errors import InputNotFoundError
 
@@ -84,33 +81,14 @@ def clips(root: str | Path) -> list[ClipTriplet]:
     root = Path(root)
     if not root.is_dir():
         raise InputNotFoundError(f"{root}: no such folder; expected one of videos")
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     decoder = _Decoder()
     triplets = [
         ClipTriplet(f"{path.relative_to(root).as_posix()} frame {first:06}", path, first, decoder)
-        for path in paths
-        for first in range(_frames_of(path) - 2)
+        for path in videos_in(root)
+        for first in range(frame_count(path) - 2)
     ]
     if not triplets:
         raise InputNotFoundError(
             f"{root}: holds no video of three frames; expected {', '.join(VIDEO_SUFFIXES)}"
         )
     return triplets
-
-
-def _frames_of(path: Path) -> int:
-    """Count what can be decoded: in a recording that starts anywhere, from its first key frame."""
-    try:
-        with open_media(path) as reader:
-            if not reader.streams.video:
-                raise MediaError(f"{path}: has no video stream")
-            started, start, count = reader.format.name not in START_ANYWHERE, None, 0
-            for packet in reader.demux(video=0):
-                if not started and packet.is_keyframe:
-                    started, start = True, packet.pts
-                # Shown before the key frame, it refers to frames that are not there.
-                early = None not in (start, packet.pts) and packet.pts < start
-                count += started and not early and packet.size > 0 and not packet.is_discard
-            return count
-    except av.FFmpegError as error:
-        raise MediaError(f"{path}: {error.strerror}; is it a whole video?") from error

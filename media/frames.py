@@ -14,7 +14,39 @@ from numpy.typing import NDArray
 
 from media.colour import ACCURATE
 from media.container import open_media
+from media.damage import START_ANYWHERE
 from media.errors import MediaError
+from media.suffixes import VIDEO_SUFFIXES
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """Return the files in a folder, at any depth, that are named as videos, sorted by path."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def frame_count(path: Path) -> int:
+    """Count what can be decoded: in a recording that starts anywhere, from its first key frame.
+
+    Packets are counted, and none is decoded.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        MediaError: it cannot be opened or read, or has no video stream.
+    """
+    try:
+        with open_media(path) as reader:
+            if not reader.streams.video:
+                raise MediaError(f"{path}: has no video stream")
+            started, start, count = reader.format.name not in START_ANYWHERE, None, 0
+            for packet in reader.demux(video=0):
+                if not started and packet.is_keyframe:
+                    started, start = True, packet.pts
+                # Shown before the key frame, it refers to frames that are not there.
+                early = None not in (start, packet.pts) and packet.pts < start
+                count += started and not early and packet.size > 0 and not packet.is_discard
+            return count
+    except av.FFmpegError as error:
+        raise MediaError(f"{path}: {error.strerror}; is it a whole video?") from error
 
 
 def decoded(path: Path) -> Iterator[VideoFrame]:

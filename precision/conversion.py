@@ -46,7 +46,7 @@ def load_with_precision(
         ranges = ranges or ranges_beside(path)
         measured = Ranges.load(ranges)
         measured.check_model(metadata, str(ranges))
-    return with_precision(model, metadata, precision, measured, runtime)
+    return _converted(model, metadata, precision, measured, runtime)
 
 
 def with_precision(
@@ -71,11 +71,23 @@ def with_precision(
     """
     _check(precision, runtime, ranges)
     check_float32(metadata, "the graph")
-    layout = _LAYOUTS[runtime]
     if precision == "int8":
         if ranges is None:
             raise OptionError("int8 needs the model's activation ranges; calibrate it first")
         ranges.check_model(metadata, "the ranges")
+    return _converted(model, metadata, precision, ranges, runtime)
+
+
+def _converted(
+    model: ir.Model,
+    metadata: Metadata,
+    precision: Precision,
+    ranges: Ranges | None,
+    runtime: Runtime,
+) -> tuple[ir.Model, Metadata]:
+    """Do what `with_precision` says, once all is checked; ranges are given for int8 alone."""
+    layout = _LAYOUTS[runtime]
+    if ranges is not None:
         quantize(model.graph, ranges, layout)
     if precision == "fp16" or (precision == "int8" and layout.rest_in_half):
         halve(model.graph)

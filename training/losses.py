@@ -49,14 +49,13 @@ def losses(
     error = stages.frames - sample.middle
     blend = stages.blend - sample.middle
     known = sample.drawn[:, None, None, None]
-    count = sample.drawn.sum().clamp(min=1)
     wanted = as_read(sample.flow, align_corners=align_corners)
     flow = endpoint_error(stages.flow, wanted, known) + 0.5 * endpoint_error(
         across, sample.across, known
     )
     seen = F.binary_cross_entropy(stages.mask, sample.visible, reduction="none")
-    some = known * (sample.visible.amax(1, keepdim=True) > 0)  # hidden in both, anything will do
-    visibility = (some * seen).mean(dim=(1, 2, 3)).sum() / count
+    some = sample.visible.amax(1, keepdim=True) > 0  # hidden in both, anything will do
+    visibility = _mean_of_known(some * seen, known)
     return {
         "image": weights.image * (_charbonnier(error) + 0.5 * _charbonnier(blend)),
         "gradient": weights.gradient * _slopes(error),
@@ -75,7 +74,7 @@ def endpoint_error(flow: Tensor, wanted: Tensor, known: Tensor) -> Tensor:
     for scale in _EPE_SCALES:
         apart = F.avg_pool2d(flow - wanted, scale)
         ends = torch.stack(apart.chunk(2, 1), 1).square().sum(2).add(1e-2).sqrt()
-        total = total + (known * ends).mean(dim=(1, 2, 3)).sum() / known.sum().clamp(min=1)
+        total = total + _mean_of_known(ends, known)
     return total / len(_EPE_SCALES)
 
 
@@ -93,6 +92,11 @@ def as_read(flow: Tensor, *, align_corners: bool) -> Tensor:
     u, v = flow[:, 0::2], flow[:, 1::2]
     read = torch.stack([(x + u) * width / (width - 1) - x, (y + v) * height / (height - 1) - y], 2)
     return read.flatten(1, 2)
+
+
+def _mean_of_known(values: Tensor, known: Tensor) -> Tensor:
+    """Mean of [N, C, H, W] over the samples for which `known`, [N, 1, 1, 1], is 1; 0 for none."""
+    return (known * values).mean(dim=(1, 2, 3)).sum() / known.sum().clamp(min=1)
 
 
 def _charbonnier(error: Tensor) -> Tensor:

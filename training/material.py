@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from media.container import open_media
-from media.frames import decoded, rgb
-from media.suffixes import VIDEO_SUFFIXES
+from media.frames import decoded, frame_count, rgb, videos_in
 from runtime.cuts import CutDetector
 from runtime.errors import InputNotFoundError
 from training.drawing import Picture
-from training.samples import Run
+from training.samples import Clip
 
 _SHORTEST = 3
 _LENGTH = 17  # frames of a run, so that every distance up to half of it is at many places
@@ -30,7 +28,7 @@ def free_stills() -> list[Picture]:
     return [np.ascontiguousarray(getattr(data, name)()[..., :3]) for name in _STILLS]
 
 
-def read_runs(root: str | Path, *, smallest: int, most_bytes: int) -> list[Run]:
+def read_runs(root: str | Path, *, smallest: int, most_bytes: int) -> list[Clip]:
     """Read runs of neighbouring frames, without cuts in them, from the videos in a folder.
 
     Every video gives evenly spaced runs, as many as fit its share of the memory; of many videos,
@@ -51,8 +49,8 @@ def read_runs(root: str | Path, *, smallest: int, most_bytes: int) -> list[Run]:
     root = Path(root)
     if not root.is_dir():
         raise InputNotFoundError(f"{root}: no such folder; expected one with videos in it")
-    videos = sorted(path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    runs: list[Run] = []
+    videos = videos_in(root)
+    runs: list[Clip] = []
     for number, video in enumerate(videos):
         # What one video leaves, because it is short or a run of it does not fit, is for the others.
         left = most_bytes - sum(run.nbytes for run in runs)
@@ -62,7 +60,7 @@ def read_runs(root: str | Path, *, smallest: int, most_bytes: int) -> list[Run]:
     return runs
 
 
-def _runs(video: Path, smallest: int, most_bytes: int) -> Iterator[Run]:
+def _runs(video: Path, smallest: int, most_bytes: int) -> Iterator[Clip]:
     """Yield every so manieth run, such that all fit; what is decoded is not known before."""
     frames = decoded(video)
     first = next(frames, None)
@@ -71,7 +69,7 @@ def _runs(video: Path, smallest: int, most_bytes: int) -> Iterator[Run]:
     room = most_bytes // (3 * first.width * first.height * _LENGTH)
     if not room:
         return
-    every = -(-_count(video) // (_LENGTH * room))
+    every = max(1, -(-frame_count(video) // (_LENGTH * room)))
     is_cut, run = CutDetector(), list[Picture]()
     for number, frame in enumerate(chain([first], frames)):
         if number // _LENGTH % every:
@@ -84,8 +82,3 @@ def _runs(video: Path, smallest: int, most_bytes: int) -> Iterator[Run]:
         run.append(picture)
     if len(run) >= _SHORTEST:
         yield np.stack(run)
-
-
-def _count(video: Path) -> int:
-    with open_media(video) as container:
-        return sum(packet.size > 0 for packet in container.demux(video=0))

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from training.drawing import Picture, draw_layers
 from training.scene import displacement, exposed, pixels, visible
 
-Run = NDArray[np.uint8]  # (N, H, W, 3), frames of a clip in order, without a cut among them
+Clip = NDArray[np.uint8]  # (N, H, W, 3), frames of a clip in order, without a cut among them
 
 _SPAN = 8  # frames of a clip between frame0 and frame1 at most
 
@@ -57,7 +57,7 @@ class Samples(Dataset[Sample]):
     """
 
     stills: Sequence[Picture]
-    runs: Sequence[Run]
+    runs: Sequence[Clip]
     size: int
     drawn_share: float
     seed: int
@@ -92,7 +92,7 @@ def drawn(rng: Generator, stills: Sequence[Picture], size: int) -> Sample:
     )  # fmt: skip
 
 
-def cut_out(rng: Generator, runs: Sequence[Run], size: int) -> Sample:
+def cut_out(rng: Generator, runs: Sequence[Clip], size: int) -> Sample:
     """Cut a triplet out of a clip: of four places the one with the most motion, at times any."""
     run = runs[int(rng.integers(len(runs)))]
     span = int(rng.integers(2, min(_SPAN, len(run) - 1) + 1))

@@ -13,6 +13,7 @@ import typer
 from rrin_deploy.console import frame_progress, out, say, short_names, table
 from rrin_deploy.options import Device, Providers, Threads
 from runtime.backends import options_for
+from runtime.golden import ARTIFACT_SUFFIXES
 from runtime.interpolator import Interpolator
 from runtime.manifest import ENGINE_SUFFIX
 from runtime.options import check_file
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from rrin_deploy.evaluation import Case
     from runtime.frames import PairInterpolator
 
-_ARTIFACTS = (".onnx", ENGINE_SUFFIX)
 _FOLDER = "One folder a triplet, "
 
 
@@ -75,11 +75,11 @@ def command(
     from rrin_deploy import evaluation
     from rrin_deploy.pictures import picture_folders
 
-    checkpoints = [file for file in files if file.suffix.lower() not in _ARTIFACTS]
+    checkpoints = [file for file in files if file.suffix.lower() not in ARTIFACT_SUFFIXES]
     if both_corners and not checkpoints:
         raise typer.BadParameter("--both-align-corners is for checkpoints; an artifact has its own")
     kinds = {file.suffix.lower() for file in files}
-    if device is not None and not kinds & set(_ARTIFACTS):
+    if device is not None and not kinds & set(ARTIFACT_SUFFIXES):
         raise typer.BadParameter("--device is for artifacts; checkpoints run on the CPU")
     if providers and ".onnx" not in kinds:
         raise typer.BadParameter("--provider is for ONNX files, and none is given")
@@ -139,7 +139,7 @@ def _contenders(
     stack: ExitStack, file: Path, name: str, both_corners: bool, where: Mapping[str, Any]
 ) -> Mapping[str, PairInterpolator]:
     check_file(file, "expected an artifact or a checkpoint")
-    if file.suffix.lower() in _ARTIFACTS:
+    if file.suffix.lower() in ARTIFACT_SUFFIXES:
         return {name: stack.enter_context(Interpolator(file, **options_for(file, **where)))}
     import torch
 

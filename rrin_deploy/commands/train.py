@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rrin_deploy.console import frame_progress, say
+from runtime.architecture import PADDING_MULTIPLE
 
 if TYPE_CHECKING:
     from export import RRIN
@@ -62,8 +63,8 @@ def command(
 
     Example: `rrin-deploy train --clips videos/ --init ckpt.pth -o mine.pth --steps 5000`
     """
-    if size % 32:
-        raise typer.BadParameter(f"--size is {size}; expected a multiple of 32")
+    if size % PADDING_MULTIPLE:
+        raise typer.BadParameter(f"--size is {size}; expected a multiple of {PADDING_MULTIPLE}")
     import training
     from rrin_deploy.curves import draw_curves
 
@@ -75,22 +76,22 @@ def command(
         steps=steps, batch=batch, learning_rate=learning_rate, seed=seed, workers=workers,
         device=device, bf16=bf16,
     )  # fmt: skip
-    first: dict[str, float] = {}
-    last: dict[str, float] = {}
+    lost: list[float] = []
     with frame_progress("training", unit="steps/s") as progress:
 
         def told(step: int, of: int, parts: Mapping[str, float]) -> None:
             progress(step, of)
-            first.update({} if first else parts)
-            last.update(parts)
+            lost.append(sum(parts.values()))
 
         run = training.train(
             output, samples, options, init=init, width=width, validate=judged, progress=told
         )
     curves = output.with_suffix(".png")
     draw_curves(run.log, curves)
-    lost = f"; loss {sum(first.values()):.4f} before, {sum(last.values()):.4f} at the end"
-    say(f": {steps} steps{lost if last else ', all done before'}", subject=run.checkpoint)
+    done = (
+        f"; loss {lost[0]:.4f} before, {lost[-1]:.4f} at the end" if lost else ", all done before"
+    )
+    say(f": {steps} steps{done}", subject=run.checkpoint)
     say(f": its losses; {curves} shows them", subject=run.log)
 
 
@@ -98,6 +99,8 @@ def _judged(
     triplets: Path | None, vimeo90k: Path | None
 ) -> Callable[[RRIN], Mapping[str, float]] | None:
     """Return what validates: mean PSNR on data sets that nothing is trained on."""
+    if not (triplets or vimeo90k):
+        return None
     import calibration
     from export import Reference
     from rrin_deploy.evaluation import evaluate, summarise
@@ -107,8 +110,6 @@ def _judged(
         sets["triplets, dB"] = calibration.triplet_folders(triplets)
     if vimeo90k:
         sets["vimeo90k, dB"] = calibration.vimeo90k(vimeo90k, "test")
-    if not sets:
-        return None
 
     def validate(network: RRIN) -> Mapping[str, float]:
         found = {}
