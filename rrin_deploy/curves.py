@@ -8,7 +8,7 @@ import numpy as np
 
 from rrin_deploy.plotting import Figure
 from runtime.publishing import Publication
-from training.recipe import read_log
+from training import read_log
 
 _SMOOTH = 25  # entries of the log that one point is the mean of
 
@@ -29,10 +29,11 @@ def draw_curves(log: str | Path, output: str | Path) -> None:
         count = min(_SMOOTH, len(values))
         smooth = np.convolve(values, np.full(count, 1 / count), "valid")
         upper.plot([entry["step"] for entry in losses][count - 1 :], smooth, label=name)
-    for name in checks[0]["validation"] if checks else ():
-        steps = [entry["step"] for entry in checks]
-        gains = [entry["validation"][name] - checks[0]["validation"][name] for entry in checks]
-        lower.plot(steps, gains, marker="o", label=name)
+    # A run that goes on may be judged by other sets.
+    for name in sorted({name for entry in checks for name in entry["validation"]}):
+        found = [(c["step"], c["validation"][name]) for c in checks if name in c["validation"]]
+        gained = [value - found[0][1] for _, value in found]
+        lower.plot([step for step, _ in found], gained, marker="o", label=name)
     upper.set_yscale("log")
     upper.set_ylabel("loss, each part with its weight")
     lower.set_ylabel("dB gained since the first check")

@@ -7,18 +7,20 @@ train("mine.pth", Samples(free_stills(), runs, 192, 0.6, seed=0), init="start.pt
 """
 
 from training.losses import Weights
-from training.material import free_stills, read_runs
-from training.recipe import train
-from training.samples import Sample, Samples
+from training.material import free_stills, read_runs, read_stills
+from training.recipe import read_log, train
+from training.samples import Batch, Samples
 from training.trainer import Run, TrainOptions
 
 __all__ = [
+    "Batch",
     "Run",
-    "Sample",
     "Samples",
     "TrainOptions",
     "Weights",
     "free_stills",
+    "read_log",
     "read_runs",
+    "read_stills",
     "train",
 ]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from export.network import Stages
-from training.samples import Sample
+from training.samples import Batch
 
 # Census: windows of 7 x 7, and how far a neighbour has to differ to count, of the full range.
 _CENSUS, _CENSUS_STEP = 7, 0.05
@@ -36,30 +36,29 @@ class Weights:
 
 
 def losses(
-    stages: Stages, across: Tensor, sample: Sample, weights: Weights, *, align_corners: bool
+    stages: Stages, across: Tensor, batch: Batch, weights: Weights, *, align_corners: bool
 ) -> dict[str, Tensor]:
     """Return the weighted parts of a batch's loss, each a scalar; their sum is to be minimised.
 
     Args:
         stages: of N pairs, at one time each.
         across: [N, 4, H, W], pixels, what `Flow_L` made: at frame0 to frame1, and back.
-        sample: a batch of samples.
+        batch: what the stages were made of, and the truth.
         align_corners: the network's own: where its warps read, see `export.network.warp`.
     """
-    error = stages.frames - sample.middle
-    blend = stages.blend - sample.middle
-    known = sample.drawn[:, None, None, None]
-    wanted = as_read(sample.flow, align_corners=align_corners)
+    error = stages.frames - batch.middle
+    blend = stages.blend - batch.middle
+    known = batch.drawn[:, None, None, None]
+    wanted = as_read(batch.flow, align_corners=align_corners)
     flow = endpoint_error(stages.flow, wanted, known) + 0.5 * endpoint_error(
-        across, sample.across, known
+        across, batch.across, known
     )
-    seen = F.binary_cross_entropy(stages.mask, sample.visible, reduction="none")
-    some = sample.visible.amax(1, keepdim=True) > 0  # hidden in both, anything will do
-    visibility = _mean_of_known(some * seen, known)
+    some = batch.visible.amax(1, keepdim=True) > 0  # hidden in both, anything will do
+    visibility = _mean_of_known(some * _cross_entropy(stages.mask, batch.visible), known)
     return {
         "image": weights.image * (_charbonnier(error) + 0.5 * _charbonnier(blend)),
         "gradient": weights.gradient * _slopes(error),
-        "census": weights.census * _census(stages.frames, sample.middle),
+        "census": weights.census * _census(stages.frames, batch.middle),
         "flow": weights.flow * flow,
         "visibility": weights.visibility * visibility,
     }
@@ -97,6 +96,12 @@ def as_read(flow: Tensor, *, align_corners: bool) -> Tensor:
 def _mean_of_known(values: Tensor, known: Tensor) -> Tensor:
     """Mean of [N, C, H, W] over the samples for which `known`, [N, 1, 1, 1], is 1; 0 for none."""
     return (known * values).mean(dim=(1, 2, 3)).sum() / known.sum().clamp(min=1)
+
+
+def _cross_entropy(mask: Tensor, visible: Tensor) -> Tensor:
+    """As PyTorch's, which stops a GPU for good where a value is no number."""
+    likely = visible * mask + (1 - visible) * (1 - mask)
+    return -likely.clamp(min=1e-6).log()
 
 
 def _charbonnier(error: Tensor) -> Tensor:

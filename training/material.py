@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from media.frames import decoded, frame_count, rgb, videos_in
+from media.images import read_still
+from media.suffixes import IMAGE_SUFFIXES
 from runtime.cuts import CutDetector
 from runtime.errors import InputNotFoundError
 from training.drawing import Picture
@@ -16,9 +20,9 @@ from training.samples import Clip
 
 _SHORTEST = 3
 _LENGTH = 17  # frames of a run, so that every distance up to half of it is at many places
-# By their names in scikit-image. astronaut and hubble_deep_field by NASA are in the public domain;
+# By their names in scikit-image. astronaut by NASA is in the public domain;
 # rocket by SpaceX, cat by S. van der Walt and coffee by R. Michetti are CC0.
-_STILLS = ("astronaut", "cat", "coffee", "hubble_deep_field", "rocket")
+_STILLS = ("astronaut", "cat", "coffee", "rocket")
 
 
 def free_stills() -> list[Picture]:
@@ -26,6 +30,31 @@ def free_stills() -> list[Picture]:
     from skimage import data
 
     return [np.ascontiguousarray(getattr(data, name)()[..., :3]) for name in _STILLS]
+
+
+def read_stills(root: str | Path) -> list[Picture]:
+    """Read the pictures in a folder, at any depth, sorted by path; (H, W, 3) uint8 each.
+
+    Raises:
+        InputNotFoundError: no such folder, or no picture in it.
+        MediaError, FrameError: a picture cannot be decoded, or is too large.
+    """
+    root = _folder(root, "pictures")
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise InputNotFoundError(f"{root}: no picture in it")
+    return [_in_bytes(read_still(path).rgb) for path in paths]
+
+
+def _in_bytes(rgb: NDArray[Any]) -> Picture:
+    return rgb if rgb.dtype == np.uint8 else np.rint(255 * rgb).astype(np.uint8)
+
+
+def _folder(root: str | Path, content: str) -> Path:
+    root = Path(root)
+    if not root.is_dir():
+        raise InputNotFoundError(f"{root}: no such folder; expected one with {content} in it")
+    return root
 
 
 def read_runs(root: str | Path, *, smallest: int, most_bytes: int) -> list[Clip]:
@@ -46,9 +75,7 @@ def read_runs(root: str | Path, *, smallest: int, most_bytes: int) -> list[Clip]
         InputNotFoundError: no such folder, or no video of that size in it.
         MediaError: a video cannot be decoded.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise InputNotFoundError(f"{root}: no such folder; expected one with videos in it")
+    root = _folder(root, "videos")
     videos = videos_in(root)
     runs: list[Clip] = []
     for number, video in enumerate(videos):
@@ -75,7 +102,10 @@ def _runs(video: Path, smallest: int, most_bytes: int) -> Iterator[Clip]:
         if number // _LENGTH % every:
             continue
         picture = rgb(frame)
-        if is_cut(picture) or number % _LENGTH == 0 or picture.shape != run[-1].shape:
+        apart = number % _LENGTH == 0 or (run and picture.shape != run[-1].shape)
+        if apart:
+            is_cut = CutDetector()
+        if is_cut(picture) or apart:
             if len(run) >= _SHORTEST:
                 yield np.stack(run)
             run = []

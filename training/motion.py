@@ -1,55 +1,69 @@
-"""How a layer of a scene moves between two frames."""
+"""How layers of scenes move between two frames."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Motion:
-    """A shift, rotation, scale and shear, each of which changes evenly from frame0 to frame1.
+class Motion(NamedTuple):
+    """N shifts, rotations, scales and shears, each of which changes evenly from frame0 to frame1.
 
-    Times are 0 at frame0 and 1 at frame1. Points are [..., 2], (x, y) in pixels: `p` in the frame,
-    `q` in the layer's own coordinates, whose origin is what it turns about.
+    Times, [N], are 0 at frame0 and 1 at frame1. Points are [N, H, W, 2], (x, y) in pixels: `p` in
+    the frame, `q` in the layer's own coordinates, whose origin is what it turns about.
 
-    Attributes:
-        centre: where the origin is in the frame at time 0.5, pixels.
-        shift: how far it goes between the frames, pixels.
-        angle, log_scale, shear: (at time 0.5, change between the frames); radians, natural
-            logarithm, and dx/dy.
+    centre: [N, 2], where the origin is in the frame at time 0.5, pixels.
+    shift: [N, 2], how far it goes between the frames, pixels.
+    angle, log_scale, shear: [N, 2], (at time 0.5, change between the frames); radians, natural
+        logarithm, and dx/dy.
     """
 
-    centre: tuple[float, float]
-    shift: tuple[float, float] = (0.0, 0.0)
-    angle: tuple[float, float] = (0.0, 0.0)
-    log_scale: tuple[float, float] = (0.0, 0.0)
-    shear: tuple[float, float] = (0.0, 0.0)
+    centre: Tensor
+    shift: Tensor
+    angle: Tensor
+    log_scale: Tensor
+    shear: Tensor
 
-    def forward(self, q: Tensor, time: float) -> Tensor:
-        """Return where points of the layer are in the frame at a time."""
-        p: Tensor = q @ self._matrix(time).T + self._origin(time)
-        return p
+    def forward(self, q: Tensor, time: Tensor) -> Tensor:
+        """Return where points of the layers are in the frame at a time."""
+        return _mapped(q, self._matrix(time), self._origin(time))
 
-    def backward(self, p: Tensor, time: float) -> Tensor:
-        """Return which points of the layer are at points of the frame at a time."""
-        q: Tensor = (p - self._origin(time)) @ torch.linalg.inv(self._matrix(time)).T
-        return q
+    def backward(self, p: Tensor, time: Tensor) -> Tensor:
+        """Return which points of the layers are at points of the frame at a time."""
+        inverse = _inverse(self._matrix(time))
+        return _mapped(p, inverse, -_product(inverse, self._origin(time)))
 
-    def _origin(self, time: float) -> Tensor:
-        centre, shift = torch.tensor([self.centre, self.shift], dtype=torch.float32)
-        origin: Tensor = centre + (time - 0.5) * shift
-        return origin
+    def moved(self, p: Tensor, time: Tensor, to: Tensor) -> Tensor:
+        """Return where what is at points of the frame at one time is at another."""
+        matrix = self._matrix(to) @ _inverse(self._matrix(time))
+        origin = self._origin(to) - _product(matrix, self._origin(time))
+        return _mapped(p, matrix, origin)
 
-    def _matrix(self, time: float) -> Tensor:
+    def _origin(self, time: Tensor) -> Tensor:
+        return self.centre + (time[:, None] - 0.5) * self.shift
+
+    def _matrix(self, time: Tensor) -> Tensor:
         angle, log_scale, shear = (
-            middle + (time - 0.5) * change
-            for middle, change in (self.angle, self.log_scale, self.shear)
+            each[:, 0] + (time - 0.5) * each[:, 1]
+            for each in (self.angle, self.log_scale, self.shear)
         )
-        sine, cosine, scale = math.sin(angle), math.cos(angle), math.exp(log_scale)
-        turned = torch.tensor([[cosine, -sine], [sine, cosine]])
-        matrix: Tensor = scale * turned @ torch.tensor([[1.0, shear], [0.0, 1.0]])
-        return matrix
+        sine, cosine, scale = angle.sin(), angle.cos(), log_scale.exp()
+        rows = [cosine, shear * cosine - sine, sine, shear * sine + cosine]
+        return (scale * torch.stack(rows)).T.reshape(-1, 2, 2)
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    inverse: Tensor = torch.linalg.inv_ex(matrix).inverse  # `inv` would wait for a GPU
+    return inverse
+
+
+def _product(matrix: Tensor, vector: Tensor) -> Tensor:
+    return (matrix @ vector[..., None])[..., 0]
+
+
+def _mapped(points: Tensor, matrix: Tensor, origin: Tensor) -> Tensor:
+    flat = points.flatten(1, 2).expand(len(matrix), -1, -1)
+    mapped = torch.baddbmm(origin[:, None], flat, matrix.mT)
+    return mapped.reshape(len(matrix), *points.shape[1:])

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, default_collate
 
 from export.checkpoint import load_checkpoint
 from export.network import RRIN
 from runtime.errors import OptionError
 from runtime.publishing import Publication
 from runtime.signals import signals_held
-from training.samples import Sample, Samples
+from training.samples import Samples
 from training.trainer import Run, Trainer, TrainOptions
+from training.widening import widened
 
 Validate = Callable[[RRIN], Mapping[str, float]]
-Progress = Callable[[int, int, Mapping[str, float]], None]
+Progress = Callable[[int, int], None]
 
 _LOG_EVERY = 20
+_WIDTH = 8  # from random weights
 
 
 def train(
@@ -32,28 +33,31 @@ def train(
     options: TrainOptions | None = None,
     *,
     init: str | Path | None = None,
-    width: int = 8,
+    width: int | None = None,
     validate: Validate | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Train a network; where the output's state lies beside it, go on from there.
 
     A run that was stopped and gone on with makes the same network as one that was not, on the same
-    machine with the same options.
+    CPU with the same options; on a GPU, up to the order in which it adds.
 
     Args:
         output: the checkpoint, ending in .pth; its state and log are written beside it.
-        samples: what is trained on.
+        samples: what is trained on, and where.
         options: see `TrainOptions`.
         init: a checkpoint to begin from; None begins from random weights.
-        width: base width of the network, where there is no `init`.
+        width: base width of the network, None for the checkpoint's, or 8; a checkpoint of a
+            smaller width is widened, see `widened`.
         validate: called with the running average from time to time; what it returns is logged.
-        progress: called after each step with the steps done, their number and the loss's parts.
+        progress: called after each step with the steps done and their number.
 
     Raises:
         CheckpointError, InputNotFoundError: `init` is none of RRIN, or missing.
         ArtifactError: the state beside the output is damaged, or of another network.
-        OptionError: the output does not end in .pth, or is the checkpoint to begin from.
+        OptionError: the output does not end in .pth, or is the checkpoint to begin from; `width` is
+            less than that checkpoint's; or the state is of a run with other options.
+        DivergedError: the loss is no number any more; what was saved stays.
         OutputError: see `Publication`.
     """
     options, run = options or TrainOptions(), Run(Path(output))
@@ -62,57 +66,56 @@ def train(
     if init is not None and run.checkpoint.resolve() == Path(init).resolve():
         raise OptionError(f"{output}: is the checkpoint to begin from as well; name another")
     Publication(run.checkpoint, run.state, run.log)  # refuses now what could not be written then
-    torch.manual_seed(options.seed)
-    network = RRIN(width, align_corners=False) if init is None else load_checkpoint(init)
-    trainer = Trainer(network, options)
+    trainer = Trainer(_first(init, width, options.seed), options, samples.device)
     if run.state.exists():
         trainer.restore(run.state)
     if trainer.step > options.steps:
         raise OptionError(
             f"{run.state}: has taken {trainer.step} steps, more than the {options.steps} asked for"
         )
-    _drop_after(run.log, trainer.step)
-    started = time.perf_counter()
+    before = _drop_after(run.log, trainer.step)
+    started = time.perf_counter() - before
     try:
-        for batch in _batches(samples, options, trainer.step):
+        while trainer.step < options.steps:
+            batch = samples.batch(trainer.step, options.batch)
             with signals_held():  # a step is taken as a whole
                 parts = trainer.learn(batch)
             if progress:
-                progress(trainer.step, options.steps, parts)
+                progress(trainer.step, options.steps)
             last = trainer.step == options.steps
-            if trainer.step % _LOG_EVERY == 0 or last:
-                seconds = round(time.perf_counter() - started, 1)
-                _log(run.log, {"step": trainer.step, "seconds": seconds, "loss": parts})
-            if trainer.step % options.save_every == 0 or last:
+            saved = trainer.step % options.save_every == 0 or last
+            if trainer.step % _LOG_EVERY == 0 or saved:
+                seconds, loss = round(time.perf_counter() - started, 1), trainer.check(parts)
+                _log(run.log, {"step": trainer.step, "seconds": seconds, "loss": loss})
+            if saved:
                 trainer.save(run)
             if validate and (trainer.step % options.validate_every == 0 or last):
                 _log(run.log, {"step": trainer.step, "validation": dict(validate(trainer.average))})
     except (KeyboardInterrupt, SystemExit):  # so that no step is lost
-        trainer.save(run)
+        if trainer.is_finite():
+            trainer.save(run)
         raise
     return run
 
 
-def _batches(samples: Samples, options: TrainOptions, first: int) -> Iterator[Sample]:
-    """Yield the batches of the steps that are left; sample n is the same in every run."""
-    numbers = (
-        list(range(step * options.batch, (step + 1) * options.batch))
-        for step in range(first, options.steps)
-    )
-    loader: Any = DataLoader(
-        samples,
-        batch_sampler=numbers,
-        num_workers=options.workers,
-        collate_fn=default_collate,
-    )
-    return iter(loader)
+def _first(init: str | Path | None, width: int | None, seed: int) -> RRIN:
+    torch.manual_seed(seed)
+    if init is None:
+        return RRIN(_WIDTH if width is None else width, align_corners=False)
+    network = load_checkpoint(init)
+    return network if width in (None, network.base_width) else widened(network, width)
 
 
-def _drop_after(log: Path, step: int) -> None:
-    """Drop what an interrupted run logged of steps that will be taken again."""
-    if log.exists():
-        kept = [entry for entry in read_log(log) if entry["step"] <= step]
-        Publication(log).write("".join(f"{json.dumps(entry)}\n" for entry in kept).encode())
+def _drop_after(log: Path, step: int) -> float:
+    """Drop what an interrupted run logged of steps that will be taken again.
+
+    Return the seconds that the others took.
+    """
+    if not log.exists():
+        return 0.0
+    kept = [entry for entry in read_log(log) if entry["step"] <= step]
+    Publication(log).write("".join(f"{json.dumps(entry)}\n" for entry in kept).encode())
+    return max((float(entry.get("seconds", 0)) for entry in kept), default=0.0)
 
 
 def read_log(log: Path) -> list[dict[str, Any]]:

@@ -1,21 +1,20 @@
-"""What is trained on: triplets drawn or cut out of clips, each a function of its number alone."""
+"""What is trained on: triplets drawn or cut out of clips, a batch at a time."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from training.drawing import Picture, draw_layers
+from runtime.architecture import PADDING_MULTIPLE
+from runtime.errors import OptionError
+from training.damage import compressed, lit, noisy
+from training.drawing import Picture, Studio
 from training.scene import displacement, exposed, pixels, visible
 
 Clip = NDArray[np.uint8]  # (N, H, W, 3), frames of a clip in order, without a cut among them
@@ -23,15 +22,15 @@ Clip = NDArray[np.uint8]  # (N, H, W, 3), frames of a clip in order, without a c
 _SPAN = 8  # frames of a clip between frame0 and frame1 at most
 
 
-class Sample(NamedTuple):
-    """A triplet; what follows `t` is known of drawn ones alone, and 0 where it is not.
+class Batch(NamedTuple):
+    """Triplets; what follows `t` is known of drawn ones alone, and 0 where it is not.
 
-    frame0, middle, frame1: [3, S, S] in [0, 1].
-    t: [], when between the frames the middle one was.
-    flow: [4, S, S], pixels: from the middle to frame0, then to frame1.
-    across: [4, S, S], pixels: at frame0 to frame1, then at frame1 to frame0.
-    visible: [2, S, S], 1 where what the middle shows is seen in frame0, and in frame1.
-    drawn: [], 1 if these three are known.
+    frame0, middle, frame1: [N, 3, S, S] in [0, 1].
+    t: [N], when between the frames the middle one was.
+    flow: [N, 4, S, S], pixels: from the middle to frame0, then to frame1.
+    across: [N, 4, S, S], pixels: at frame0 to frame1, then at frame1 to frame0.
+    visible: [N, 2, S, S], 1 where what the middle shows is seen in frame0, and in frame1.
+    drawn: [N], 1 if these three are known.
     """
 
     frame0: Tensor
@@ -44,124 +43,157 @@ class Sample(NamedTuple):
     drawn: Tensor
 
 
-@dataclass(frozen=True)
-class Samples(Dataset[Sample]):
-    """Endless samples; number n is the same in every run with the same seed and material.
+class Samples:
+    """Endless batches; number n is the same in every run on such a device.
 
-    Attributes:
-        stills: what scenes are cut from.
-        runs: of clips; none leaves scenes alone.
-        size: of the square crops, pixels; a multiple of 32.
-        drawn_share: of scenes among the samples, where there are clips.
+    Args:
+        stills: what scenes are cut from, (H, W, 3) uint8 each.
+        runs: of clips, (N, H, W, 3) uint8 each, N from 3 on; none leaves scenes alone.
+        size: of the square crops, pixels; a multiple of 32. Large motion needs large crops: what
+            leaves the crop cannot be followed.
+        drawn_share: of scenes among the samples, where there are clips; 0 to 1.
         seed: of all choices.
+        device: of PyTorch, where samples are made and the network is trained.
+
+    Raises:
+        OptionError: `size` is no multiple of 32, a still or run is smaller, `drawn_share` is not
+            from 0 to 1, or PyTorch does not have the device here.
     """
 
-    stills: Sequence[Picture]
-    runs: Sequence[Clip]
-    size: int
-    drawn_share: float
-    seed: int
+    def __init__(
+        self,
+        stills: Sequence[Picture],
+        runs: Sequence[Clip],
+        size: int,
+        drawn_share: float,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        _check(stills, runs, size, drawn_share)
+        _check_device(device)
+        self.device, self._seed = device, seed
+        self._size, self._drawn_share = size, drawn_share if runs else 1.0
+        self._studio = Studio(stills, size, seed, device)
+        self._runs = [torch.from_numpy(run).to(device) for run in runs]
 
-    def __getitem__(self, number: int) -> Sample:
-        rng = np.random.default_rng((self.seed, number))
-        if not self.runs or rng.random() < self.drawn_share:
-            return _flipped(rng, drawn(rng, self.stills, self.size))
-        return _flipped(rng, cut_out(rng, self.runs, self.size))
+    def batch(self, number: int, count: int) -> Batch:
+        """Return `count` samples."""
+        rng = np.random.default_rng((self._seed, number))
+        scenes = int(self._drawn_share * count + rng.random())  # so many of them on average
+        parts = []
+        if scenes:
+            parts.append(drawn(rng, self._studio, scenes))
+        if scenes < count:
+            parts.append(cut_out(rng, self._runs, self._size, count - scenes))
+        return Batch(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
-def drawn(rng: Generator, stills: Sequence[Picture], size: int) -> Sample:
-    """Draw a scene at three times."""
-    t = 0.5 if rng.random() < 0.6 else float(rng.uniform(0.1, 0.9))
-    layers, points = draw_layers(rng, stills, size), pixels(size, size)
-    shutter = float(rng.uniform(0.1, 0.5)) if rng.random() < 0.12 else 0.0
-    first, middle, last = (exposed(layers, points, time, shutter) for time in (0, t, 1))
-    flow = [displacement(layers, points, middle.top, t, to) for to in (0, 1)]
+def drawn(rng: Generator, studio: Studio, count: int) -> Batch:
+    """Draw scenes at three times each."""
+    layers, points = studio.layers(rng, count), pixels(studio.size, studio.size, studio.device)
+    times = np.where(rng.random(count) < 0.6, 0.5, rng.uniform(0.1, 0.9, count))
+    open_for = np.where(rng.random(count) < 0.12, rng.uniform(0.1, 0.5, count), 0)
+    t = torch.from_numpy(times).to(points, non_blocking=True)
+    start, end = torch.zeros_like(t), torch.ones_like(t)
+    first, middle, last = (exposed(layers, points, time, open_for) for time in (start, t, end))
+    flow = [displacement(layers, points, middle.top, t, to) for to in (start, end)]
     across = [
-        displacement(layers, points, first.top, 0, 1),
-        displacement(layers, points, last.top, 1, 0),
+        displacement(layers, points, first.top, start, end),
+        displacement(layers, points, last.top, end, start),
     ]
     seen = [
-        visible(layers, points + each.permute(1, 2, 0), middle.top, to)
-        for each, to in zip(flow, (0, 1), strict=True)
+        visible(layers, points + each.permute(0, 2, 3, 1), middle.top, to)
+        for each, to in zip(flow, (start, end), strict=True)
     ]
-    frames = _lit(rng, [first.frame, middle.frame, last.frame], t)
-    frame0, frame1 = _as_seen(rng, [frames[0], frames[2]])
-    return Sample(
-        frame0, frames[1], frame1, torch.tensor(t),
-        torch.cat(flow), torch.cat(across), torch.stack(seen).float(), torch.ones(()),
+    frames = lit(rng, torch.stack([first.frame, middle.frame, last.frame], 1), t)
+    given = _as_seen(rng, frames[:, ::2])
+    return Batch(
+        given[:, 0], frames[:, 1], given[:, 1], t, torch.cat(flow, 1), torch.cat(across, 1),
+        torch.stack(seen, 1).float(), torch.ones_like(t),
     )  # fmt: skip
 
 
-def cut_out(rng: Generator, runs: Sequence[Clip], size: int) -> Sample:
-    """Cut a triplet out of a clip: of four places the one with the most motion, at times any."""
-    run = runs[int(rng.integers(len(runs)))]
-    span = int(rng.integers(2, min(_SPAN, len(run) - 1) + 1))
-    first, at = int(rng.integers(0, len(run) - span)), int(rng.integers(1, span))
-    triplet = run[[first, first + at, first + span]]
-    height, width = run.shape[1:3]
-    places = [
-        (int(rng.integers(0, height - size + 1)), int(rng.integers(0, width - size + 1)))
-        for _ in range(1 if rng.random() < 0.1 else 4)
-    ]
-    crops = [triplet[:, y : y + size, x : x + size] for y, x in places]
-    best = max(crops, key=lambda crop: np.abs(crop[0].astype(np.int16) - crop[2]).mean())
-    frames = torch.from_numpy(np.ascontiguousarray(best)).permute(0, 3, 1, 2).float() / 255
-    unknown = torch.zeros(4, size, size)
-    return Sample(
-        frames[0], frames[1], frames[2], torch.tensor(at / span),
-        unknown, unknown, unknown[:2], torch.zeros(()),
-    )  # fmt: skip
-
-
-def _lit(rng: Generator, frames: list[Tensor], t: float) -> list[Tensor]:
-    """Let the light change over the time: fades, and exposure that follows the picture."""
-    if rng.random() < 0.85:
-        return frames
-    before, after = rng.uniform(0.5, 1.2, 2)
-    lights = (before, before + t * (after - before), after)
-    return [(frame * light).clamp(0, 1) for frame, light in zip(frames, lights, strict=True)]
-
-
-def _as_seen(rng: Generator, frames: list[Tensor]) -> list[Tensor]:
-    """Let the given frames, not the wanted one, have noise and compression, as videos have."""
-    if rng.random() < 0.25:
-        level = float(rng.uniform(0, 0.02))
-        frames = [
-            frame + torch.from_numpy(rng.normal(0, level, frame.shape)).float() for frame in frames
-        ]
-    if rng.random() < 0.15:
-        quality = int(rng.integers(40, 95))
-        frames = [_compressed(frame.clamp(0, 1), quality) for frame in frames]
-    return [frame.clamp(0, 1) for frame in frames]
-
-
-def _compressed(frame: Tensor, quality: int) -> Tensor:
-    levels = (frame * 255).round().byte().permute(1, 2, 0).numpy()
-    stored = io.BytesIO()
-    Image.fromarray(levels).save(stored, "JPEG", quality=quality)
-    decoded = np.array(Image.open(stored))
-    return torch.from_numpy(decoded).permute(2, 0, 1).float() / 255
-
-
-def _flipped(rng: Generator, sample: Sample) -> Sample:
-    """Mirror and turn back time: what moves so is as likely."""
-    for axis in (-1, -2):
+def cut_out(rng: Generator, runs: Sequence[Tensor], size: int, count: int) -> Batch:
+    """Cut triplets out of clips at any times, some mirrored or turned back in time."""
+    triplets, times = [], []
+    lengths = np.array([len(run) for run in runs])
+    for chosen in rng.choice(len(runs), count, p=lengths / lengths.sum()):
+        run = runs[chosen]
+        span = int(rng.integers(2, min(_SPAN, len(run) - 1) + 1))
+        first, at = int(rng.integers(0, len(run) - span)), int(rng.integers(1, span))
+        order = [first, first + at, first + span]
         if rng.random() < 0.5:
-            sample = _mirrored(sample, axis)
-    if rng.random() < 0.5:
-        sample = _backwards(sample)
-    return sample
-
-
-def _mirrored(sample: Sample, axis: int) -> Sample:
-    sign = torch.tensor([-1.0, 1, -1, 1] if axis == -1 else [1.0, -1, 1, -1])[:, None, None]
-    turned = [each.flip(axis) if each.ndim else each for each in sample]
-    mirrored = Sample(*turned)
-    return mirrored._replace(flow=sign * mirrored.flow, across=sign * mirrored.across)
-
-
-def _backwards(sample: Sample) -> Sample:
-    return Sample(
-        sample.frame1, sample.middle, sample.frame0, 1 - sample.t,
-        sample.flow.roll(2, 0), sample.across.roll(2, 0), sample.visible.flip(0), sample.drawn,
+            order, at = order[::-1], span - at
+        triplets.append(_crop(rng, run, order, size))
+        times.append(at / span)
+    frames = torch.stack(triplets)
+    t = torch.tensor(times).to(frames, non_blocking=True)
+    unknown = frames.new_zeros(count, 4, size, size)
+    return Batch(
+        frames[:, 0], frames[:, 1], frames[:, 2], t, unknown, unknown, unknown[:, :2],
+        torch.zeros_like(t),
     )  # fmt: skip
+
+
+def _crop(rng: Generator, run: Tensor, order: Sequence[int], size: int) -> Tensor:
+    """Cut a triplet at the place with the most motion of four, or one in ten times at any.
+
+    Some are cut larger and made smaller: their motions are as of another lens.
+
+    Returns:
+        [3, 3, S, S] in [0, 1].
+    """
+    height, width = run.shape[1:3]
+    scale = 2 if rng.random() < 0.3 and min(height, width) >= 2 * size else 1
+    side = scale * size
+    places = 1 if rng.random() < 0.1 else 4
+    ys, xs = (rng.integers(0, length - side + 1, places) for length in (height, width))
+    crops = torch.stack(
+        [
+            torch.stack([run[number, y : y + side, x : x + side] for number in order])
+            for y, x in zip(ys.tolist(), xs.tolist(), strict=True)
+        ]
+    ).float()
+    motion = (crops[:, 0] - crops[:, 2]).abs().mean((1, 2, 3))
+    frames = crops.index_select(0, motion.argmax()[None])[0].permute(0, 3, 1, 2) / 255
+    if scale > 1:
+        frames = torch.nn.functional.avg_pool2d(frames, scale)
+    flipped = [axis for axis in (-1, -2) if rng.random() < 0.5]
+    return frames.flip(flipped) if flipped else frames
+
+
+def _as_seen(rng: Generator, frames: Tensor) -> Tensor:
+    """Let given frames, not the wanted one, have noise and compression; [N, 2, 3, S, S]."""
+    frames = noisy(rng, frames)
+    chosen = np.flatnonzero(rng.random(len(frames)) < 0.15)
+    quality = rng.uniform(40, 95, len(chosen))
+    if not len(chosen):
+        return frames
+    index = torch.from_numpy(chosen).to(frames.device, non_blocking=True)
+    levels = torch.from_numpy(quality.repeat(2)).to(frames, non_blocking=True)
+    small = compressed(frames[index].flatten(0, 1), levels)
+    return frames.index_copy(0, index, small.reshape(-1, *frames.shape[1:]))
+
+
+def _check(stills: Sequence[Picture], runs: Sequence[Clip], size: int, drawn_share: float) -> None:
+    if size % PADDING_MULTIPLE or size <= 0:
+        raise OptionError(f"size is {size}; expected a multiple of {PADDING_MULTIPLE}")
+    if not 0 <= drawn_share <= 1:
+        raise OptionError(f"drawn_share is {drawn_share}; expected 0 to 1")
+    if not stills:
+        raise OptionError("there are no stills; scenes are cut from them: see `free_stills`")
+    for run in runs:
+        if len(run) < 3 or min(run.shape[1:3]) < size:
+            raise OptionError(
+                f"a run has {len(run)} frames of {run.shape[2]}x{run.shape[1]}; expected 3 and "
+                f"more, of {size} pixels and more on each side"
+            )
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(1, device=name)
+    except Exception as error:  # of several classes, by what is missing
+        raise OptionError(
+            f"device is {name}, which PyTorch does not have here; expected cpu, or cuda with a GPU"
+        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from export import RRIN
 
 _MEMORY = 2 * 2**30  # for the frames of clips
+_COMPARED = 10  # entries of the log, at the start and at the end, that a loss is the mean of
 
 
 def command(
@@ -27,9 +29,18 @@ def command(
     init: Annotated[
         Path | None, typer.Option(help="A checkpoint to begin from; by default random weights.")
     ] = None,
+    stills: Annotated[
+        Path | None,
+        typer.Option(help="A folder of pictures, at any depth, that scenes are cut from as well."),
+    ] = None,
     width: Annotated[
-        int, typer.Option(help="Base width of a network from random weights.", min=1, max=64)
-    ] = 8,
+        int | None,
+        typer.Option(
+            help="Base width; a narrower checkpoint is widened. By default the checkpoint's, or 8.",
+            min=1,
+            max=64,
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(help="Steps in all.", min=1)] = 20_000,
     batch: Annotated[int, typer.Option(help="Crops a step.", min=1)] = 4,
     size: Annotated[
@@ -42,10 +53,12 @@ def command(
         float, typer.Option(help="Share of drawn scenes, where there are clips.", min=0, max=1)
     ] = 0.6,
     seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0)] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that make samples.", min=0)] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     bf16: Annotated[
         bool, typer.Option("--bf16", help="Convolutions in bfloat16, where the device has it.")
+    ] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the U-Nets: faster on GPUs, after a minute.")
     ] = False,
     triplets: Annotated[
         Path | None,
@@ -70,28 +83,25 @@ def command(
 
     judged = _judged(triplets, vimeo90k)
     runs = training.read_runs(clips, smallest=size, most_bytes=_MEMORY) if clips else []
-    stills = [*training.free_stills(), *(run[len(run) // 2] for run in runs)]
-    samples = training.Samples(stills, runs, size, drawn, seed)
+    pictures = training.read_stills(stills) if stills else []
+    pictures += [*training.free_stills(), *(run[len(run) // 2] for run in runs)]
+    samples = training.Samples(pictures, runs, size, drawn, seed, device)
     options = training.TrainOptions(
-        steps=steps, batch=batch, learning_rate=learning_rate, seed=seed, workers=workers,
-        device=device, bf16=bf16,
+        steps=steps, batch=batch, learning_rate=learning_rate, seed=seed, bf16=bf16,
+        compiled=compiled,
     )  # fmt: skip
-    lost: list[float] = []
     with frame_progress("training", unit="steps/s") as progress:
-
-        def told(step: int, of: int, parts: Mapping[str, float]) -> None:
-            progress(step, of)
-            lost.append(sum(parts.values()))
-
         run = training.train(
-            output, samples, options, init=init, width=width, validate=judged, progress=told
+            output, samples, options, init=init, width=width, validate=judged, progress=progress
         )
     curves = output.with_suffix(".png")
     draw_curves(run.log, curves)
-    done = (
-        f"; loss {lost[0]:.4f} before, {lost[-1]:.4f} at the end" if lost else ", all done before"
+    lost = [sum(entry["loss"].values()) for entry in training.read_log(run.log) if "loss" in entry]
+    first, last = (mean(part) for part in (lost[:_COMPARED], lost[-_COMPARED:]))
+    say(
+        f": {steps} steps; loss {first:.4f} at the start, {last:.4f} at the end",
+        subject=run.checkpoint,
     )
-    say(f": {steps} steps{done}", subject=run.checkpoint)
     say(f": its losses; {curves} shows them", subject=run.log)
 
 

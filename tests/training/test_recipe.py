@@ -12,15 +12,25 @@ import torch
 
 from export import load_checkpoint
 from export.network import RRIN
+from media.images import Still, write_still
 from media.video import write_video
 from runtime.errors import ArtifactError, InputNotFoundError, OptionError
 from runtime.scene import render_bytes
-from training import Samples, TrainOptions, free_stills, read_runs, train
+from training import (
+    Samples,
+    TrainOptions,
+    free_stills,
+    read_log,
+    read_runs,
+    read_stills,
+    train,
+)  # fmt: skip
 from training.losses import Weights, as_read, endpoint_error
 from training.motion import Motion
-from training.samples import Sample
+from training.samples import Batch
 from training.scene import Layer, pixels, view
 from training.trainer import DivergedError
+from training.widening import widened
 
 SIZE = 64
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -43,39 +53,42 @@ def weights_of(path: Path) -> Mapping[str, torch.Tensor]:
 class OneSample(Samples):
     """A picture that goes (-12, 6) pixels from frame to frame, to be learnt by heart."""
 
-    def __getitem__(self, number: int) -> Sample:
-        del number
-        picture = torch.from_numpy(self.stills[0][:200, :200]).permute(2, 0, 1).float() / 255
-        opaque = torch.cat([picture, torch.ones(1, 200, 200)])
-        layers = [Layer(opaque, Motion((SIZE / 2, SIZE / 2), shift=(-12, 6)), endless=True)]
-        points = pixels(SIZE, SIZE)
-        frames = [view(layers, points, time).frame for time in (0, 0.5, 1)]
-        there = torch.tensor([-12.0, 6])[:, None, None].expand(2, SIZE, SIZE)
-        flow, across = torch.cat([-there / 2, there / 2]), torch.cat([there, -there])
-        seen = torch.ones(2, SIZE, SIZE)
-        return Sample(*frames, torch.tensor(0.5), flow, across, seen, torch.ones(()))
+    def batch(self, number: int, count: int) -> Batch:
+        del number, count
+        picture = (
+            torch.from_numpy(free_stills()[0][:200, :200]).permute(2, 0, 1)[None].float() / 255
+        )
+        opaque = torch.cat([picture, torch.ones(1, 1, 200, 200)], 1)
+        still = torch.zeros(1, 2)
+        motion = Motion(
+            torch.full((1, 2), SIZE / 2), torch.tensor([[-12.0, 6]]), still, still, still
+        )
+        layers = [Layer(opaque, motion, endless=True)]
+        times = (torch.tensor([time]) for time in (0, 0.5, 1))
+        frames = [view(layers, pixels(SIZE, SIZE), time).frame for time in times]
+        there = torch.tensor([[-12.0, 6]])[..., None, None].expand(1, 2, SIZE, SIZE)
+        flow, across = torch.cat([-there / 2, there / 2], 1), torch.cat([there, -there], 1)
+        seen = torch.ones(1, 2, SIZE, SIZE)
+        return Batch(*frames, torch.tensor([0.5]), flow, across, seen, torch.ones(1))
 
 
 def test_the_loss_falls_and_flow_supervision_turns_the_flow_to_the_truth(tmp_path: Path) -> None:
     samples = OneSample(free_stills(), [], SIZE, 1.0, seed=1)
-    sample, window = samples[0], torch.tensor([0.0, 0, SIZE, SIZE])
+    batch, window = samples.batch(0, 1), torch.tensor([0.0, 0, SIZE, SIZE])
     apart = []
     for weight in (0.1, 0.0):
-        lost: list[float] = []
         run = train(
             tmp_path / f"{weight}.pth",
             samples,
-            options(
-                steps=60, batch=1, learning_rate=4e-3, flow_first=0, weights=Weights(flow=weight)
-            ),
+            options(steps=60, batch=1, learning_rate=4e-3, weights=Weights(flow=weight)),
             width=4,
-            progress=lambda _step, _of, parts: lost.append(sum(parts.values())),  # noqa: B023
         )
-        assert np.mean(lost[-5:]) < 0.8 * np.mean(lost[:5])
+        image = [entry["loss"]["image"] for entry in read_log(run.log)]
+        assert image[-1] < 0.9 * image[0]
         with torch.inference_mode():
-            pair = sample.frame0[None], sample.frame1[None], sample.t[None]
+            pair = batch.frame0, batch.frame1, batch.t
             flow = load_checkpoint(run.checkpoint).stages(*pair, window).flow
-        wanted = as_read(sample.flow[None], align_corners=False)
+        wanted = as_read(batch.flow, align_corners=False)
         apart.append(float((flow - wanted).square().mean().sqrt()))
     assert apart[0] < 0.6 * apart[1]
 
@@ -101,7 +114,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(samples: Samples, tmp_path: Path
     for name, weight in theirs.items():
         assert torch.equal(ours[name], weight), name
     logged = [json.loads(line) for line in parts.log.read_text().splitlines()]
-    assert [entry["step"] for entry in logged] == [6]
+    assert [entry["step"] for entry in logged] == [3, 6]
     assert train(tmp_path / "parts.pth", samples, options(), width=4) == parts  # all done: no step
     with pytest.raises(OptionError, match="has taken 6 steps, more than the 5 asked for"):
         train(tmp_path / "parts.pth", samples, options(steps=5), width=4)
@@ -154,12 +167,8 @@ def test_runs_are_cut_at_cuts_and_fit_in_memory(tmp_path: Path) -> None:
         assert (room - 1) * one < sum(run.nbytes for run in few) <= room * one
     with pytest.raises(InputNotFoundError, match="no video with sides of 65 pixels"):
         read_runs(tmp_path, smallest=65, most_bytes=2**30)
-    samples = Samples(free_stills(), runs, 64, 0.0, seed=2)
-    for number in range(5):
-        sample = samples[number]
-        assert not sample.drawn
-        assert 0 < sample.t < 1
-        assert not sample.flow.any()
+    batch = Samples(free_stills(), runs, 64, 0.0, seed=2).batch(0, 3)
+    assert not batch.drawn.any()
 
 
 def test_what_cannot_be_is_said(samples: Samples, small_checkpoint: Path, tmp_path: Path) -> None:
@@ -170,11 +179,69 @@ def test_what_cannot_be_is_said(samples: Samples, small_checkpoint: Path, tmp_pa
     (tmp_path / "x.state.pth").write_bytes(b"no state")
     with pytest.raises(ArtifactError, match=r"x\.state\.pth: not the state of such a training run"):
         train(tmp_path / "x.pth", samples, options())
-    with pytest.raises(OptionError, match="device is nowhere, which PyTorch does not have here"):
-        train(tmp_path / "y.pth", samples, options(device="nowhere"))
     with pytest.raises(InputNotFoundError, match="no such folder"):
         train(tmp_path / "none" / "y.pth", samples, options(), width=4)
     with pytest.raises(DivergedError, match="no number any more at step"):
         train(tmp_path / "y.pth", samples, options(steps=3, learning_rate=1e30), width=4)
     with pytest.raises(InputNotFoundError, match="no such folder"):
         read_runs(tmp_path / "none", smallest=64, most_bytes=2**30)
+
+
+def test_samples_say_what_they_cannot_be_made_of() -> None:
+    stills, run = free_stills(), np.zeros((3, 64, 64, 3), np.uint8)
+    with pytest.raises(OptionError, match="device is nowhere, which PyTorch does not have here"):
+        Samples(stills, [], SIZE, 1.0, seed=1, device="nowhere")
+    with pytest.raises(OptionError, match="size is 48; expected a multiple of 32"):
+        Samples(stills, [], 48, 1.0, seed=1)
+    with pytest.raises(OptionError, match=r"drawn_share is 1\.5; expected 0 to 1"):
+        Samples(stills, [], SIZE, 1.5, seed=1)
+    with pytest.raises(OptionError, match="there are no stills"):
+        Samples([], [run], SIZE, 0.5, seed=1)
+    with pytest.raises(OptionError, match="3 frames of 64x64; expected 3 and more, of 96 pixels"):
+        Samples(stills, [run], 96, 0.5, seed=1)
+
+
+def test_a_wider_network_computes_what_the_narrow_one_did(
+    small_checkpoint: Path, tmp_path: Path, samples: Samples
+) -> None:
+    narrow, batch = load_checkpoint(small_checkpoint), samples.batch(0, 1)
+    width = narrow.base_width + 3
+    window = torch.tensor([0.0, 0, SIZE, SIZE])
+    with torch.inference_mode():
+        ours, theirs = (
+            network.stages(batch.frame0, batch.frame1, batch.t, window)
+            for network in (widened(narrow, width), narrow)
+        )
+    for mine, stage in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, stage, atol=2e-4, rtol=1e-4)
+    run = train(
+        tmp_path / "wide.pth", samples, options(steps=2, learning_rate=1e-3),
+        init=small_checkpoint, width=width,
+    )  # fmt: skip
+    learnt = load_checkpoint(run.checkpoint)
+    assert learnt.base_width == width
+    # What was silent begins to be heard.
+    assert learnt.Flow_L.last.weight[:, narrow.base_width :].abs().min() > 0
+    with pytest.raises(OptionError, match="expected as much or more"):
+        train(tmp_path / "less.pth", samples, options(), init=small_checkpoint, width=2)
+
+
+def test_goes_on_with_more_steps_and_with_nothing_else_changed(
+    samples: Samples, tmp_path: Path
+) -> None:
+    train(tmp_path / "x.pth", samples, options(steps=3), width=4)
+    with pytest.raises(OptionError, match="was trained with batch 2, not 3"):
+        train(tmp_path / "x.pth", samples, options(batch=3), width=4)
+    run = train(tmp_path / "x.pth", samples, options(steps=4), width=4)
+    assert read_log(run.log)[-1]["step"] == 4
+
+
+def test_stills_are_read_from_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such folder; expected one with pictures"):
+        read_stills(tmp_path / "none")
+    with pytest.raises(InputNotFoundError, match="no picture in it"):
+        read_stills(tmp_path)
+    picture = free_stills()[0]
+    (tmp_path / "a").mkdir()
+    write_still(tmp_path / "a" / "x.png", Still(picture, None, grey=False))
+    assert np.array_equal(read_stills(tmp_path)[0], picture)
