@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -111,19 +111,23 @@ class Trainer:
         self._across = output
 
     def learn(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one step on a batch; return the parts of the loss, scalars on the device."""
+        """Take one step on a batch; return the parts of the loss, scalars on the device.
+
+        They are weighted as the options say, so that they can be compared over the run: that the
+        flow counts more at first is not in them.
+        """
         options = self.options
         for group in self._optimiser.param_groups:
             group["lr"] = options.learning_rate * self._pace()
         window = F.pad(batch.t.new_full((2,), batch.frame0.shape[-1]), (2, 0))  # (0, 0, S, S)
         with torch.autocast(batch.t.device.type, torch.bfloat16, enabled=options.bf16):
             stages = self.network.stages(batch.frame0, batch.frame1, batch.t, window)
-        weights = replace(options.weights, flow=options.weights.flow * self._flow_pace())
         parts = losses(
-            stages, self._across, batch, weights, align_corners=self.network.align_corners
+            stages, self._across, batch, options.weights, align_corners=self.network.align_corners
         )
+        loss = torch.stack([*parts.values()]).sum() + (self._flow_pace() - 1) * parts["flow"]
         self._optimiser.zero_grad()
-        torch.stack([*parts.values()]).sum().backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         self._norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimiser.step()
         self.step += 1
