@@ -1,4 +1,4 @@
-"""The few device operations that the runtime needs, all of PyCUDA in one place."""
+"""What the runtime keeps on a GPU: contexts, lanes, buffers and arrays, by whichever driver."""
 
 from __future__ import annotations
 
@@ -10,34 +10,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .driver import load_driver
 from .errors import BackendError
-from .installation import install_hint
 
-try:
-    import pycuda.driver as cuda
-except ImportError as error:
-    raise BackendError(
-        f"pycuda cannot be imported ({error}); it needs an NVIDIA driver and: "
-        f"{install_hint('pycuda')}"
-    ) from error
+cuda = load_driver()
+DRIVER: str = cuda.NAME
 
 
 def compute_capability(index: int) -> int:
     """Return a GPU's compute capability, such as 89 for 8.9."""
-    major, minor = _gpu(index).compute_capability()
+    major, minor = _gpu(index).compute_capability
     return int(10 * major + minor)
 
 
 def total_memory(index: int) -> int:
     """Return the bytes of a GPU's memory, free or not."""
-    return int(_gpu(index).total_memory())
+    return int(_gpu(index).total_memory)
 
 
 def _gpu(index: int) -> Any:
     try:
-        cuda.init()
-        if index >= cuda.Device.count():
-            raise BackendError(f"GPU {index}: this machine has {cuda.Device.count()}, from 0 on")
+        count = cuda.device_count()
+        if index >= count:
+            raise BackendError(f"GPU {index}: this machine has {count}, from 0 on")
         return cuda.Device(index)
     except cuda.Error as error:
         raise BackendError(f"no GPU can be used here: {error}") from error
@@ -45,10 +40,7 @@ def _gpu(index: int) -> Any:
 
 @functools.cache
 def _primary_context(index: int) -> Any:
-    """Retain a GPU's primary context for as long as the process lives, as CUDA's runtime does.
-
-    PyCUDA's `detach` would leave it on the driver's stack, and do nothing in another thread.
-    """
+    """Retain a GPU's primary context for as long as the process lives, as CUDA's runtime does."""
     return _gpu(index).retain_primary_context()
 
 
@@ -57,9 +49,9 @@ class Buffer:
 
     def __init__(self, nbytes: int) -> None:
         self.nbytes = nbytes
-        self.device = cuda.mem_alloc(nbytes)
+        self.device = cuda.DeviceMemory(nbytes)
         try:
-            self.host: NDArray[np.uint8] = cuda.pagelocked_empty(nbytes, np.uint8)
+            self.host = cuda.HostMemory(nbytes)
         except BaseException:
             self.device.free()
             raise
@@ -67,13 +59,13 @@ class Buffer:
     def view(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return the beginning of the host twin as an array."""
         size = int(np.prod(shape)) * dtype.itemsize
-        return self.host[:size].view(dtype).reshape(shape)
+        view: NDArray[Any] = self.host.array[:size].view(dtype).reshape(shape)
+        return view
 
     def free(self) -> None:
         """Free both; the context has to be current."""
         self.device.free()
-        owner: Any = self.host.base
-        owner.free()
+        self.host.free()
 
 
 class Gpu:
@@ -83,7 +75,7 @@ class Gpu:
     """
 
     def __init__(self, index: int) -> None:
-        self.name = str(_gpu(index).name())
+        self.name = str(_gpu(index).name)
         self._context = _primary_context(index)
 
     @contextmanager
@@ -92,7 +84,7 @@ class Gpu:
         self._context.push()
         try:
             yield
-        except cuda.MemoryError as error:
+        except cuda.OutOfMemoryError as error:
             raise BackendError(
                 f"{self.name} is out of memory ({error}); take fewer times a call, smaller frames, "
                 "or an engine built for less"
@@ -100,25 +92,15 @@ class Gpu:
         except cuda.Error as error:
             raise BackendError(f"{self.name} failed: {error}") from error
         finally:
-            cuda.Context.pop()
+            cuda.pop_context()
 
     def settle(self) -> None:
         """Wait for all work on the GPU, whoever queued it; the context has to be current."""
-        cuda.Context.synchronize()
+        cuda.synchronize()
 
-
-class Signal:
-    """An event that its lane destroys, whoever else still refers to it.
-
-    PyCUDA destroys one only where its context is current.
-    """
-
-    def __init__(self) -> None:
-        self.event: Any = cuda.Event(cuda.event_flags.DISABLE_TIMING)
-
-    def wait(self) -> None:
-        """Wait in this thread until it has come."""
-        self.event.synchronize()
+    def free_memory(self) -> int:
+        """Return the bytes that nobody has allocated; the context has to be current."""
+        return int(cuda.free_memory())
 
 
 class Lane:
@@ -130,12 +112,16 @@ class Lane:
 
     def __init__(self) -> None:
         self.compute: Any = cuda.Stream()
-        self.transfer: Any = cuda.Stream()
+        try:
+            self.transfer: Any = cuda.Stream()
+        except BaseException:
+            self.compute.free()
+            raise
         self.execution: Any = None
         self._free: list[Buffer] = []
         self._all: list[Buffer] = []
-        self._free_signals: list[Signal] = []
-        self._all_signals: list[Signal] = []
+        self._free_events: list[Any] = []
+        self._all_events: list[Any] = []
 
     def take(self, nbytes: int) -> Buffer:
         """Return a buffer that is nobody's, at least as large; `give` hands it back."""
@@ -160,30 +146,30 @@ class Lane:
     def upload(self, buffer: Buffer, array: NDArray[Any], stream: Any) -> None:
         """Start copying an array into a buffer, by way of its page-locked twin."""
         buffer.view(array.shape, array.dtype)[...] = array
-        cuda.memcpy_htod_async(buffer.device, buffer.host[: array.nbytes], stream)
+        cuda.copy_to_device(buffer.device, buffer.host.array[: array.nbytes], stream)
 
     def download(self, buffer: Buffer, nbytes: int) -> None:
         """Start copying a buffer to its page-locked twin, once the work so far is done."""
-        cuda.memcpy_dtoh_async(buffer.host[:nbytes], buffer.device, self.compute)
+        cuda.copy_to_host(buffer.host.array[:nbytes], buffer.device, self.compute)
 
-    def record(self, stream: Any) -> Signal:
-        """Return a signal that comes when the work queued on a stream so far is done."""
-        if not self._free_signals:
-            self._free_signals.append(Signal())
-            self._all_signals.append(self._free_signals[-1])
-        signal = self._free_signals.pop()
-        signal.event.record(stream)
-        return signal
+    def record(self, stream: Any) -> Any:
+        """Return an event that comes when the work queued on a stream so far is done."""
+        if not self._free_events:
+            self._free_events.append(cuda.Event())
+            self._all_events.append(self._free_events[-1])
+        event = self._free_events.pop()
+        event.record(stream)
+        return event
 
-    def give_signal(self, signal: Signal) -> None:
-        """Hand back a signal that nobody waits for any more."""
-        self._free_signals.append(signal)
+    def give_event(self, event: Any) -> None:
+        """Hand back an event that nobody waits for any more."""
+        self._free_events.append(event)
 
     def await_uploads(self, other: Lane) -> None:
         """Let the next work wait for all uploads that a lane, this or another, has begun."""
-        signal = other.record(other.transfer)
-        self.compute.wait_for_event(signal.event)
-        other.give_signal(signal)
+        event = other.record(other.transfer)
+        self.compute.wait_for_event(event)
+        other.give_event(event)
 
     def settle(self) -> None:
         """Wait for all work."""
@@ -197,9 +183,10 @@ class Lane:
         self._free.clear()
         while self._all:
             self._all.pop().free()
-        for signal in self._all_signals:
-            signal.event = None
-        self.compute = self.transfer = None
+        while self._all_events:
+            self._all_events.pop().free()
+        self.transfer.free()
+        self.compute.free()
 
 
 class DeviceTensor:
@@ -231,7 +218,7 @@ class DeviceTensor:
         return {
             "shape": self.shape,
             "typestr": self.dtype.str,
-            "data": (int(self.buffer.device), False),
+            "data": (self.buffer.device.address, False),
             "strides": None,
             "version": 3,
         }

@@ -8,6 +8,7 @@ import importlib.util
 # The smallest extra that brings a module.
 _EXTRAS = {
     "av": "video",
+    "cuda.bindings": "rtx",
     "PIL": "train",
     "matplotlib": "bench",
     "onnx": "calibration",
@@ -29,7 +30,10 @@ _COMMANDS = {
 
 def is_installed(module: str) -> bool:
     """Say whether a module could be imported, without importing it."""
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # the package that it would lie in
+        return False
     return spec is not None and spec.origin is not None  # a bare folder of that name has none
 
 

@@ -1,4 +1,4 @@
-"""Engines run by TensorRT or TensorRT-RTX, with PyCUDA's device memory."""
+"""Engines run by TensorRT or TensorRT-RTX, on device memory of ours."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class TensorRTSession(Session):
                 inputs.append(self._set_input(lane, "t", times[first : first + at_once]))
                 # Frames are whole multiples of the alignment, being so many pixels.
                 offset = first * (frames.nbytes // len(times))
-                self._bind(lane.execution, "frames", int(frames.buffer.device) + offset)
+                self._bind(lane.execution, "frames", frames.buffer.device.address + offset)
                 if not lane.execution.execute_async_v3(lane.compute.handle):
                     raise BackendError(
                         f"{self.backend} failed to run {self._path}; its log says why"
@@ -242,8 +242,8 @@ class _LaneLease(Lease):
 
         def finish() -> dict[str, NDArray[Any]]:
             with self._trt_session.open():
-                done.wait()
-            lane.give_signal(done)
+                done.synchronize()
+            lane.give_event(done)
             inputs.clear()  # until now they were in use
             return {"frames": frames.buffer.view(frames.shape, frames.dtype).copy()}
 

@@ -43,20 +43,15 @@ MakeEngine = Callable[..., Path]
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """Put the simulated PyCUDA and TensorRT where the real ones would be imported from."""
     machine = Machine()
-    driver = cuda.driver(machine)
-    package: Any = ModuleType("pycuda")
-    package.driver = driver
-    modules = {"pycuda": package, "pycuda.driver": driver}
+    modules = cuda.modules(machine)
     for name, target in (("tensorrt", "tensorrt"), ("tensorrt_rtx", "rtx")):
         modules[name] = tensorrt.runtime_module(machine, name, VERSIONS[target])
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    # What has imported the simulation stays within the test, and the other way round.
-    ours = ("runtime.device", "runtime.tensorrt_resources", "runtime.tensorrt_session")
-    for name in ours:
+    for name in cuda.ON_DRIVER:
         sys.modules.pop(name, None)
     yield machine
-    for name in ours:
+    for name in cuda.ON_DRIVER:
         sys.modules.pop(name, None)
 
 

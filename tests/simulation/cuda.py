@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -9,6 +10,20 @@ import numpy as np
 
 from tests.simulation.machine import Machine, OutOfMemoryError
 from tests.simulation.machine import Stream as Queue
+
+# What has imported the simulation stays within the test, and the other way round.
+ON_DRIVER = tuple(
+    f"runtime.{name}"
+    for name in ("device", "driver_pycuda", "tensorrt_resources", "tensorrt_session")
+)
+
+
+def modules(machine: Machine) -> dict[str, ModuleType]:
+    """Return what belongs into `sys.modules` for PyCUDA to be there."""
+    package: Any = ModuleType("pycuda")
+    package.__spec__ = ModuleSpec("pycuda", None, origin="simulated")
+    package.driver = driver(machine)
+    return {"pycuda": package, "pycuda.driver": package.driver}
 
 
 def driver(machine: Machine) -> ModuleType:
@@ -56,7 +71,8 @@ def driver(machine: Machine) -> ModuleType:
             return Context()
 
     class Event:
-        def __init__(self, _flags: int = 0) -> None:
+        def __init__(self, flags: int = 0) -> None:
+            assert flags & event_flags.BLOCKING_SYNC, "its waits would spin"
             machine.check_current()
             machine.live_handles += 1
             self.stream: Queue | None = None
@@ -78,7 +94,8 @@ def driver(machine: Machine) -> ModuleType:
             machine.wait(self.happen)
 
     class Stream:
-        def __init__(self) -> None:
+        def __init__(self, flags: int = 0) -> None:
+            assert flags == 1, "it would wait for the legacy default stream"
             machine.check_current()
             machine.live_handles += 1
             self.queue = Queue(machine)
@@ -123,6 +140,11 @@ def driver(machine: Machine) -> ModuleType:
         except OutOfMemoryError as error:
             raise MemoryError(str(error)) from error
 
+    def mem_get_info() -> tuple[int, int]:
+        machine.check_current()
+        taken = sum(map(len, machine.memory.values()))
+        return 2**30 - taken, 2**30
+
     def pagelocked_empty(shape: int, dtype: Any) -> np.ndarray:
         assert dtype == np.uint8
         return np.asarray(PagelockedHostAllocation(shape))
@@ -143,6 +165,7 @@ def driver(machine: Machine) -> ModuleType:
         stream.queue.put(copy)
 
     class event_flags:  # noqa: N801 - PyCUDA's own name
+        BLOCKING_SYNC = 1
         DISABLE_TIMING = 2
 
     module: Any = ModuleType("pycuda.driver")
@@ -163,10 +186,11 @@ NAMES: dict[str, set[str]] = {
     "Context": {"push", "pop", "synchronize"},
     "Stream": {"synchronize", "wait_for_event", "handle"},
     "Event": {"record", "synchronize"},
-    "event_flags": {"DISABLE_TIMING"},
+    "event_flags": {"BLOCKING_SYNC", "DISABLE_TIMING"},
     "DeviceAllocation": {"free", "__int__"},
     "PagelockedHostAllocation": {"free"},
     "mem_alloc": set(),
+    "mem_get_info": set(),
     "pagelocked_empty": set(),
     "memcpy_htod_async": set(),
     "memcpy_dtoh_async": set(),
