@@ -1,14 +1,15 @@
-# `make demo`, `make test` and `make fuzz` do all their set-up; nothing is installed outside this folder.
+# `make demo`, `make test`, `make fuzz` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
 PYTHON ?= python3
 RUN_ENV = .venv-run
 TEST_ENV = .venv-test
+GPU_ENV = .venv-gpu
 INSTALL = bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Of `make fuzz`; another seed makes other inputs.
 SECONDS ?= 60
 SEED ?= 0
 
-.PHONY: demo test fuzz clean
+.PHONY: demo test fuzz gpu-proof clean
 
 demo: $(RUN_ENV)/ready
 	$(RUN_ENV)/bin/rrin-deploy demo
@@ -23,6 +24,9 @@ test: $(TEST_ENV)/ready
 fuzz: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
+gpu-proof: $(GPU_ENV)/ready
+	$(GPU_ENV)/bin/rrin-deploy prove
+
 $(RUN_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(RUN_ENV)
 	$(RUN_ENV)/$(INSTALL) --editable '.[cpu,video]'
@@ -33,5 +37,11 @@ $(TEST_ENV)/ready: pyproject.toml constraints.txt
 	$(TEST_ENV)/$(INSTALL) --editable '.[bench,calibration,cpu,eval,export,rtx,test,train,video]'
 	touch $@
 
+# It sees what the system brings, such as JetPack's TensorRT.
+$(GPU_ENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --system-site-packages $(GPU_ENV)
+	$(GPU_ENV)/$(INSTALL) --editable '.[cpu,export,rtx]'
+	touch $@
+
 clean:
-	rm -rf $(RUN_ENV) $(TEST_ENV) rrin-demo fuzz-findings dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(RUN_ENV) $(TEST_ENV) $(GPU_ENV) rrin-demo gpu-proof fuzz-findings dist .mypy_cache .ruff_cache .pytest_cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import hashlib
 import io as text_io
@@ -14,9 +13,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 import onnx
-import onnx_ir as ir
 import torch
-from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 
 from export.checkpoint import load_checkpoint
@@ -124,7 +121,7 @@ def _export(
     )
 
 
-class _DeployedRRIN(nn.Module):
+class DeployedRRIN(nn.Module):
     """RRIN with the graph's inputs and outputs: channels last, and bytes where asked for."""
 
     def __init__(self, network: RRIN, io: Io) -> None:
@@ -135,6 +132,7 @@ class _DeployedRRIN(nn.Module):
     def forward(
         self, frame0: Tensor, frame1: Tensor, t: Tensor, window: Tensor
     ) -> tuple[Tensor, ...]:
+        """Return the frames, [T, H, W, 3] of the graph's dtype, and what `STAGES` names."""
         stages: Stages = self.network.stages(self._planes(frame0), self._planes(frame1), t, window)
         frames = stages.frames
         if self._io == "uint8":
@@ -151,6 +149,8 @@ class _DeployedRRIN(nn.Module):
 
 
 def _graph(network: RRIN, metadata: Metadata) -> onnx.ModelProto:
+    from export.tidying import tidied  # onnx_ir, which the network alone does not need
+
     height, width = _TRACED_SIZE
     # Two distinct tensors: one passed twice would be taken for one input.
     frame0, frame1 = (torch.rand(1, height, width, 3) for _ in range(2))
@@ -162,7 +162,7 @@ def _graph(network: RRIN, metadata: Metadata) -> onnx.ModelProto:
     frame_shape = {1: rows, 2: columns}
     with _quiet():
         program = torch.onnx.export(
-            _DeployedRRIN(network, metadata.io).eval(),
+            DeployedRRIN(network, metadata.io).eval(),
             (frame0, frame1, t, window),
             dynamo=True,
             opset_version=OPSET,
@@ -172,54 +172,9 @@ def _graph(network: RRIN, metadata: Metadata) -> onnx.ModelProto:
             verbose=False,
         )
     model = cast(torch.onnx.ONNXProgram, program).model
-    _write_out_sigmoid(model.graph)
-    _name(model.graph)
-    del model.graph.outputs[1:]  # the stages were outputs only to be given their names
-    model.producer_name, model.producer_version = "rrin-deploy", None
-    # The exporter leaves stack traces in there, with the paths of the machine it ran on.
-    ClearMetadataAndDocStringPass()(model)
-    model.metadata_props.update(metadata.to_properties())
-    proto = ir.to_proto(model)
+    proto = tidied(model, metadata.to_properties())
     onnx.checker.check_model(proto, full_check=True)
     return proto
-
-
-def _write_out_sigmoid(graph: ir.Graph) -> None:
-    """Replace the mask's Sigmoid by 1 / (1 + exp(-x)).
-
-    ONNX Runtime's Sigmoid is accurate absolutely, not relatively: it gives 0 where the truth is
-    1e-9, and where both masks are that small the blend is their quotient.
-    """
-    (sigmoid,) = (node for node in graph if node.op_type == "Sigmoid")
-    one = ir.Value(name="one", const_value=ir.tensor(1.0, ir.DataType.FLOAT, name="one"))
-    graph.register_initializer(one)
-    negative = ir.node("Neg", [sigmoid.inputs[0]])
-    exponential = ir.node("Exp", negative.outputs)
-    denominator = ir.node("Add", [exponential.outputs[0], one])
-    mask = ir.node("Reciprocal", denominator.outputs)
-    steps = [negative, exponential, denominator, mask]
-    for step in steps:
-        step.outputs[0].type, step.outputs[0].shape = (
-            sigmoid.outputs[0].type,
-            sigmoid.outputs[0].shape,
-        )
-    graph.insert_before(sigmoid, steps)
-    ir.convenience.replace_all_uses_with(
-        sigmoid.outputs[0], mask.outputs[0], replace_graph_outputs=True
-    )
-    name, sigmoid.outputs[0].name = sigmoid.outputs[0].name, None
-    mask.outputs[0].name = name
-    graph.remove(sigmoid, safe=True)
-
-
-def _name(graph: ir.Graph) -> None:
-    """Name weights as in the checkpoint, and nodes after the module that they came from."""
-    for name, value in list(graph.initializers.items()):
-        value.name = name.removeprefix("network.")
-    for index, node in enumerate(graph):
-        scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))
-        modules = [scope for scope in scopes if scope.startswith("network.")] or ["RRIN"]
-        node.name = f"{modules[-1].removeprefix('network.')}/{node.op_type}_{index}"
 
 
 @contextlib.contextmanager

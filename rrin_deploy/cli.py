@@ -20,6 +20,7 @@ from rrin_deploy.commands import (
     inspect,
     interpolate,
     parity,
+    prove,
     train,
 )
 from rrin_deploy.console import errors
@@ -47,6 +48,7 @@ for module in (
     inspect,
     demo,
     doctor,
+    prove,
 ):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 

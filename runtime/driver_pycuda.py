@@ -6,6 +6,7 @@ context is current: `free` lets go of them there, whoever still refers to their 
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 from typing import Any
 
@@ -44,7 +45,10 @@ class Device:  # noqa: D101
         return int(self._device.total_memory())
 
     def retain_primary_context(self) -> Any:  # noqa: D102
-        return self._device.retain_primary_context()
+        context = self._device.retain_primary_context()
+        # Never collected: PyCUDA would detach it, which the driver refuses, and say so at exit.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(context))
+        return context
 
 
 def pop_context() -> None:  # noqa: D103

@@ -13,6 +13,7 @@ from rrin_deploy.console import out, say, table
 from runtime.errors import BackendError
 from runtime.installation import install_hint, is_installed
 from runtime.interpolator import BUNDLED_MODEL
+from runtime.tensorrt_library import MODULES
 
 # By the name that is imported, for several packages may provide it: onnxruntime, onnxruntime-gpu
 # and onnxruntime-openvino, or JetPack's own tensorrt.
@@ -21,6 +22,7 @@ _MODULES = {
     "tensorrt": "TensorRT engines",
     "tensorrt_rtx": "TensorRT-RTX engines",
     "pycuda": "running engines",
+    "cuda.bindings": "running engines without pycuda",
     "onnx": "export, build, calibrate, bench",
     "onnx_ir": "export, build, calibrate, bench --peers",
     "onnxscript": "export",
@@ -58,15 +60,24 @@ def command() -> None:
     loads = _loadable()
     for provider, loaded in loads.items():
         say(f": {'loads' if loaded else 'does not load'}", subject=provider)
-    try:
-        from runtime.device import compute_capability
-
-        say(f": SM{compute_capability(0)}, for engines", subject="GPU 0")
-    except BackendError as error:
-        say(f"engines do not run here: {error}")
-    runs = any(loads.values())
+    runs = any(loads.values()) | _engines_run()
     say("rrin-deploy can interpolate here" if runs else "no backend runs here")
     raise typer.Exit(0 if runs else 3)
+
+
+def _engines_run() -> bool:
+    """Say whether engines run here, and by what."""
+    try:
+        from runtime.device import DRIVER, compute_capability
+
+        say(f": SM{compute_capability(0)}, for engines, by {DRIVER}", subject="GPU 0")
+    except BackendError as error:
+        say(f"engines do not run here: {error}")
+        return False
+    here = [module for module in MODULES.values() if is_installed(module)]
+    if not here:
+        say(f"engines do not run here: neither {' nor '.join(MODULES.values())} is installed")
+    return bool(here)
 
 
 def _installed(module: str, providers_of: Mapping[str, Sequence[str]]) -> list[str]:
@@ -74,6 +85,8 @@ def _installed(module: str, providers_of: Mapping[str, Sequence[str]]) -> list[s
     if not is_installed(module):
         return []
     packages = sorted(set(providers_of.get(module, ())))
+    if "." in module:  # of a namespace that several packages share
+        packages = [module.replace(".", "-")]
     # What a system's own package manager installed may have no metadata.
     return [f"{name} {importlib.metadata.version(name)}" for name in packages] or ["yes"]
 

@@ -1,0 +1,124 @@
+"""The proof, where there is no GPU: on the fake driver, and on none."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rrin_deploy.commands import prove
+from rrin_deploy.proof.proof import PARTS
+from rrin_deploy.proof.report import Finding, NotRunError, Report, verdict
+from rrin_deploy.proof.roofline import Ceiling, least_seconds
+from tests.conftest import ROOT
+from tests.simulation.libcuda import build_libcuda
+
+# As on a card that TensorRT does not know: what builds engines without a GPU is hidden.
+PROVE = """
+import sys
+sys.modules["tensorrt_rtx"] = sys.modules["pycuda"] = None
+from pathlib import Path
+from tests.simulation import host_engine, torch_cuda
+torch_cuda.install()
+from rrin_deploy.proof import engines, proof, pytorch, sessions, timing
+engines.torch_rrin = host_engine.host_rrin
+timing._SIDE, timing._COPIED, pytorch.BASE_WIDTH = 64, 2**16, 2
+extent = proof.Extent(
+    clip=sessions.Clip((64, 64), 30, 10), sizes=((96, 64), (101, 70)), bench_sizes=((64, 64),)
+)
+report = proof.prove(Path(sys.argv[1]), Path(sys.argv[2]), extent, lambda finding: None)
+"""
+
+
+def python(code: str, *arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_part_of_the_proof_runs_on_the_fake_driver(tmp_path: Path) -> None:
+    libcuda = build_libcuda(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    report = tmp_path / "left.json"
+    done = python(
+        PROVE, tmp_path, tmp_path / "scratch",
+        LD_LIBRARY_PATH=str(libcuda), FAKE_LIBCUDA_REPORT=str(report),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "gpu-proof.json").read_text())
+    assert found["machine"]["GPU"] == "Fake GPU"
+    verdicts = {each["name"]: each["status"] for each in found["findings"]}
+    failed = [name for name, status in verdicts.items() if status == "failed"]
+    # Only the control fails: where all is done at once, nothing goes wrong without a wait.
+    assert failed == ["device arrays, double float32", "device arrays, double uint8"], found
+    arrays = [each for each in found["findings"] if each["name"] in failed]
+    assert all("frames right, producer still running" in each["text"] for each in arrays)
+    assert {name for name, status in verdicts.items() if status == "passed"} >= {
+        "parity, double float32",
+        "parity, double uint8",
+        "streams, double uint8",
+        "cost of a session, float32",
+        "cost of a session, uint8",
+        "PyTorch, full width, one time, U-Nets in half",
+    }
+    assert verdicts["engines"] == "not run"
+    assert "| parity, double uint8 | passed |" in (tmp_path / "gpu-proof.md").read_text()
+    assert json.loads(report.read_text()) == {"left": 0, "without context": 0}
+
+
+def test_sanitized_session_gives_the_frames_that_are_known(tmp_path: Path) -> None:
+    libcuda = build_libcuda(tmp_path)
+    code = "import sys; from rrin_deploy.proof.memcheck import main; sys.exit(main())"
+    done = python(code, LD_LIBRARY_PATH=str(libcuda))
+    assert (done.returncode, done.stdout) == (0, "0 frames are wrong\n"), done.stderr
+
+
+@pytest.mark.needs_no_gpu
+def test_without_a_gpu_the_report_says_what_could_not_be_run(tmp_path: Path) -> None:
+    code = "from rrin_deploy.cli import main; main(['prove', '-o', sys.argv[1]])"
+    done = python(f"import sys; {code}", tmp_path / "out")
+    assert done.returncode == 3, done.stderr
+    found = json.loads((tmp_path / "out" / "gpu-proof.json").read_text())
+    assert {each["status"] for each in found["findings"]} == {"not run"}
+    assert len(found["findings"]) > 5
+
+
+def test_parts_are_those_that_the_command_names() -> None:
+    assert tuple(PARTS) == prove._PARTS
+
+
+def test_part_that_fails_is_reported_and_the_others_still_run(tmp_path: Path) -> None:
+    report = Report(tmp_path, {"GPU": "none"})
+
+    def broken() -> list[Finding]:
+        raise ValueError("it broke")
+
+    def missing() -> list[Finding]:
+        raise NotRunError("it is not here")
+
+    parts = {
+        "a": broken,
+        "b": missing,
+        "c": lambda: [verdict("c", True, "fine", {"rows": [{"x": float("nan")}]})],
+    }
+    for name, part in parts.items():
+        assert [each.name for each in report.run(name, part)] == [name]
+    assert report.failed
+    found = json.loads((tmp_path / "gpu-proof.json").read_text())["findings"]
+    assert [each["status"] for each in found] == ["failed", "not run", "passed"]
+    assert found[0]["text"] == "ValueError: it broke"
+    assert (tmp_path / "gpu-proof.md").read_text().startswith("# GPU proof\n\n1 passed, 1 failed")
+
+
+def test_roofline_is_that_of_the_network() -> None:
+    ceiling = Ceiling(multiply_adds=330e12 / 2, bytes=1008e9)
+    compute, memory = least_seconds((448, 256), 32, 2, ceiling)
+    assert compute == pytest.approx(0.6e-3, rel=0.05)  # 199 GFLOP
+    assert memory == pytest.approx(448 * 256 * (8256 + 538) / 1008e9)
