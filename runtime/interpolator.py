@@ -31,7 +31,7 @@ from .options import check_whole
 from .runs import Finish, begun, finished, once
 from .session import Backend, Lease
 
-BUNDLED_MODEL = Path(__file__).parent / "model" / "rrin-w8.onnx"
+BUNDLED_MODEL = Path(__file__).parent / "model" / "rrin-w16.onnx"
 
 
 class Interpolator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,20 +53,9 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled model's weights as a checkpoint of ours, read back out of its ONNX file."""
-    path = tmp_path_factory.mktemp("small") / "rrin-w8.pth"
-    write_checkpoint(path)
-    return path
-
-
-def write_checkpoint(path: Path) -> None:
-    graph = onnx.load(BUNDLED_MODEL).graph
-    state = {
-        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
-        for tensor in graph.initializer
-        if tensor.name.split(".")[0] in ("Flow_L", "refine_flow", "Mask", "final")
-    }
-    torch.save({"state_dict": state, "align_corners": False}, path)
+    """A trained model of width 8, which is quick; a copy, as some tests write beside it."""
+    folder = tmp_path_factory.mktemp("small")
+    return Path(shutil.copy(ROOT / "training" / "start" / "rrin-w8.pth", folder))
 
 
 @pytest.fixture(scope="session")

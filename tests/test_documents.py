@@ -94,7 +94,7 @@ def test_a_source_distribution_has_what_the_tests_and_pages_need(tmp_path: Path)
         "constraints.txt",
         "media/video.py",
         "precision/graph.py",
-        "runtime/model/rrin-w8.onnx",
+        "runtime/model/rrin-w16.onnx",
         "tests/conftest.py",
     ):
         assert name in names, name

@@ -35,7 +35,7 @@ def test_wheel_holds_the_rooms_and_the_model_and_no_tests(wheel: Path) -> None:
         "training",
     }
     assert not any(name.endswith(".pth") for name in names)
-    for name in ("rrin-w8.onnx", "rrin-w8.golden.npz", "README.md"):
+    for name in ("rrin-w16.onnx", "rrin-w16.golden.npz", "README.md"):
         assert f"runtime/model/{name}" in names
     assert "runtime/py.typed" in names
 

@@ -743,7 +743,7 @@ def test_scores_are_not_lost_with_the_pictures(
     asked = "eval", BUNDLED_MODEL, "--vimeo90k", vimeo, "--save", "deep/ev"
     code, out, err = run(*asked)
     assert code == 1
-    assert "rrin-w8.onnx" in out
+    assert "rrin-w16.onnx" in out
     assert " dB" in out
     assert "pictures" not in out
     assert err.count("\n") == 1
@@ -757,15 +757,15 @@ def test_folders_that_cannot_be_made_are_said_before_the_work(
     run: Run, vimeo: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "ev").mkdir()
-    (tmp_path / "ev" / "1-rrin-w8.onnx").touch()
+    (tmp_path / "ev" / "1-rrin-w16.onnx").touch()
     for arguments in (
         ("eval", BUNDLED_MODEL, "--vimeo90k", vimeo, "--save", "ev"),
-        ("demo", "-o", "ev/1-rrin-w8.onnx"),
+        ("demo", "-o", "ev/1-rrin-w16.onnx"),
     ):
         code, out, err = run(*arguments)
         assert (code, out) == (1, "")
-        line = "error: ev/1-rrin-w8.onnx: this folder cannot be made: File exists; choose another\n"
-        assert err == line
+        why = "this folder cannot be made: File exists; choose another"
+        assert err == f"error: ev/1-rrin-w16.onnx: {why}\n"
 
 
 def test_demo_that_fails_leaves_no_folder(
