@@ -47,7 +47,7 @@ class Interpolator:
 
     Args:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
-            takes the bundled small model.
+            takes the bundled model.
         device: index of the GPU, for engines and providers that use one; None takes the first.
         threads: CPU threads, for ONNX Runtime, 1024 at most; None leaves it the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA

@@ -33,7 +33,7 @@ def check_parity(
     """Run an artifact on the pairs of a golden file and compare with the reference's outputs.
 
     Args:
-        artifact: the artifact; None takes the bundled small model.
+        artifact: the artifact; None takes the bundled model.
         golden: the golden file, or its content; None takes the file beside the artifact.
         max_error: an absolute limit, in units of the full range, instead of `runtime.limits`'s.
         min_psnr: an absolute limit of each frame, dB, likewise.

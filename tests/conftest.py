@@ -1,9 +1,8 @@
-"""What many tests need: the bundled model's checkpoint, a full-width twin, exports made once."""
+"""What many tests need: the small model's checkpoint, a full-width twin, exports made once."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,11 +20,11 @@ from export import RRIN, export_onnx, load_checkpoint
 from media.images import Still, write_still
 from precision import Ranges
 from runtime import Interpolator
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
 from runtime.scene import render_bytes
 from runtime.signals import ENDING
 from tests.harsh import set_weights
+from tests.models import SMALL_MODEL
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,9 +52,20 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained model of width 8, which is quick; a copy, as some tests write beside it."""
-    folder = tmp_path_factory.mktemp("small")
-    return Path(shutil.copy(ROOT / "training" / "start" / "rrin-w8.pth", folder))
+    """The small model's weights as a checkpoint of ours, read back out of its ONNX file."""
+    path = tmp_path_factory.mktemp("small") / "rrin-w8.pth"
+    write_checkpoint(path)
+    return path
+
+
+def write_checkpoint(path: Path) -> None:
+    graph = onnx.load(SMALL_MODEL).graph
+    state = {
+        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+        for tensor in graph.initializer
+        if tensor.name.split(".")[0] in ("Flow_L", "refine_flow", "Mask", "final")
+    }
+    torch.save({"state_dict": state, "align_corners": False}, path)
 
 
 @pytest.fixture(scope="session")
@@ -132,8 +142,8 @@ def small_network(small_checkpoint: Path) -> RRIN:
 
 @pytest.fixture(scope="session")
 def interpolate() -> Iterator[Interpolator]:
-    """The bundled model."""
-    with Interpolator() as interpolator:
+    """The small model."""
+    with Interpolator(SMALL_MODEL) as interpolator:
         yield interpolator
 
 
@@ -184,8 +194,8 @@ def write_vimeo(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def ranges(vimeo: Path) -> Ranges:
-    """The bundled model's, measured on the scene."""
-    return measure_ranges(BUNDLED_MODEL, vimeo90k(vimeo, "train"))
+    """The small model's, measured on the scene."""
+    return measure_ranges(SMALL_MODEL, vimeo90k(vimeo, "train"))
 
 
 def unit(frame: np.ndarray) -> np.ndarray:

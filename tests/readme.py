@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from media.video import write_video
 from runtime.scene import render_bytes
-from tests.conftest import write_png, write_vimeo
+from tests.conftest import write_checkpoint, write_png, write_vimeo
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -57,7 +56,7 @@ def entries(text: str) -> Iterator[Entry]:
 
 def furnish(desk: Path) -> None:
     """Put the files that the README names into a folder."""
-    shutil.copy(README.parent / "training" / "start" / "rrin-w8.pth", desk / "ckpt.pth")
+    write_checkpoint(desk / "ckpt.pth")
     write_vimeo(desk / "vimeo_triplet")
     for time, name in enumerate(("a.png", "b.png")):
         write_png(desk / name, render_bytes(448, 256, time))

@@ -13,10 +13,10 @@ from onnx import helper
 from precision import Ranges
 from precision.conversion import with_precision
 from precision.graph import load_graph
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Runtime
 from tests.evaluator import evaluate
 from tests.harsh import exact_and_own_error, harsh_network, inputs, with_weights
+from tests.models import SMALL_MODEL
 
 
 def onnxruntime_values(model: onnx.ModelProto, names: Sequence[str]) -> list[np.ndarray]:
@@ -29,10 +29,10 @@ def onnxruntime_values(model: onnx.ModelProto, names: Sequence[str]) -> list[np.
 @pytest.mark.parametrize("align_corners", [0, 1])
 @pytest.mark.parametrize("harsh", [False, True])
 def test_float32_is_onnxruntimes(harsh: bool, align_corners: int, tmp_path: Path) -> None:
-    model, limit = onnx.load(BUNDLED_MODEL), 1e-5
+    model, limit = onnx.load(SMALL_MODEL), 1e-5
     if harsh:
         network = harsh_network(8, align_corners=False)
-        model = onnx.load(with_weights(BUNDLED_MODEL, network, tmp_path / "harsh.onnx"))
+        model = onnx.load(with_weights(SMALL_MODEL, network, tmp_path / "harsh.onnx"))
         _, own_error = exact_and_own_error(network)
         limit = 6 * own_error  # each may be 3 away from the truth
     for node in model.graph.node:
@@ -46,7 +46,7 @@ def test_float32_is_onnxruntimes(harsh: bool, align_corners: int, tmp_path: Path
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_int8_is_onnxruntimes(runtime: Runtime, ranges: Ranges) -> None:
-    model = ir.to_proto(with_precision(*load_graph(BUNDLED_MODEL), "int8", ranges, runtime)[0])
+    model = ir.to_proto(with_precision(*load_graph(SMALL_MODEL), "int8", ranges, runtime)[0])
     # The first ones: a value between two steps may fall to either, which adds up further down.
     steps = [node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"][:12]
     kind = onnx.TensorProto.UINT8

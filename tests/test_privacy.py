@@ -11,9 +11,9 @@ import pytest
 
 from precision import Ranges
 from runtime.golden import golden_beside
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes
 from tests.conftest import write_png
+from tests.models import SMALL_MODEL
 
 ROOT = Path(__file__).parents[1]
 Written = Callable[..., tuple[set[str], set[str]]]
@@ -56,8 +56,8 @@ def written(tmp_path: Path) -> Written:
 def desk(tmp_path: Path, vimeo: Path, ranges: Ranges, small_checkpoint: Path) -> Path:
     desk = tmp_path / "desk"
     desk.mkdir()
-    shutil.copy(BUNDLED_MODEL, desk / "rrin.onnx")
-    shutil.copy(golden_beside(BUNDLED_MODEL), desk / "rrin.golden.npz")
+    shutil.copy(SMALL_MODEL, desk / "rrin.onnx")
+    shutil.copy(golden_beside(SMALL_MODEL), desk / "rrin.golden.npz")
     shutil.copy(small_checkpoint, desk / "ckpt.pth")
     shutil.copytree(vimeo, desk / "vimeo")
     ranges.save(desk / "rrin.ranges.json")

@@ -10,10 +10,11 @@ from training.losses import Weights
 from training.material import free_stills, read_runs, read_stills
 from training.recipe import read_log, train
 from training.samples import Batch, Samples
-from training.trainer import Run, TrainOptions
+from training.trainer import DivergedError, Run, TrainOptions
 
 __all__ = [
     "Batch",
+    "DivergedError",
     "Run",
     "Samples",
     "TrainOptions",

@@ -17,7 +17,7 @@ def command(
     ),
     model: Annotated[
         Path | None,
-        typer.Option(help="An artifact such as rrin.onnx; by default the bundled small model."),
+        typer.Option(help="An artifact such as rrin.onnx; by default the bundled model."),
     ] = None,
     device: Device = None,
     threads: Threads = None,

@@ -39,7 +39,7 @@ def command(
     ],
     model: Annotated[
         Path | None,
-        typer.Option(help="An artifact such as rrin.onnx; by default the bundled small model."),
+        typer.Option(help="An artifact such as rrin.onnx; by default the bundled model."),
     ] = None,
     t: Annotated[
         float | None, typer.Option("--t", help="When between two images, 0 to 1; default 0.5.")

@@ -15,9 +15,9 @@ from calibration.observers import PERCENTILE, Extremes, Histogram
 from export import RRIN, Reference
 from precision import Ranges
 from runtime.errors import ArtifactError, OptionError
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes
 from tests.conftest import unit, write_png
+from tests.models import SMALL_MODEL
 
 
 def hooked(network: RRIN, triplets: list[Triplet], stride: int = 1) -> dict[str, np.ndarray]:
@@ -64,7 +64,7 @@ def test_max_is_what_pytorch_sees(ranges: Ranges, vimeo: Path, small_network: RR
 
 def test_percentile_is_what_numpy_finds(vimeo: Path, small_network: RRIN) -> None:
     triplets = vimeo90k(vimeo, "train")
-    ranges = measure_ranges(BUNDLED_MODEL, triplets, method="percentile")
+    ranges = measure_ranges(SMALL_MODEL, triplets, method="percentile")
     outside = (100 - PERCENTILE) / 2
     for name, values in hooked(small_network, triplets, stride=2).items():
         measured = ranges.tensors[name]
@@ -87,7 +87,7 @@ def test_percentile_leaves_an_outlier_out() -> None:
 
 
 def test_values_that_are_not_finite_are_refused(vimeo: Path, tmp_path: Path) -> None:
-    model = onnx.load(BUNDLED_MODEL)
+    model = onnx.load(SMALL_MODEL)
     for tensor in model.graph.initializer:
         if tensor.name == "Mask.midconv.bias":
             bias = onnx.numpy_helper.to_array(tensor).copy()
@@ -100,7 +100,7 @@ def test_values_that_are_not_finite_are_refused(vimeo: Path, tmp_path: Path) -> 
 
 def test_the_choice_is_random_but_repeatable(vimeo: Path) -> None:
     triplets = vimeo90k(vimeo, "train")
-    runs = [measure_ranges(BUNDLED_MODEL, triplets, samples=1, seed=seed) for seed in (0, 0, 1, 2)]
+    runs = [measure_ranges(SMALL_MODEL, triplets, samples=1, seed=seed) for seed in (0, 0, 1, 2)]
     highest = [run.tensors["Mask/LeakyRelu"].high.tolist() for run in runs]
     assert highest[0] == highest[1]
     assert highest[2:] != highest[:2]
@@ -109,7 +109,7 @@ def test_the_choice_is_random_but_repeatable(vimeo: Path) -> None:
 
 def test_the_choice_does_not_depend_on_the_order_of_the_list(vimeo: Path) -> None:
     triplets = vimeo90k(vimeo, "train")
-    runs = [measure_ranges(BUNDLED_MODEL, order, samples=1) for order in (triplets, triplets[::-1])]
+    runs = [measure_ranges(SMALL_MODEL, order, samples=1) for order in (triplets, triplets[::-1])]
     first, second = (run.tensors["Mask/LeakyRelu"].high.tolist() for run in runs)
     assert first == second
     assert runs[0].data_sha256 == runs[1].data_sha256
@@ -123,7 +123,7 @@ def test_large_frames_are_cut_to_their_middle(tmp_path: Path) -> None:
             middle = np.ascontiguousarray(frame[top : top + rows, left : left + columns])
             write_png(tmp_path / folder / "a" / f"im{index}.png", middle)
     whole, middle = (
-        measure_ranges(BUNDLED_MODEL, triplet_folders(tmp_path / folder))
+        measure_ranges(SMALL_MODEL, triplet_folders(tmp_path / folder))
         for folder in ("whole", "middle")
     )
     for name, measured in whole.tensors.items():
@@ -142,13 +142,13 @@ def test_motion_is_enlarged_about_the_middle() -> None:
 def test_options_are_checked(vimeo: Path) -> None:
     triplets = vimeo90k(vimeo, "train")
     with pytest.raises(OptionError, match="samples is 0; expected a whole number, 1 or more"):
-        measure_ranges(BUNDLED_MODEL, triplets, samples=0)
+        measure_ranges(SMALL_MODEL, triplets, samples=0)
     with pytest.raises(OptionError, match="seed is -1; expected a whole number, 0 or more"):
-        measure_ranges(BUNDLED_MODEL, triplets, seed=-1)
+        measure_ranges(SMALL_MODEL, triplets, seed=-1)
     with pytest.raises(OptionError, match="method is 'median'; expected one of max, percentile"):
-        measure_ranges(BUNDLED_MODEL, triplets, method="median")  # type: ignore[arg-type]
+        measure_ranges(SMALL_MODEL, triplets, method="median")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="triplets is empty; expected at least one"):
-        measure_ranges(BUNDLED_MODEL, [])
+        measure_ranges(SMALL_MODEL, [])
 
 
 def test_progress_counts_triplets_left_out_for_cuts(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_progress_counts_triplets_left_out_for_cuts(tmp_path: Path) -> None:
             write_png(tmp_path / name / f"im{index}.png", frame)
     seen: list[tuple[int, int]] = []
     ranges = measure_ranges(
-        BUNDLED_MODEL,
+        SMALL_MODEL,
         triplet_folders(tmp_path),
         progress=lambda done, total: seen.append((done, total)),
     )
@@ -170,7 +170,7 @@ def test_progress_counts_triplets_left_out_for_cuts(tmp_path: Path) -> None:
 def test_progress_counts_triplets(vimeo: Path) -> None:
     seen: list[tuple[int, int]] = []
     measure_ranges(
-        BUNDLED_MODEL,
+        SMALL_MODEL,
         vimeo90k(vimeo, "train"),
         samples=2,
         progress=lambda done, total: seen.append((done, total)),

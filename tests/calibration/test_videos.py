@@ -14,8 +14,8 @@ from calibration.datasets import has_cut
 from media.errors import MediaError
 from media.video import write_video
 from runtime.errors import InputNotFoundError
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes
+from tests.models import SMALL_MODEL
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_clip_is_decoded_once(videos: Path, monkeypatch: pytest.MonkeyPatch) -
         return decode(path)
 
     monkeypatch.setattr("calibration.videos.decoded", counted)
-    ranges = measure_ranges(BUNDLED_MODEL, clips(videos)[::-1])
+    ranges = measure_ranges(SMALL_MODEL, clips(videos)[::-1])
     assert opened == ["b.mp4", "a.mkv"]
     assert ranges.samples == 6
 
@@ -66,9 +66,9 @@ def test_triplets_across_a_cut_are_left_out(tmp_path: Path) -> None:
     triplets = clips(tmp_path)
     cuts = [has_cut(triplet.read()) for triplet in triplets]
     assert cuts == [False, False, True, True, False, False]
-    assert measure_ranges(BUNDLED_MODEL, triplets).samples == 4
+    assert measure_ranges(SMALL_MODEL, triplets).samples == 4
     with pytest.raises(InputNotFoundError, match=r"2 triplets chosen, and each .* scene cut"):
-        measure_ranges(BUNDLED_MODEL, triplets[2:4])
+        measure_ranges(SMALL_MODEL, triplets[2:4])
 
 
 def test_what_is_wrong_is_said(videos: Path, tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from precision import Ranges
 from precision.graph import load_graph
 from runtime import ArtifactError, BackendError, InputNotFoundError, OptionError, check_parity
 from runtime.errors import OutputError
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Manifest, manifest_path, read_plan
 from tests.conftest import Exporter
+from tests.models import SMALL_MODEL
 
 RTX = BuildOptions(target="rtx", compute_capabilities=(89,))
 
@@ -31,7 +31,7 @@ RTX = BuildOptions(target="rtx", compute_capabilities=(89,))
 @pytest.mark.parametrize(("precision", "kind"), [("fp16", "HALF"), ("fp32", "FLOAT")])
 def test_engine_and_manifest(precision: Any, kind: str, tmp_path: Path) -> None:
     model = tmp_path / "rrin.onnx"
-    model.write_bytes(BUNDLED_MODEL.read_bytes())
+    model.write_bytes(SMALL_MODEL.read_bytes())
     phases: list[tuple[str, int, int]] = []
     report = build(
         model, precision=precision, options=RTX, keep_onnx=True,
@@ -55,7 +55,7 @@ def test_engine_and_manifest(precision: Any, kind: str, tmp_path: Path) -> None:
 
 def test_int8_engine(ranges: Ranges, tmp_path: Path) -> None:
     model = tmp_path / "rrin.onnx"
-    model.write_bytes(BUNDLED_MODEL.read_bytes())
+    model.write_bytes(SMALL_MODEL.read_bytes())
     with pytest.raises(InputNotFoundError, match=r"rrin\.ranges\.json: no such file"):
         build(model, precision="int8", options=RTX)
     ranges.save(tmp_path / "rrin.ranges.json")
@@ -67,7 +67,7 @@ def test_int8_engine(ranges: Ranges, tmp_path: Path) -> None:
 
 def test_onnx_for_onnxruntime(ranges: Ranges, tmp_path: Path) -> None:
     model = tmp_path / "rrin.onnx"
-    model.write_bytes(BUNDLED_MODEL.read_bytes())
+    model.write_bytes(SMALL_MODEL.read_bytes())
     ranges.save(tmp_path / "elsewhere.json")
     report = build_onnx(model, ranges=tmp_path / "elsewhere.json")
     assert report.path == tmp_path / "rrin.ort.int8.onnx"
@@ -94,7 +94,7 @@ def test_onnx_for_onnxruntime(ranges: Ranges, tmp_path: Path) -> None:
 
 def test_half_engine_is_smaller(tmp_path: Path) -> None:
     sizes = [
-        build(BUNDLED_MODEL, tmp_path / f"{p}.engine", precision=p, options=RTX).size_bytes
+        build(SMALL_MODEL, tmp_path / f"{p}.engine", precision=p, options=RTX).size_bytes
         for p in ("fp32", "fp16")
     ]
     assert sizes[1] < 0.8 * sizes[0]
@@ -126,8 +126,8 @@ def parsed(path: Path) -> tuple[Any, Any, Any]:
 
 
 def test_census_sees_types_and_warps_that_were_not_asked_for(tmp_path: Path) -> None:
-    _, metadata = load_graph(BUNDLED_MODEL)
-    kept = parsed(BUNDLED_MODEL)
+    _, metadata = load_graph(SMALL_MODEL)
+    kept = parsed(SMALL_MODEL)
     network = kept[-1]
     assert take_census(trt, network, metadata) == {"FLOAT": 81}
     with pytest.raises(CensusError, match=r"ask for \{'FLOAT': 81\}, expected \{'HALF': 81\}"):
@@ -137,7 +137,7 @@ def test_census_sees_types_and_warps_that_were_not_asked_for(tmp_path: Path) -> 
     ):
         take_census(trt, network, dataclasses.replace(metadata, align_corners=True))
 
-    model = onnx.load(BUNDLED_MODEL)
+    model = onnx.load(SMALL_MODEL)
     for node in model.graph.node:
         for attribute in node.attribute:
             if node.op_type == "GridSample" and attribute.name == "mode":
@@ -155,7 +155,7 @@ def test_failed_builds_leave_the_old_engine(
     engine.write_bytes(b"old")
     monkeypatch.setattr("engines.census._EXPECTED", {"fp16": {"INT8": 81}})
     with pytest.raises(CensusError):
-        build(BUNDLED_MODEL, engine, options=RTX)
+        build(SMALL_MODEL, engine, options=RTX)
     assert engine.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == [engine.name]
 
@@ -187,7 +187,7 @@ def test_options_that_cannot_be(
     options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=message):
-        build(BUNDLED_MODEL, tmp_path / "x.engine", options=dataclasses.replace(RTX, **options))
+        build(SMALL_MODEL, tmp_path / "x.engine", options=dataclasses.replace(RTX, **options))
     assert not list(tmp_path.iterdir())
 
 
@@ -195,15 +195,15 @@ def test_precisions_and_targets_that_are_none(tmp_path: Path) -> None:
     unknown: Any = "xx"
     for target, name in ((build, "x.engine"), (build_onnx, "x.onnx")):
         with pytest.raises(OptionError, match="precision is 'xx'; expected fp32 or fp16 or int8"):
-            target(BUNDLED_MODEL, tmp_path / name, precision=unknown)  # type: ignore[operator]
+            target(SMALL_MODEL, tmp_path / name, precision=unknown)  # type: ignore[operator]
     with pytest.raises(OptionError, match="target is 'xx'; expected onnxruntime or openvino"):
-        build_onnx(BUNDLED_MODEL, tmp_path / "x.onnx", target=unknown)
+        build_onnx(SMALL_MODEL, tmp_path / "x.onnx", target=unknown)
     with pytest.raises(OptionError, match="ranges are given, and fp16 takes none"):
-        build_onnx(BUNDLED_MODEL, tmp_path / "x.onnx", precision="fp16", ranges="r.json")
+        build_onnx(SMALL_MODEL, tmp_path / "x.onnx", precision="fp16", ranges="r.json")
     with pytest.raises(OptionError, match="ranges are given, and fp16 takes none"):
-        build(BUNDLED_MODEL, tmp_path / "x.engine", ranges="r.json", options=RTX)
+        build(SMALL_MODEL, tmp_path / "x.engine", ranges="r.json", options=RTX)
     with pytest.raises(OptionError, match="is fp32 already, and openvino runs it"):
-        build_onnx(BUNDLED_MODEL, tmp_path / "x.onnx", precision="fp32", target="openvino")
+        build_onnx(SMALL_MODEL, tmp_path / "x.onnx", precision="fp32", target="openvino")
     assert not list(tmp_path.iterdir())
 
 
@@ -211,9 +211,9 @@ def test_models_and_outputs_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="export it from a checkpoint"):
         build(tmp_path / "rrin.onnx", options=RTX)
     with pytest.raises(OptionError, match=r"named \*\.engine"):
-        build(BUNDLED_MODEL, tmp_path / "x.plan", options=RTX)
+        build(SMALL_MODEL, tmp_path / "x.plan", options=RTX)
     with pytest.raises(InputNotFoundError, match="no such folder"):
-        build(BUNDLED_MODEL, tmp_path / "none" / "x.engine", options=RTX)
+        build(SMALL_MODEL, tmp_path / "none" / "x.engine", options=RTX)
 
 
 @pytest.mark.parametrize("name", ["x.engine", "x.engine.json", "x.engine.onnx", "x.golden.npz"])
@@ -223,21 +223,21 @@ def test_outputs_that_cannot_be_written_are_refused_before_the_work(
     (tmp_path / name).mkdir()
     with pytest.raises(OutputError, match="is a folder; expected the name of a file"):
         build(
-            BUNDLED_MODEL, tmp_path / "x.engine", options=RTX, keep_onnx=True,
+            SMALL_MODEL, tmp_path / "x.engine", options=RTX, keep_onnx=True,
             progress=lambda *_: pytest.fail("TensorRT works already"),
         )  # fmt: skip
 
 
 def test_golden_file_of_another_artifact_is_not_replaced(tmp_path: Path) -> None:
-    onnx_file = build_onnx(BUNDLED_MODEL, tmp_path / "x.onnx", precision="fp16").path
+    onnx_file = build_onnx(SMALL_MODEL, tmp_path / "x.onnx", precision="fp16").path
     with pytest.raises(OptionError, match=r"x\.golden\.npz, its golden file, is .*x\.onnx's"):
-        build(BUNDLED_MODEL, tmp_path / "x.engine", options=RTX)
+        build(SMALL_MODEL, tmp_path / "x.engine", options=RTX)
     assert check_parity(onnx_file).passed
 
 
 def test_graph_that_tensorrt_cannot_parse() -> None:
     # What TensorRT does not know is refused before; it has the last word all the same.
-    model = onnx.load(BUNDLED_MODEL)
+    model = onnx.load(SMALL_MODEL)
     for node in model.graph.node:
         if node.op_type == "Reciprocal":
             node.op_type = "Bernoulli"
@@ -251,7 +251,7 @@ def test_classic_tensorrt_without_a_package_or_a_gpu(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(BackendError, match=r"tensorrt is not installed; .*-RTX builds") as refused:
-        build(BUNDLED_MODEL, tmp_path / "x.engine", options=BuildOptions(target="tensorrt"))
+        build(SMALL_MODEL, tmp_path / "x.engine", options=BuildOptions(target="tensorrt"))
     assert refused.value.remedy == ("target", "rtx")
     assert load_flavour(None).target == "rtx"
 
@@ -277,7 +277,7 @@ def test_float32_is_not_tf32(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         return honest(self, network, config)
 
     monkeypatch.setattr(trt.Builder, "build_serialized_network", watch)
-    build(BUNDLED_MODEL, tmp_path / "x.engine", precision="fp32", options=RTX)
+    build(SMALL_MODEL, tmp_path / "x.engine", precision="fp32", options=RTX)
     assert flags == [False]
 
 

@@ -13,12 +13,12 @@ from engines import BuildOptions, build
 from engines.flavours import Flavour
 from engines.memory import context_bytes
 from precision import Ranges
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Manifest, read_plan
+from tests.models import SMALL_MODEL
 
 RTX = Flavour("rtx", trt, "1.7.1.116")
 OPTIONS = BuildOptions(target="rtx", compute_capabilities=(89,), max_size=(1280, 720))
-# Summed over plans of TensorRT-RTX 1.7.1.116: the bundled model, FP16, one time, frames of up to
+# Summed over plans of TensorRT-RTX 1.7.1.116: the small model, FP16, one time, frames of up to
 # 1280x736, and of that size alone.
 MEASURED = 158_269_696
 MEASURED_OF_ONE_SIZE = 150_732_800
@@ -26,7 +26,7 @@ MEASURED_OF_ONE_SIZE = 150_732_800
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(BUNDLED_MODEL, tmp_path_factory.mktemp("x") / "x.engine", options=OPTIONS).engine
+    return build(SMALL_MODEL, tmp_path_factory.mktemp("x") / "x.engine", options=OPTIONS).engine
 
 
 @pytest.mark.skipif(
@@ -35,12 +35,12 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_memory_of_one_time_and_of_seven(engine: Path, tmp_path: Path) -> None:
     one = Manifest.load(engine).context_bytes
     options = dataclasses.replace(OPTIONS, max_times=7)
-    seven = build(BUNDLED_MODEL, tmp_path / "x.engine", options=options).manifest.context_bytes
+    seven = build(SMALL_MODEL, tmp_path / "x.engine", options=options).manifest.context_bytes
     assert one == pytest.approx(MEASURED, rel=0.2)
     assert seven is not None
     assert 4 * one <= seven <= 8 * one
     options = dataclasses.replace(OPTIONS, min_size=(1280, 720))
-    fixed = build(BUNDLED_MODEL, tmp_path / "x.engine", options=options).manifest.context_bytes
+    fixed = build(SMALL_MODEL, tmp_path / "x.engine", options=options).manifest.context_bytes
     assert fixed == pytest.approx(MEASURED_OF_ONE_SIZE, rel=0.2)
 
 
@@ -50,7 +50,7 @@ def test_every_precision_and_several_gpus(ranges: Ranges, tmp_path: Path) -> Non
     found = {}
     for precision in ("fp32", "fp16", "int8"):
         report = build(
-            BUNDLED_MODEL, tmp_path / "x.engine", precision=precision, options=options,
+            SMALL_MODEL, tmp_path / "x.engine", precision=precision, options=options,
             ranges=tmp_path / "rrin.ranges.json" if precision == "int8" else None,
         )  # fmt: skip
         found[precision] = report.manifest.context_bytes or 0

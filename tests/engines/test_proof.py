@@ -17,13 +17,13 @@ from precision.ranges import Range
 from runtime import ArtifactError, InputNotFoundError, Interpolator, OptionError, check_parity
 from runtime.frames import to_input
 from runtime.golden import Golden, golden_beside
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.limits import LEVEL
 from runtime.manifest import Manifest
 from runtime.metadata import Io
 from runtime.parity import psnr_db
 from tests.conftest import Exporter, unit
 from tests.evaluator import evaluate
+from tests.models import SMALL_MODEL
 
 RTX = BuildOptions(target="rtx", compute_capabilities=(89,))
 
@@ -31,8 +31,8 @@ RTX = BuildOptions(target="rtx", compute_capabilities=(89,))
 @pytest.fixture
 def model(tmp_path: Path, ranges: Ranges) -> Path:
     """The bundled model with its golden file and ranges, in a folder of its own."""
-    shutil.copy(BUNDLED_MODEL, tmp_path / "rrin.onnx")
-    shutil.copy(golden_beside(BUNDLED_MODEL), tmp_path / "rrin.golden.npz")
+    shutil.copy(SMALL_MODEL, tmp_path / "rrin.onnx")
+    shutil.copy(golden_beside(SMALL_MODEL), tmp_path / "rrin.golden.npz")
     ranges.save(tmp_path / "rrin.ranges.json")
     return tmp_path / "rrin.onnx"
 
@@ -110,7 +110,7 @@ def test_fp16_limits_leave_room_for_real_half_rounding(
     io: Io, exported: Exporter, tmp_path: Path
 ) -> None:
     # ONNX Runtime, which measured, computes half in float; here every result is rounded to half.
-    source = BUNDLED_MODEL if io == "float32" else exported(io=io)
+    source = SMALL_MODEL if io == "float32" else exported(io=io)
     built = build_onnx(source, tmp_path / "half.onnx", precision="fp16")
     assert built.proof.artifact
     graph, results = onnx.load(built.path), iter(built.proof.artifact.cases)

@@ -18,8 +18,8 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from runtime.graph_operators import OPERATORS, infer
 from runtime.graph_tensors import ABSENT, DTYPES, FLOAT, HALF, HEIGHT, TIMES, UINT8, WIDTH, Tensor
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.onnx_file import Node
+from tests.models import SMALL_MODEL
 
 _NUMBERS = (0, -1, 1, 0.5, 255, 1e30, -1e30, 1e-45, np.inf, np.nan)
 _BALLAST = 18720  # weights of RRIN of base width 1, below which no graph is one
@@ -234,7 +234,7 @@ def _model(graph: _Graph) -> ModelProto:
 
 @cache
 def _properties() -> Any:
-    return onnx.load(BUNDLED_MODEL).metadata_props
+    return onnx.load(SMALL_MODEL).metadata_props
 
 
 def _value(graph: _Graph, name: str) -> Any:

@@ -1,6 +1,6 @@
 """Small whole files of every kind that is read: where mutation begins.
 
-The network is one of width 1: the bundled model's weights, cut down. It makes no pictures, but is
+The network is one of width 1: the small model's weights, cut down. It makes no pictures, but is
 read and run like any other, in a hundredth of the time.
 """
 
@@ -24,11 +24,11 @@ from export import RRIN
 from precision.ranges import Range, Ranges
 from runtime import Interpolator
 from runtime.golden import Golden, GoldenCase
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Manifest, Profile, manifest_path
 from runtime.metadata import Metadata
 from runtime.scene import render_bytes
 from tests.fuzz.mutators.text import packed
+from tests.models import SMALL_MODEL
 
 PLAN = b"a plan, which only TensorRT could read"
 _SIZE = 32
@@ -59,8 +59,8 @@ def write_checkpoint(path: Path, *, zipped: bool) -> None:
 
 
 def write_model(path: Path, base_width: int = 1) -> None:
-    """Write the network as ONNX, without the exporter: the bundled graph with narrower weights."""
-    model = onnx.load(BUNDLED_MODEL)
+    """Write the network as ONNX, without the exporter: its graph with narrower weights."""
+    model = onnx.load(SMALL_MODEL)
     state = network(base_width).state_dict()
     for tensor in model.graph.initializer:
         if tensor.name in state:
@@ -199,5 +199,5 @@ def data_sets() -> Iterator[bytes]:
 
 
 def _metadata() -> Metadata:
-    model = onnx.load(BUNDLED_MODEL, load_external_data=False)
+    model = onnx.load(SMALL_MODEL, load_external_data=False)
     return Metadata.from_properties({e.key: e.value for e in model.metadata_props}, "the model")

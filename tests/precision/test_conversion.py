@@ -15,17 +15,17 @@ from export import RRIN, Reference
 from precision.conversion import load_with_precision, with_precision
 from precision.graph import load_graph
 from runtime import ArtifactError, InputNotFoundError, OptionError
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.parity import psnr_db
 from runtime.scene import render_bytes
 from tests.conftest import Exporter, unit
 from tests.evaluator import evaluate
 from tests.harsh import exact_and_own_error, harsh_network, inputs, with_weights
+from tests.models import SMALL_MODEL
 
 
 @pytest.fixture(scope="module")
 def halved() -> onnx.ModelProto:
-    model, _ = with_precision(*load_graph(BUNDLED_MODEL), "fp16")
+    model, _ = with_precision(*load_graph(SMALL_MODEL), "fp16")
     return ir.to_proto(model)
 
 
@@ -53,7 +53,7 @@ def test_half_graph_is_valid_and_typed_as_designed(halved: onnx.ModelProto) -> N
 
 
 def test_weights_take_half_the_room(halved: onnx.ModelProto) -> None:
-    assert halved.ByteSize() < 0.55 * BUNDLED_MODEL.stat().st_size
+    assert halved.ByteSize() < 0.55 * SMALL_MODEL.stat().st_size
 
 
 def test_onnx_runtime_takes_the_half_graph(halved: onnx.ModelProto) -> None:
@@ -62,7 +62,7 @@ def test_onnx_runtime_takes_the_half_graph(halved: onnx.ModelProto) -> None:
         onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(
             None, scene(96, 64)
         )[0]
-        for model in (BUNDLED_MODEL.read_bytes(), halved.SerializeToString())
+        for model in (SMALL_MODEL.read_bytes(), halved.SerializeToString())
     )
     assert 70 < psnr_db(full, half) < 130
 
@@ -100,7 +100,7 @@ def in_half(model: onnx.ModelProto, operator: str) -> onnx.ModelProto:
 
 
 def harsh_half(network: RRIN, folder: Path) -> onnx.ModelProto:
-    path = with_weights(BUNDLED_MODEL, network, folder / "harsh.onnx")
+    path = with_weights(SMALL_MODEL, network, folder / "harsh.onnx")
     return ir.to_proto(with_precision(*load_graph(path), "fp16")[0])
 
 
@@ -161,7 +161,7 @@ def test_every_artifact_can_be_converted_once(io: str, precision: str, exported:
 
 def test_a_converted_file_is_refused_before_its_ranges_are_looked_for(tmp_path: Path) -> None:
     path = tmp_path / "rrin.ort.fp16.onnx"
-    onnx.save(ir.to_proto(with_precision(*load_graph(BUNDLED_MODEL), "fp16")[0]), path)
+    onnx.save(ir.to_proto(with_precision(*load_graph(SMALL_MODEL), "fp16")[0]), path)
     with pytest.raises(ArtifactError, match=r"rrin\.ort\.fp16\.onnx: is fp16 already; start from"):
         load_with_precision(path, "int8", None)
     with pytest.raises(OptionError, match="runtime is 'nope'; expected"):
@@ -169,7 +169,7 @@ def test_a_converted_file_is_refused_before_its_ranges_are_looked_for(tmp_path: 
 
 
 def test_weights_beyond_halfs_range_are_refused() -> None:
-    model, metadata = load_graph(BUNDLED_MODEL)
+    model, metadata = load_graph(SMALL_MODEL)
     bias = model.graph.initializers["final.last.bias"]
     bias.const_value = ir.tensor(np.full(3, 1e6, np.float32), name=bias.name)
     with pytest.raises(ArtifactError, match=r"final\.last\.bias exceeds half's range"):
@@ -177,7 +177,7 @@ def test_weights_beyond_halfs_range_are_refused() -> None:
 
 
 def test_unrecognised_graphs_are_refused(tmp_path: Path) -> None:
-    model = onnx.load(BUNDLED_MODEL)
+    model = onnx.load(SMALL_MODEL)
     for node in model.graph.node:
         node.name = node.name.replace("Mask.", "Mosk.")
     path = tmp_path / "renamed.onnx"

@@ -18,17 +18,17 @@ from precision.quantization import _matched
 from precision.ranges import Range
 from runtime import ArtifactError, Interpolator
 from runtime.errors import OptionError
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Runtime
 from runtime.parity import psnr_db
 from runtime.scene import render
 from tests.conftest import Exporter
+from tests.models import SMALL_MODEL
 
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino", "tensorrt")
 
 
 def quantized(ranges: Ranges, runtime: Runtime) -> ir.Model:
-    return with_precision(*load_graph(BUNDLED_MODEL), "int8", ranges, runtime)[0]
+    return with_precision(*load_graph(SMALL_MODEL), "int8", ranges, runtime)[0]
 
 
 def opened(model: ir.Model, path: Path) -> Interpolator:
@@ -40,7 +40,7 @@ def opened(model: ir.Model, path: Path) -> Interpolator:
 def test_balancing_changes_no_frame_and_evens_the_channels(
     before_activation: bool, ranges: Ranges, interpolate: Interpolator, tmp_path: Path
 ) -> None:
-    model, _ = load_graph(BUNDLED_MODEL)
+    model, _ = load_graph(SMALL_MODEL)
     balanced = balance(_matched(model.graph, ranges), before_activation=before_activation)
     for value in balanced.values():
         low, high = float(value.low[0]), float(value.high[0])
@@ -56,7 +56,7 @@ def test_a_channel_that_hardly_speaks_is_not_raised_to_the_loudest(ranges: Range
     low, high = np.full(8, -1e-9), np.full(8, 1e-9)
     high[3] = 5.0
     quiet = dataclasses.replace(ranges, tensors={**ranges.tensors, place: Range(low, high)})
-    model, _ = load_graph(BUNDLED_MODEL)
+    model, _ = load_graph(SMALL_MODEL)
     bias = model.graph.initializers["Mask.down_path.0.block.0.bias"]
     before = bias.const_value.numpy().copy()  # type: ignore[union-attr]
     balance(_matched(model.graph, quiet), before_activation=False)
@@ -120,7 +120,7 @@ def test_pairs_of_products_fit_in_16_bits_for_cpus_without_vnni(
 
 def test_a_dead_channel_keeps_its_bias(vimeo: Path, tmp_path: Path) -> None:
     # Nothing of a channel but its bias is left, as in networks whose training killed it.
-    proto = onnx.load(BUNDLED_MODEL)
+    proto = onnx.load(SMALL_MODEL)
     tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
     for name in ("Flow_L.up_path.3.conv_block.block.2", "final.up_path.2.conv_block.block.2"):
         weight, bias = (
@@ -188,7 +188,7 @@ def test_full_width_is_quantized_as_well(
 
 
 def test_ranges_that_do_not_fit_are_refused(ranges: Ranges) -> None:
-    graph = load_graph(BUNDLED_MODEL)
+    graph = load_graph(SMALL_MODEL)
     with pytest.raises(OptionError, match="int8 needs the model's activation ranges"):
         with_precision(*graph, "int8")
     with pytest.raises(OptionError, match="runtime is 'any'; expected tensorrt or onnxruntime or"):
@@ -200,4 +200,4 @@ def test_ranges_that_do_not_fit_are_refused(ranges: Ranges) -> None:
     with pytest.raises(ArtifactError, match=r"7 channels for .* which has 8 channels"):
         with_precision(*graph, "int8", dataclasses.replace(ranges, tensors=cut))
     with pytest.raises(ArtifactError, match="no range for"):
-        with_precision(*load_graph(BUNDLED_MODEL), "int8", dataclasses.replace(ranges, tensors={}))
+        with_precision(*load_graph(SMALL_MODEL), "int8", dataclasses.replace(ranges, tensors={}))

@@ -11,7 +11,7 @@ from precision import Ranges
 from precision.graph import load_graph
 from precision.ranges import ranges_beside
 from runtime import ArtifactError, InputNotFoundError
-from runtime.interpolator import BUNDLED_MODEL
+from tests.models import SMALL_MODEL
 
 
 def test_kept_and_readable(ranges: Ranges, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
 
 
 def test_another_models_ranges_are_refused(ranges: Ranges) -> None:
-    _, metadata = load_graph(BUNDLED_MODEL)
+    _, metadata = load_graph(SMALL_MODEL)
     ranges.check_model(metadata, "r")
     for field, value in (("checkpoint_sha256", "0" * 64), ("align_corners", True)):
         with pytest.raises(ArtifactError, match="but the model is"):

@@ -25,9 +25,9 @@ from rrin_deploy.cli import main
 from runtime.errors import OutputError
 from runtime.golden import Golden, golden_beside
 from runtime.installation import install_hint
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render, render_bytes
 from tests.conftest import ROOT, Exporter, write_png
+from tests.models import SMALL_MODEL
 from tests.simulation import cuda
 from tests.simulation.machine import Machine
 
@@ -85,7 +85,7 @@ def test_parity_with_a_checkpoint_is_live_and_by_stage(
 ) -> None:
     path = exported()
     code, out, _ = run("parity", path, "--checkpoint", small_checkpoint, "--size", "100x52")
-    # The checkpoint read back out of the model is another file than the bundled model's.
+    # The checkpoint read back out of the model is another file than the small model's.
     assert code == 0, out
     for stage in ("flow", "warped0", "warped1", "mask", "blend"):
         assert stage in out
@@ -106,7 +106,7 @@ def test_parity_says_where_the_checkpoint_differs(
 
     state = torch.load(small_checkpoint, weights_only=True)["state_dict"]
     torch.save({"state_dict": state, "align_corners": True}, tmp_path / "other.pth")
-    code, out, _ = run("parity", BUNDLED_MODEL, "--checkpoint", "other.pth", "--size", "64x32")
+    code, out, _ = run("parity", SMALL_MODEL, "--checkpoint", "other.pth", "--size", "64x32")
     assert code == 0
     assert "note: the artifact was exported from another checkpoint file" in out
     assert "note: the artifact has align_corners=False, against what the checkpoint says" in out
@@ -138,8 +138,8 @@ def test_train_goes_on_where_it_stopped(run: Run, clip: Path, vimeo: Path) -> No
 
 
 def test_build_and_inspect(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "rrin.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
-    (tmp_path / "rrin.golden.npz").write_bytes(golden_beside(BUNDLED_MODEL).read_bytes())
+    (tmp_path / "rrin.onnx").write_bytes(SMALL_MODEL.read_bytes())
+    (tmp_path / "rrin.golden.npz").write_bytes(golden_beside(SMALL_MODEL).read_bytes())
     code, out, err = run("build", "--fp16", "--target", "rtx", "--sm", "89", "--shape", "640x360")
     assert code == 0, err
     assert "rrin.rtx.fp16.engine: " in out
@@ -196,20 +196,20 @@ def test_build_says_where_the_gpu_here_is_too_small(
 
 
 def build_large(run: Run, shape: str, *more: object) -> str:
-    """Build the bundled model for seven times and return what is printed."""
+    """Build the small model for seven times and return what is printed."""
     size = ("--max-shape", shape, "--max-times", "7")
     output = ("-o", "x.engine", "--target", "rtx")
-    code, out, err = run("build", BUNDLED_MODEL, *output, *size, *more)
+    code, out, err = run("build", SMALL_MODEL, *output, *size, *more)
     assert code == 0, err
     return out
 
 
 @pytest.mark.needs_no_gpu
 def test_engines_do_not_run_here(run: Run, tmp_path: Path) -> None:
-    shutil.copy(golden_beside(BUNDLED_MODEL), tmp_path / "rrin.golden.npz")
+    shutil.copy(golden_beside(SMALL_MODEL), tmp_path / "rrin.golden.npz")
     run(
         "build",
-        BUNDLED_MODEL,
+        SMALL_MODEL,
         "-o",
         "rrin.engine",
         "--target",
@@ -226,8 +226,8 @@ def test_engines_do_not_run_here(run: Run, tmp_path: Path) -> None:
 
 
 def test_parity_fails_with_exit_code_1(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "m.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
-    golden = Golden.load(golden_beside(BUNDLED_MODEL))
+    (tmp_path / "m.onnx").write_bytes(SMALL_MODEL.read_bytes())
+    golden = Golden.load(golden_beside(SMALL_MODEL))
     cases = tuple(dataclasses.replace(c, frames=c.frames * 0.9) for c in golden.cases)
     changed = dataclasses.replace(golden, cases=cases)
     (tmp_path / "m.golden.npz").write_bytes(changed.to_bytes())
@@ -240,18 +240,18 @@ def test_parity_fails_with_exit_code_1(run: Run, tmp_path: Path) -> None:
 
 
 def test_parity_never_passes_by_skipping(run: Run, tmp_path: Path) -> None:
-    code, _, err = run("parity", BUNDLED_MODEL, "--provider", "DmlExecutionProvider")  # Windows'
+    code, _, err = run("parity", SMALL_MODEL, "--provider", "DmlExecutionProvider")  # Windows'
     assert code == 3
     assert "DmlExecutionProvider" in err
-    (tmp_path / "m.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
+    (tmp_path / "m.onnx").write_bytes(SMALL_MODEL.read_bytes())
     code, _, err = run("parity", "m.onnx")
     assert code == 1
     assert "no such file; expected a golden file" in err
 
 
 def test_parity_by_a_golden_file_and_limits_of_ones_own(run: Run, tmp_path: Path) -> None:
-    shutil.copy(BUNDLED_MODEL, tmp_path / "m.onnx")
-    golden = golden_beside(BUNDLED_MODEL)
+    shutil.copy(SMALL_MODEL, tmp_path / "m.onnx")
+    golden = golden_beside(SMALL_MODEL)
     assert run("parity", "m.onnx", "--golden", golden)[0] == 0
     code, out, _ = run("parity", "m.onnx", "--golden", golden, "--min-psnr", "199", "--json")
     report = json.loads(out)
@@ -269,12 +269,12 @@ def test_json_holds_the_limits_and_what_is_rounding(run: Run, exported: Exporter
 
 
 def test_verdicts_are_json_even_where_there_is_only_an_error(run: Run, tmp_path: Path) -> None:
-    shutil.copy(BUNDLED_MODEL, tmp_path / "m.onnx")
+    shutil.copy(SMALL_MODEL, tmp_path / "m.onnx")
     for arguments, expected, message in (
         (("m.onnx",), 1, "no such file; expected a golden file"),
         (("none.onnx",), 1, "none.onnx: no such file"),
         (("m.onnx", "--golden", "m.onnx"), 1, "not a golden file"),
-        ((BUNDLED_MODEL, "--provider", "CUDAExecutionProvider"), 3, "CUDAExecutionProvider"),
+        ((SMALL_MODEL, "--provider", "CUDAExecutionProvider"), 3, "CUDAExecutionProvider"),
         (("m.onnx", "--checkpoint", "none.pth"), 1, "none.pth"),
     ):
         code, out, err = run("parity", *arguments, "--json")
@@ -288,7 +288,7 @@ def test_json_of_an_error_holds_the_remedy_too(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in [name for name in sys.modules if name.partition(".")[0] == "export"]:
         monkeypatch.delitem(sys.modules, name)
-    code, out, err = run("parity", BUNDLED_MODEL, "--checkpoint", "c.pth", "--json")
+    code, out, err = run("parity", SMALL_MODEL, "--checkpoint", "c.pth", "--json")
     assert code == 3
     assert json.loads(out)["error"] in " ".join(err.split())
     assert "torch is not installed, and this needs it" in json.loads(out)["error"]
@@ -297,7 +297,7 @@ def test_json_of_an_error_holds_the_remedy_too(run: Run, monkeypatch: pytest.Mon
 def test_parity_of_stages_with_nan_is_json(
     run: Run, small_checkpoint: Path, tmp_path: Path
 ) -> None:
-    graph = onnx.load(BUNDLED_MODEL)
+    graph = onnx.load(SMALL_MODEL)
     (bias,) = (x for x in graph.graph.initializer if x.name == "final.last.bias")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.nan, np.float32), bias.name))
     onnx.save(graph, tmp_path / "nan.onnx")
@@ -310,7 +310,7 @@ def test_parity_of_stages_with_nan_is_json(
 
 
 def test_inspect_shows_a_golden_file(run: Run) -> None:
-    code, out, _ = run("inspect", golden_beside(BUNDLED_MODEL), "--json")
+    code, out, _ = run("inspect", golden_beside(SMALL_MODEL), "--json")
     facts = json.loads(out)
     assert (code, facts["kind"]) == (0, "golden file")
     assert facts["cases"][0]["size"] == [128, 96]
@@ -318,7 +318,7 @@ def test_inspect_shows_a_golden_file(run: Run) -> None:
 
 def test_threads_that_no_machine_has_are_wrong_usage(run: Run) -> None:
     for command in ("parity", "bench"):
-        code, _, err = run(command, BUNDLED_MODEL, "--threads", "2000000")
+        code, _, err = run(command, SMALL_MODEL, "--threads", "2000000")
         assert code == 2
         assert "1024" in err
 
@@ -327,8 +327,8 @@ def test_build_exits_with_1_where_the_result_gives_nan(
     run: Run, ranges: Ranges, tmp_path: Path
 ) -> None:
     ranges.save(tmp_path / "rrin.ranges.json")
-    shutil.copy(golden_beside(BUNDLED_MODEL), tmp_path / "rrin.golden.npz")
-    graph = onnx.load(BUNDLED_MODEL)
+    shutil.copy(golden_beside(SMALL_MODEL), tmp_path / "rrin.golden.npz")
+    graph = onnx.load(SMALL_MODEL)
     (bias,) = (x for x in graph.graph.initializer if x.name == "final.last.bias")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.nan, np.float32), bias.name))
     onnx.save(graph, tmp_path / "rrin.onnx")
@@ -338,13 +338,16 @@ def test_build_exits_with_1_where_the_result_gives_nan(
     assert (tmp_path / "rrin.ov.int8.onnx").is_file()
 
 
-def test_pair(run: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
-    code, out, _ = run("interpolate", *pair, "-o", "mid.png")
+def test_pair(run: Run, tmp_path: Path) -> None:
+    for time, name in enumerate(("a.png", "b.png")):
+        Image.fromarray(render_bytes(192, 128, time)).save(tmp_path / name)
+    code, out, _ = run("interpolate", "a.png", "b.png", "-o", "mid.png")
     assert code == 0
-    assert out.startswith("mid.png: 80x48, t = 0.5;")
-    middle = np.asarray(Image.open(tmp_path / "mid.png")) / 255
-    first, last = (np.asarray(Image.open(path)) / 255 for path in pair)
-    truth = render(48, 80, 0.5)
+    assert out.startswith("mid.png: 192x128, t = 0.5;")
+    first, middle, last = (
+        np.asarray(Image.open(tmp_path / name)) / 255 for name in ("a.png", "mid.png", "b.png")
+    )
+    truth = render(128, 192, 0.5)
     assert np.square(middle - truth).mean() < np.square((first + last) / 2 - truth).mean() / 1.5
 
 
@@ -429,11 +432,11 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("eval", "a.pth", "--triplets", ".", "--device", "0"),
         ("eval", "a.pth", "b.engine", "--triplets", ".", "--provider", "CPUExecutionProvider"),
         ("eval", "b.engine", "--triplets", ".", "--threads", "2"),
-        ("parity", BUNDLED_MODEL, "--size", "64x32"),
-        ("parity", BUNDLED_MODEL, "--golden", "x", "--checkpoint", "x"),
-        ("parity", BUNDLED_MODEL, "--checkpoint", "x", "--size", "64by32"),
-        ("parity", BUNDLED_MODEL, "--checkpoint", "x", "--size", "00x64"),
-        ("build", BUNDLED_MODEL, "--fp16", "--fp32"),
+        ("parity", SMALL_MODEL, "--size", "64x32"),
+        ("parity", SMALL_MODEL, "--golden", "x", "--checkpoint", "x"),
+        ("parity", SMALL_MODEL, "--checkpoint", "x", "--size", "64by32"),
+        ("parity", SMALL_MODEL, "--checkpoint", "x", "--size", "00x64"),
+        ("build", SMALL_MODEL, "--fp16", "--fp32"),
         ("export",),
         ("export", "c.pth", "--io", "int4"),
         ("nonsense",),
@@ -593,7 +596,7 @@ def test_doctor_and_errors_name_one_installation(
     ]:
         monkeypatch.delitem(sys.modules, name)
     _, out, _ = run("doctor")
-    code, _, err = run("build", BUNDLED_MODEL)
+    code, _, err = run("build", SMALL_MODEL)
     command = err.strip().partition("needs it: ")[2]
     assert (code, command.partition("[")[2][:11]) == (3, "calibration")  # not torch besides
     assert f"{module}: missing; {command}" in out
@@ -620,8 +623,8 @@ def test_the_command_itself() -> None:
 
 
 def test_calibrate_build_and_evaluate_int8(run: Run, vimeo: Path, tmp_path: Path) -> None:
-    shutil.copy(BUNDLED_MODEL, tmp_path / "rrin.onnx")
-    shutil.copy(golden_beside(BUNDLED_MODEL), tmp_path / "rrin.golden.npz")
+    shutil.copy(SMALL_MODEL, tmp_path / "rrin.onnx")
+    shutil.copy(golden_beside(SMALL_MODEL), tmp_path / "rrin.golden.npz")
     code, out, _ = run("calibrate", "--vimeo90k", vimeo)
     assert code == 0
     assert "rrin.ranges.json: ranges of 77 tensors by max, 3 triplets (all that there are; " in out
@@ -654,12 +657,12 @@ def test_calibrate_on_ones_own_frames(run: Run, vimeo: Path, tmp_path: Path) -> 
     frames = [render_bytes(96, 64, time) for time in range(4)]
     frames += [255 - frame for frame in frames]  # another scene
     write_video(tmp_path / "videos" / "a.mp4", frames, Fraction(25))
-    code, out, err = run("calibrate", BUNDLED_MODEL, "--clips", "videos", "-o", "clips.json")
+    code, out, err = run("calibrate", SMALL_MODEL, "--clips", "videos", "-o", "clips.json")
     assert code == 0, err
     assert "ranges of 77 tensors by max, 4 triplets, 2 more left out for the scene cuts" in out
     assert "(all that there are; 500 asked for)" in out
     folders = vimeo / "sequences"
-    code, out, err = run("calibrate", BUNDLED_MODEL, "--triplets", folders, "-o", "own.json")
+    code, out, err = run("calibrate", SMALL_MODEL, "--triplets", folders, "-o", "own.json")
     assert code == 0, err
     assert "own.json: ranges of 77 tensors by max, 4 triplets" in out
 
@@ -740,10 +743,10 @@ def test_scores_are_not_lost_with_the_pictures(
         raise OutputError(f"{path}: not written: No space left on device")
 
     monkeypatch.setattr("rrin_deploy.pictures.write_still", full)
-    asked = "eval", BUNDLED_MODEL, "--vimeo90k", vimeo, "--save", "deep/ev"
+    asked = "eval", SMALL_MODEL, "--vimeo90k", vimeo, "--save", "deep/ev"
     code, out, err = run(*asked)
     assert code == 1
-    assert "rrin-w16.onnx" in out
+    assert "rrin-w8.onnx" in out
     assert " dB" in out
     assert "pictures" not in out
     assert err.count("\n") == 1
@@ -757,15 +760,15 @@ def test_folders_that_cannot_be_made_are_said_before_the_work(
     run: Run, vimeo: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "ev").mkdir()
-    (tmp_path / "ev" / "1-rrin-w16.onnx").touch()
+    (tmp_path / "ev" / "1-rrin-w8.onnx").touch()
     for arguments in (
-        ("eval", BUNDLED_MODEL, "--vimeo90k", vimeo, "--save", "ev"),
-        ("demo", "-o", "ev/1-rrin-w16.onnx"),
+        ("eval", SMALL_MODEL, "--vimeo90k", vimeo, "--save", "ev"),
+        ("demo", "-o", "ev/1-rrin-w8.onnx"),
     ):
         code, out, err = run(*arguments)
         assert (code, out) == (1, "")
         why = "this folder cannot be made: File exists; choose another"
-        assert err == f"error: ev/1-rrin-w16.onnx: {why}\n"
+        assert err == f"error: ev/1-rrin-w8.onnx: {why}\n"
 
 
 def test_demo_that_fails_leaves_no_folder(
@@ -785,7 +788,7 @@ def test_bench_prints_and_draws(run: Run, tmp_path: Path) -> None:
     assert "1.00x" in out
     assert "ceilings, G multiply-adds/s: FP32" in out
     assert (tmp_path / "bench.png").exists()
-    code, out, _ = run("bench", BUNDLED_MODEL, "--size", "64x48", "--rounds", 2, "--json")
+    code, out, _ = run("bench", SMALL_MODEL, "--size", "64x48", "--rounds", 2, "--json")
     report = json.loads(out)
     assert len(report["contenders"][0]["seconds"]) == 2
     assert 0 < report["contenders"][0]["share_of_ceiling"] < 1.2

@@ -13,9 +13,9 @@ import pytest
 
 from engines import BuildOptions, build
 from media.video import write_video
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.scene import render_bytes
 from tests.conftest import write_png
+from tests.models import SMALL_MODEL
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="watches processes through /proc")
@@ -73,7 +73,7 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 def test_while_python_imports(
     number: signal.Signals, seconds: float, start: Started, tmp_path: Path
 ) -> None:
-    process = start("build", BUNDLED_MODEL, "-o", "x.engine", "--target", "rtx")
+    process = start("build", SMALL_MODEL, "-o", "x.engine", "--target", "rtx")
     time.sleep(seconds)
     process.send_signal(number)
     assert ended(process) == (128 + number, "", "")
@@ -131,7 +131,7 @@ def test_while_tensorrt_builds(step: int, tmp_path: Path) -> None:
 
     options = BuildOptions(target="rtx", compute_capabilities=(89,), max_size=(1280, 720))
     with pytest.raises(KeyboardInterrupt):
-        build(BUNDLED_MODEL, tmp_path / "x.engine", options=options, progress=progress)
+        build(SMALL_MODEL, tmp_path / "x.engine", options=options, progress=progress)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert steps - step < 20  # cancelled, not built to the end
     assert not list(tmp_path.iterdir())

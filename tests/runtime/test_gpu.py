@@ -10,8 +10,8 @@ from engines.flavours import load_flavour
 from runtime import check_parity
 from runtime.errors import BackendError
 from runtime.golden import golden_beside
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Precision
+from tests.models import SMALL_MODEL
 
 # The golden file's frames are no larger: the smallest card has the memory.
 SIZES = {"opt_size": (128, 96), "max_size": (128, 96), "max_times": 3}
@@ -39,5 +39,5 @@ def options_here() -> BuildOptions:
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_engine_gives_the_reference_frames(precision: Precision, tmp_path: Path) -> None:
     output = tmp_path / "rrin.engine"
-    engine = build(BUNDLED_MODEL, output, precision=precision, options=options_here()).engine
-    assert check_parity(engine, golden_beside(BUNDLED_MODEL)).passed
+    engine = build(SMALL_MODEL, output, precision=precision, options=options_here()).engine
+    assert check_parity(engine, golden_beside(SMALL_MODEL)).passed

@@ -15,9 +15,9 @@ from precision import Ranges
 from runtime import Interpolator
 from runtime.backends import open_session
 from runtime.graph_parts import parts_of
-from runtime.interpolator import BUNDLED_MODEL
 from tests import harsh
 from tests.conftest import Exporter
+from tests.models import SMALL_MODEL
 
 CPU = ["CPUExecutionProvider"]
 
@@ -66,7 +66,7 @@ def test_parts_of_a_harsh_checkpoint(
 def test_parts_of_other_precisions(precision: str, ranges: Ranges, tmp_path: Path) -> None:
     ranges.save(tmp_path / "ranges.json")
     report = build_onnx(
-        BUNDLED_MODEL,
+        SMALL_MODEL,
         tmp_path / "built.onnx",
         precision="fp16" if precision == "fp16" else "int8",
         target="openvino" if "openvino" in precision else "onnxruntime",

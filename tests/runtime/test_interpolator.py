@@ -17,12 +17,12 @@ from runtime import (
     OptionError,
     RrinError,
 )
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
 from runtime.onnxruntime_session import times_at_once
 from runtime.parity import psnr_db
 from runtime.scene import render
 from tests.conftest import Exporter, unit
+from tests.models import SMALL_MODEL
 
 
 def scene(width: int, height: int, time: float) -> np.ndarray:
@@ -282,7 +282,7 @@ def test_options_and_warm_up() -> None:
         ({"providers": ["AzureExecutionProvider"]}, "is no provider that runs models; choose"),
         ({"artifact": "x" * 5000}, "File name too long; expected an artifact"),
         ({"device": -1}, "device is -1; expected a whole number, 0 or more"),
-        ({"device": 5}, r"w8\.onnx: runs on CPUExecutionProvider, which has no device; leave it"),
+        ({"device": 5}, r"w16\.onnx: runs on CPUExecutionProvider, which has no device; leave it"),
         ({"providers": "CPUExecutionProvider"}, "providers is 'CPU.*; expected a list of names"),
         ({"providers": [5]}, r"providers is \[5\]; expected a list of names"),
         ({"artifact": ""}, "artifact is ''; expected a path, such as rrin.onnx"),
@@ -372,7 +372,7 @@ def test_fill_takes_times_that_float32_would_round_to_0_or_1(interpolate: Interp
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_nan_does_not_become_a_picture(dtype: type, tmp_path: Path) -> None:
-    graph = onnx.load(BUNDLED_MODEL)
+    graph = onnx.load(SMALL_MODEL)
     (bias,) = (x for x in graph.graph.initializer if x.name == "final.last.bias")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.nan, np.float32), bias.name))
     onnx.save(graph, tmp_path / "nan.onnx")
@@ -411,7 +411,7 @@ def test_closed_interpolator_says_so() -> None:
 
 
 def damaged(kind: str, path: Path) -> None:
-    content = BUNDLED_MODEL.read_bytes()
+    content = SMALL_MODEL.read_bytes()
     if kind == "empty":
         content = b""
     elif kind == "text":

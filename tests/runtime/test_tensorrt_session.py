@@ -28,10 +28,10 @@ from runtime import (
 )
 from runtime.backends import open_session
 from runtime.golden import golden_beside
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Manifest, Profile, manifest_path
 from runtime.scene import render
 from tests.conftest import unit
+from tests.models import SMALL_MODEL
 from tests.simulation import cuda, tensorrt
 from tests.simulation.machine import Machine
 
@@ -59,7 +59,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 def engine(tmp_path: Path) -> MakeEngine:
     """Write an engine for the simulated runtime, with a real manifest."""
 
-    def engine(model: Path = BUNDLED_MODEL, target: str = "rtx", **changes: Any) -> Path:
+    def engine(model: Path = SMALL_MODEL, target: str = "rtx", **changes: Any) -> Path:
         path = tmp_path / "rrin.fp32.engine"
         plan = model.read_bytes()
         path.write_bytes(plan)
@@ -542,7 +542,7 @@ def test_forgotten_interpolator_is_freed(machine: Machine, engine: MakeEngine) -
 
 
 def test_parity_takes_engines(machine: Machine, engine: MakeEngine) -> None:
-    report = check_parity(engine(), golden_beside(BUNDLED_MODEL))
+    report = check_parity(engine(), golden_beside(SMALL_MODEL))
     assert report.passed
     assert report.backend.endswith("Simulated GPU")
     assert machine.live_buffers == 0

@@ -23,11 +23,11 @@ from precision.conversion import with_precision
 from precision.graph import load_graph
 from runtime import ArtifactError, BackendError, Interpolator
 from runtime.graph_check import read_checked
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Precision, Runtime
 from tests.conftest import ROOT, Exporter
 from tests.fuzz.random_graphs import random_model
 from tests.fuzz.seeds import write_model
+from tests.models import SMALL_MODEL
 
 
 def first(model: onnx.ModelProto, operator: str) -> onnx.NodeProto:
@@ -390,7 +390,7 @@ ATTACKS: list[tuple[Callable[[onnx.ModelProto], None], str]] = [
 def test_hostile_graphs_are_refused_before_anything_runs_them(
     attack: Callable[[onnx.ModelProto], None], message: str, tmp_path: Path
 ) -> None:
-    model = onnx.load(BUNDLED_MODEL)
+    model = onnx.load(SMALL_MODEL)
     attack(model)
     path = tmp_path / "hostile.onnx"
     path.write_bytes(model.SerializeToString())
@@ -415,14 +415,14 @@ def test_hostile_graphs_are_refused_before_anything_runs_them(
 )
 def test_hostile_bytes_are_refused(extra: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "hostile.onnx"
-    path.write_bytes(BUNDLED_MODEL.read_bytes() + extra)
+    path.write_bytes(SMALL_MODEL.read_bytes() + extra)
     with pytest.raises(ArtifactError, match=message):
         Interpolator(path)
 
 
 @pytest.mark.usefixtures("library_untouched")
 def test_files_cut_short_anywhere_are_refused(tmp_path: Path) -> None:
-    content = BUNDLED_MODEL.read_bytes()
+    content = SMALL_MODEL.read_bytes()
     path = tmp_path / "short.onnx"
     for size in np.random.default_rng(0).integers(0, len(content), 50):
         path.write_bytes(content[:size])
@@ -494,7 +494,7 @@ def test_exports_are_accepted(exported: Exporter) -> None:
 def test_every_precision_is_accepted(
     precision: Precision, runtime: Runtime, ranges: Ranges, tmp_path: Path
 ) -> None:
-    model, metadata = load_graph(BUNDLED_MODEL)
+    model, metadata = load_graph(SMALL_MODEL)
     measured = ranges if precision == "int8" else None
     model, _ = with_precision(model, metadata, precision, measured, runtime)
     path = tmp_path / "own.onnx"

@@ -19,11 +19,11 @@ from rrin_deploy.bench.worker import Worker
 from runtime import Interpolator
 from runtime.architecture import multiply_adds
 from runtime.errors import ArtifactError, BackendError
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.metadata import Metadata
 from runtime.publishing import Publication
 from runtime.scene import render_bytes
 from runtime.session import Backend
+from tests.models import SMALL_MODEL
 
 SMALL = Load(size=(64, 40), times=2, threads=1, rounds=2)
 
@@ -45,7 +45,7 @@ def test_multiply_adds_are_those_of_the_network(small_network: RRIN) -> None:
 
 
 def test_rounds_memory_and_a_contender_that_cannot_run(tmp_path: Path) -> None:
-    bundled = Contender("bundled", "artifact", BUNDLED_MODEL)
+    bundled = Contender("bundled", "artifact", SMALL_MODEL)
     missing = Contender("missing", "artifact", tmp_path / "none.onnx")
     seen: list[tuple[int, int]] = []
     timings = run_benchmark(
@@ -84,7 +84,7 @@ def test_rounds_are_interleaved_and_a_death_loses_nothing(monkeypatch: pytest.Mo
             return super().call()
 
     monkeypatch.setattr("rrin_deploy.bench.benchmark.Worker", Recorded)
-    pair = [Contender(name, "artifact", BUNDLED_MODEL) for name in ("a", "b")]
+    pair = [Contender(name, "artifact", SMALL_MODEL) for name in ("a", "b")]
     a, b = run_benchmark(pair, replace(SMALL, rounds=3))
     assert calls == ["a", "b"] * 3
     assert len(a.seconds) == 3
@@ -143,7 +143,7 @@ def test_peers_make_the_same_frames(tmp_path: Path, interpolate: Interpolator) -
     frames = [render_bytes(64, 40, time) for time in (0, 1)]
     t = np.array([1 / 3, 2 / 3], np.float32)
     expected = interpolate(*frames, t).astype(int)
-    peers = write_peers(BUNDLED_MODEL, tmp_path, SMALL.size, SMALL.times)
+    peers = write_peers(SMALL_MODEL, tmp_path, SMALL.size, SMALL.times)
     assert [peer.name for peer in peers] == [
         "PyTorch", "torch.compile", "plain ONNX", "OpenVINO f32", "OpenVINO bf16",
     ]  # fmt: skip
@@ -158,7 +158,7 @@ def test_peers_make_the_same_frames(tmp_path: Path, interpolate: Interpolator) -
 def test_peers_need_float32_weights(tmp_path: Path) -> None:
     from engines import build_onnx
 
-    half = build_onnx(BUNDLED_MODEL, tmp_path / "half.onnx", precision="fp16")
+    half = build_onnx(SMALL_MODEL, tmp_path / "half.onnx", precision="fp16")
     with pytest.raises(ArtifactError, match="fp16 already"):
         write_peers(half.path, tmp_path, SMALL.size, SMALL.times)
 
