@@ -29,7 +29,8 @@ def balance(ranges: dict[ir.Value, Range], *, before_activation: bool) -> dict[i
     Args:
         ranges: of the outputs of every hidden LeakyReLU and upward convolution of a float32 graph.
         before_activation: take a channel's range where it enters its LeakyReLU, ten times as wide
-            below zero. That is where `carried` graphs round; any uint8 graph loses less so, seen.
+            below zero. That is where a LeakyReLU that takes INT8 rounds; any uint8 graph loses less
+            so, seen.
 
     Returns:
         The ranges of the balanced tensors, each one channel: the lowest and the highest of all.

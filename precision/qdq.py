@@ -22,8 +22,9 @@ class Layout:
         symmetric: activations are int8 around zero; else uint8 with a zero point, which wastes no
             steps.
         rest_in_half: what is not INT8 will be half, so that half has to hold the scales.
-        carried: LeakyReLU, pooling, upsampling and concatenation stay in INT8 between convolutions;
-            else only what a convolution takes is quantized.
+        carried: the operators that take INT8 as convolutions do, so that it stays between them.
+        spelled_out: biases are integers and pooling a convolution, for a runtime that makes nothing
+            of these by itself.
         weight_steps: a channel's largest weight in steps of its scale. 127 rounds least. x86 CPUs
             without VNNI add products of uint8 and int8 in pairs and saturate the sum at 16 bits:
             64 keeps all of them exact (2 * 255 * 64 < 2**15); ONNX Runtime calls it reduce_range.
@@ -31,16 +32,33 @@ class Layout:
 
     symmetric: bool
     rest_in_half: bool
-    carried: bool
+    carried: frozenset[str]
+    spelled_out: bool
     weight_steps: int
 
 
-# It knows no zero points, and half is its faster float; it fuses what lies between by itself.
-TENSORRT = Layout(symmetric=True, rest_in_half=True, carried=False, weight_steps=127)
+# It knows no zero points, and half is its faster float; it fuses what lies between by itself. With
+# pooling and concatenation in INT8 nothing reads a skip tensor in half, and its convolution can end
+# in INT8; upsampling would add a rounding and save nothing.
+TENSORRT = Layout(
+    symmetric=True,
+    rest_in_half=True,
+    carried=frozenset({"AveragePool", "Concat"}),
+    spelled_out=False,
+    weight_steps=127,
+)
 # Its CPU kernels fuse nothing: float tensors would be written and read between convolutions.
-ONNXRUNTIME = Layout(symmetric=False, rest_in_half=False, carried=True, weight_steps=64)
+ONNXRUNTIME = Layout(
+    symmetric=False,
+    rest_in_half=False,
+    carried=frozenset({"LeakyRelu", "Concat", "Resize"}),
+    spelled_out=True,
+    weight_steps=64,
+)
 # It fuses by itself, and has kernels for AMX, which ONNX Runtime's own convolutions do not use.
-OPENVINO = Layout(symmetric=False, rest_in_half=False, carried=False, weight_steps=64)
+OPENVINO = Layout(
+    symmetric=False, rest_in_half=False, carried=frozenset(), spelled_out=False, weight_steps=64
+)
 
 # Half of what int32 holds; the other half is for the products, each at most 255 * 127.
 _BIAS_STEPS = 2**30
@@ -57,14 +75,14 @@ class Wrapped:
         self._scales: dict[ir.Value, np.float32] = {}
 
     def convolution(self, node: ir.Node) -> None:
-        """Quantize what a convolution takes: data, weight and, where carried, bias."""
+        """Quantize what a convolution takes: data, weight and, where spelled out, bias."""
         data, weight, bias = (taken(node, index) for index in range(3))
         node.replace_input_with(0, self.data(data, before=node))
         if weight not in self._made:
             content, most = content_of(weight), self._layout.weight_steps
             largest = np.abs(content).reshape(len(content), -1).max(1)
             scale = np.maximum(largest, 1e-12) / most
-            if self._layout.carried:  # a bias that outweighs its weights has to fit as well
+            if self._layout.spelled_out:  # a bias that outweighs its weights has to fit as well
                 fitting = np.abs(content_of(bias)) / (_BIAS_STEPS * self._scales[data])
                 scale = np.maximum(scale, fitting)
             scale = self._representable(scale)
@@ -72,7 +90,7 @@ class Wrapped:
             self._made[weight] = self._dequantized(
                 node, weight, np.clip(np.rint(steps), -most, most).astype(np.int8), scale
             )
-            if self._layout.carried:  # the accumulator's own type and scale
+            if self._layout.spelled_out:  # the accumulator's own type and scale
                 scale = (scale * self._scales[data]).astype(np.float32)
                 steps = np.rint(content_of(bias) / scale.astype(np.float64))
                 self._made[bias] = self._dequantized(node, bias, steps.astype(np.int32), scale)

@@ -51,7 +51,7 @@ def quantize(graph: ir.Graph, ranges: Ranges, layout: Layout) -> None:
         ArtifactError: the ranges do not fit the graph's tensors.
     """
     tensors = balance(_matched(graph, ranges), before_activation=not layout.symmetric)
-    if layout.carried:
+    if layout.spelled_out:
         _pool_by_convolution(graph)
     nodes = [node for node in graph if unet_of(node)]
     wrapped = Wrapped(graph, _spread(nodes, tensors), layout)
@@ -59,7 +59,7 @@ def quantize(graph: ir.Graph, ranges: Ranges, layout: Layout) -> None:
         if node.op_type == "Conv":
             if place_of(node) not in LEFT_OUT:
                 wrapped.convolution(node)
-        elif layout.carried and _stays(node):
+        elif node.op_type in layout.carried and not _beside_float(node):
             for index, value in enumerate(node.inputs):
                 if value is not None and value.const_value is None:
                     node.replace_input_with(index, wrapped.data(value, before=node))
@@ -106,11 +106,9 @@ def _spread(nodes: list[ir.Node], measured: Mapping[ir.Value, Range]) -> dict[ir
     return ranges
 
 
-def _stays(node: ir.Node) -> bool:
-    """True for what ONNX Runtime computes in uint8; a LeakyReLU behind a float convolution not."""
-    if node.op_type == "LeakyRelu":
-        return place_of(maker_of(taken(node))) not in LEFT_OUT
-    return node.op_type in ("Concat", "Resize")
+def _beside_float(node: ir.Node) -> bool:
+    """True for the LeakyReLU of a float convolution, which it can be fused with."""
+    return node.op_type == "LeakyRelu" and place_of(maker_of(taken(node))) in LEFT_OUT
 
 
 def _pool_by_convolution(graph: ir.Graph) -> None:

@@ -1,6 +1,7 @@
 """Q/DQ: the same frames but for a little, what is INT8 and what is not."""
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,15 @@ from calibration import measure_ranges, vimeo90k
 from precision import Ranges
 from precision.balance import balance
 from precision.conversion import with_precision
-from precision.graph import load_graph, place_of, unet_of
+from precision.graph import (
+    content_of,
+    hidden_tensors,
+    load_graph,
+    maker_of,
+    place_of,
+    taken,
+    unet_of,
+)
 from precision.quantization import _matched
 from precision.ranges import Range
 from runtime import ArtifactError, Interpolator
@@ -150,6 +159,32 @@ def test_tensorrt_gets_symmetric_int8(ranges: Ranges) -> None:
             assert (scale > 0).all()
             assert zero.dtype == np.int8
             assert not zero.any()
+
+
+def test_nothing_but_its_quantization_reads_what_a_convolution_makes_for_tensorrt(
+    ranges: Ranges,
+) -> None:
+    # Else the convolution has to write half as well, and a kernel of its own quantizes.
+    graph = quantized(ranges, "tensorrt").graph
+    made = [value for _, value in hidden_tensors(graph)]
+    readers = [sorted({use.node.op_type for use in value.uses()}) for value in made]
+    # 13 are upsampled, which is in half, and 4 taken by the `last` convolutions.
+    assert Counter(map(tuple, readers)) == {("QuantizeLinear",): 60, ("Resize",): 13, ("Conv",): 4}
+    assert all(len(value.uses()) == 1 for value in made)
+
+
+def test_scales_that_have_to_cancel_are_equal_to_the_last_bit(ranges: Ranges) -> None:
+    graph = quantized(ranges, "tensorrt").graph
+    between = [node for node in graph if node.op_type in ("AveragePool", "Concat")]
+    between = [node for node in between if unet_of(node)]
+    assert len(between) == 26
+    for node in between:
+        before = [maker_of(taken(node, index)) for index in range(len(node.inputs))]
+        (after,) = (use.node for use in node.outputs[0].uses())
+        assert {maker.op_type for maker in before} == {"DequantizeLinear"}
+        assert after.op_type == "QuantizeLinear"
+        scales = [content_of(taken(maker, 1)).tobytes() for maker in (*before, after)]
+        assert len(set(scales)) == 1, node.name
 
 
 def test_onnxruntime_runs_it_in_integers(ranges: Ranges, tmp_path: Path) -> None:
