@@ -3,6 +3,7 @@
 from engines.builder import BuildError, BuildReport, build
 from engines.census import CensusError
 from engines.configuration import BuildOptions
+from engines.layers import Layer, layers_of
 from engines.portable import OnnxReport, build_onnx
 from engines.proof import Proof
 
@@ -11,8 +12,10 @@ __all__ = [
     "BuildOptions",
     "BuildReport",
     "CensusError",
+    "Layer",
     "OnnxReport",
     "Proof",
     "build",
     "build_onnx",
+    "layers_of",
 ]

@@ -28,7 +28,8 @@ class BuildOptions:
         compute_capabilities: RTX only: the GPUs to compile for, such as (86, 89); empty takes
             `RTX_CAPABILITIES`. TensorRT builds for the GPU here.
         min_size, opt_size, max_size: frame sizes (width, height), 1 to 65536 pixels; rounded up
-            to multiples of 32.
+            to multiples of 32. Where all are one, kernels are chosen for it when the engine is
+            built, and no sizes are computed when it runs.
         max_times: the most times that one run may have, 1 to 10000; memory grows with them. A
             pair at more times is given to the GPU once, and run several times.
         workspace_mib: limit of the builder's scratch memory, 1 or more; None leaves it open.
@@ -124,6 +125,8 @@ def configure(
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib * 2**20)
     if options.optimization_level is not None:
         config.builder_optimization_level = options.optimization_level
+    # `layers_of` reads them; RTX's plans, which hold them anyway, are not a byte larger.
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.progress_monitor = _monitor(trt, go_on)
     config.add_optimization_profile(_optimization_profile(builder, profile))
     _load_timings(config, options)

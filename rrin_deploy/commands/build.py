@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engines import BuildReport
     from engines.portable import OnnxTarget
     from engines.proof import Proof
+    from runtime.manifest import Profile
 
 _MAX_TIMES = 1
 
@@ -64,7 +65,11 @@ def command(
         ),
     ] = None,
     shape: Annotated[
-        str | None, typer.Option(help="The one frame size that the engine will take: 1280x720.")
+        str | None,
+        typer.Option(
+            help="The one frame size that the engine will take, 1280x720: its kernels are chosen "
+            "for it when it is built, and it takes no memory for larger frames. For a stream."
+        ),
     ] = None,
     min_shape: Annotated[
         str | None, typer.Option(help="Smallest frames; by default 32x32.")
@@ -160,19 +165,21 @@ def _tell_engine(report: BuildReport) -> None:
 
     about = report.manifest
     gpus = ", ".join(f"SM{capability}" for capability in about.compute_capabilities)
-    lower, upper = (
-        f"{width}x{height}" for width, height in (about.profile.min_size, about.profile.max_size)
-    )
     say(
         f": {report.size_bytes / 1e6:.1f} MB, {about.target} {about.version} for {gpus}; "
         f"U-Net convolutions {_listed(about.census)}; "
-        f"{lower} to {upper}, {_at_once(about.profile.max_times)}; "
+        f"{_sizes(about.profile)}, {_at_once(about.profile.max_times)}; "
         + (f"{about.context_bytes / 1e9:.2f} GB a context; " if about.context_bytes else "")
         + f"{about.seconds:.1f} s",
         subject=report.engine,
     )
     if report.kept_onnx:
         say(": the graph as it was compiled", subject=report.kept_onnx)
+    if about.target == "rtx" and about.metadata.precision == "int8":
+        say(
+            "note: TensorRT-RTX fuses no INT8 convolution with what follows, so that INT8 reads "
+            "and writes half as much again as FP16: --fp16 is recommended for it"
+        )
     needed = report.size_bytes + (about.context_bytes or 0)
     if small := too_small(about.compute_capabilities, needed):
         say(
@@ -227,6 +234,11 @@ def _tell(proof: Proof) -> None:
         say(f"parity in {proof.artifact.backend}: {'FAIL' if proof.failed else 'pass'}")
     if proof.failed:
         raise typer.Exit(1)
+
+
+def _sizes(profile: Profile) -> str:
+    smallest, largest = ("x".join(map(str, size)) for size in (profile.min_size, profile.max_size))
+    return f"{smallest} alone" if smallest == largest else f"{smallest} to {largest}"
 
 
 def _at_once(times: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rrin_deploy.console import out, table
+from rrin_deploy.console import out, say, table
 from runtime.golden import SUFFIX, Golden
 from runtime.manifest import Manifest, is_engine, read_plan
 from runtime.options import check_file
@@ -17,13 +18,28 @@ from runtime.options import check_file
 
 def command(
     file: Annotated[Path, typer.Argument(help="An ONNX file, an engine or a golden file.")],
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers",
+            help="The kernels of an engine after fusion: what they compute, their types and bytes.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Print all that is known of an ONNX file, an engine or a golden file; no GPU is needed.
 
-    Example: `rrin-deploy inspect rrin.fp16.engine`
+    But for `--layers` of a TensorRT engine, which TensorRT has to load. Bytes are those that a
+    kernel reads and writes; they are known of engines for one size (`build --shape`).
+
+    Example: `rrin-deploy inspect rrin.rtx.fp16.engine --layers`
     """
     check_file(file, "expected an ONNX file, an engine or a golden file")
+    if layers:
+        if not is_engine(file):
+            raise typer.BadParameter(f"--layers is for engines, and {file} is none")
+        _show_layers(file, as_json)
+        return
     if file.name.endswith(SUFFIX):
         facts = _golden(file)
     else:
@@ -41,6 +57,30 @@ def _engine(file: Path) -> dict[str, Any]:
     manifest = Manifest.load(file)
     plan = read_plan(file, manifest)
     return {"kind": "TensorRT engine", "bytes": len(plan), **asdict(manifest)}
+
+
+def _show_layers(file: Path, as_json: bool) -> None:
+    from engines import layers_of
+
+    found = layers_of(file)
+    if as_json:
+        print(json.dumps([asdict(layer) for layer in found], indent=2, allow_nan=False))
+        return
+    rows = table("kernel", "computes", "takes", "gives", "MB")
+    for layer in found:
+        size = "-" if layer.bytes is None else f"{layer.bytes / 1e6:.1f}"
+        types = ", ".join(layer.takes), ", ".join(layer.gives)
+        rows.add_row(layer.kind, layer.computes, *types, size)
+    out.print(rows)
+    kinds = Counter(layer.kind for layer in found)
+    sizes = [layer.bytes for layer in found if layer.bytes is not None]
+    say(
+        f": {len(found)} kernels: {kinds['convolution']} convolutions, "
+        f"{sum(layer.activates for layer in found)} of them with their activation; "
+        f"{kinds['quantization']} quantizations and {kinds['reformat']} reformats of their own"
+        + (f"; {sum(sizes) / 1e9:.2f} GB read and written" if len(sizes) == len(found) else ""),
+        subject=file,
+    )
 
 
 def _golden(file: Path) -> dict[str, Any]:
@@ -65,8 +105,6 @@ def _golden(file: Path) -> dict[str, Any]:
 
 
 def _onnx(file: Path) -> dict[str, Any]:
-    from collections import Counter
-
     from precision.graph import load_graph
 
     model, metadata = load_graph(file)

@@ -145,7 +145,8 @@ def test_build_and_inspect(run: Run, tmp_path: Path) -> None:
     assert "rrin.rtx.fp16.engine: " in out
     assert "rrin.rtx.fp16.golden.npz: its graph is within" in out
     assert "note: its parity could not be checked here: " in out
-    assert "for SM89; U-Net convolutions 81 in HALF; 640x384 to 640x384, one time a run; " in out
+    assert "for SM89; U-Net convolutions 81 in HALF; 640x384 alone, one time a run; " in out
+    assert "note: TensorRT-RTX fuses no INT8" not in out
     built = out
     code, out, _ = run("inspect", "rrin.rtx.fp16.engine", "--json")
     facts = json.loads(out)
@@ -158,6 +159,12 @@ def test_build_and_inspect(run: Run, tmp_path: Path) -> None:
     shown = run("inspect", "rrin.rtx.fp16.engine")[1]
     assert "census.HALF" in shown
     assert re.search(rf"context_bytes +{facts['context_bytes']} ", shown)
+    shown = run("inspect", "rrin.rtx.fp16.engine", "--layers")[1]
+    assert re.search(r"\nrrin\.rtx\.fp16\.engine: \d+ kernels: 81 convolutions, 51 of them", shown)
+    assert re.search(r"; 0\.\d\d GB read and written\n", shown)
+    layers = json.loads(run("inspect", "rrin.rtx.fp16.engine", "--layers", "--json")[1])
+    assert sum(layer["kind"] == "convolution" for layer in layers) == 81
+    assert run("inspect", "rrin.onnx", "--layers")[0] == 2
     facts = json.loads(run("inspect", "rrin.onnx", "--json")[1])
     assert facts["nodes"]["GridSample"] == 2
     assert facts["weights"] > 1_204_381
@@ -636,6 +643,9 @@ def test_calibrate_build_and_evaluate_int8(run: Run, vimeo: Path, tmp_path: Path
     )
     assert "rrin.ort.int8.golden.npz: its graph is within" in out
     assert "parity in onnxruntime" in out
+    code, out, _ = run("build", "--int8", "--target", "rtx", "--sm", "89", "--shape", "64x64")
+    assert code == 0
+    assert "note: TensorRT-RTX fuses no INT8 convolution with what follows" in out
     code, out, _ = run("parity", "rrin.ort.int8.onnx")
     assert code == 0
     assert "parity: pass (limits: what the artifact measured when it was built)" in out
