@@ -51,7 +51,8 @@ class Interpolator:
         device: index of the GPU, for engines and providers that use one; None takes the first.
         threads: CPU threads, for ONNX Runtime, 1024 at most; None leaves it the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
-            where it loads, else the CPU.
+            where it loads, else the CPU. TensorRT's keeps what it builds in rrin.onnx.tensorrt
+            beside the file, where it may write there.
 
     Raises:
         InputNotFoundError: there is no such file.

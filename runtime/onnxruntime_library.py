@@ -7,7 +7,10 @@ telemetry sets ORT_DISABLE_TELEMETRY=0. Nothing else here touches the environmen
 
 from __future__ import annotations
 
+import functools
+import io
 import os
+from contextlib import redirect_stdout
 
 from .errors import BackendError
 from .installation import install_hint
@@ -20,7 +23,7 @@ except ImportError as error:
         f"onnxruntime cannot be imported ({error}); install it: {install_hint('onnxruntime')}"
     ) from error
 
-__all__ = ["CPU", "cpu_session", "options_with", "ort"]
+__all__ = ["CPU", "cpu_session", "find_cuda", "options_with", "ort"]
 
 CPU = "CPUExecutionProvider"
 _FATAL_ONLY = 4
@@ -35,6 +38,15 @@ def options_with(threads: int | None) -> ort.SessionOptions:
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = _FATAL_ONLY
     return options
+
+
+@functools.cache
+def find_cuda() -> None:
+    """Load CUDA and cuDNN from where pip has put them; a session finds them itself elsewhere."""
+    if hasattr(ort, "preload_dlls"):  # from 1.21 on
+        # It prints what it does not find; whether the provider loads is asked and said afterwards.
+        with redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
 
 
 def cpu_session(content: bytes, threads: int | None) -> ort.InferenceSession:

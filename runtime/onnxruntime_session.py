@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from .errors import ArtifactError, BackendError, OptionError, first_line
 from .graph_check import read_checked
 from .graph_parts import parts_of
-from .onnxruntime_library import CPU, options_with, ort
+from .onnxruntime_library import CPU, find_cuda, options_with, ort
 from .session import Backend, Lease, Session
 
 CUDA = "CUDAExecutionProvider"
@@ -185,7 +186,7 @@ def _open(
     options.enable_mem_pattern = False
     try:
         session = ort.InferenceSession(
-            content, options, providers=[_with_options(provider, device) for provider in wanted]
+            content, options, providers=[_with_options(each, device, path) for each in wanted]
         )
     except Exception as error:  # its exceptions have no common base of their own
         if _short_of_memory(error):
@@ -217,10 +218,21 @@ def _short_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or bool(_SHORT_OF_MEMORY.search(str(error)))
 
 
-def _with_options(provider: str, device: int | None) -> str | tuple[str, dict[str, str]]:
-    if provider == CUDA:
-        # The artifact says float32; TF32 convolutions would round to 10 bits of mantissa.
-        return provider, {"device_id": str(device or 0), "use_tf32": "0"}
+def _with_options(
+    provider: str, device: int | None, path: Path
+) -> str | tuple[str, dict[str, str]]:
+    if provider not in (CUDA, TENSORRT):
+        return provider
+    find_cuda()
+    options = {"device_id": str(device or 0)}
     if provider == TENSORRT:
-        return provider, {"device_id": str(device or 0)}
-    return provider
+        # It builds an engine of the graph, which takes minutes, and anew for larger frames.
+        if os.access(path.parent, os.W_OK):
+            cache = str(path.with_name(f"{path.name}.tensorrt"))
+            options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": cache}
+            options |= {"trt_timing_cache_enable": "1", "trt_timing_cache_path": cache}
+        return provider, options
+    # The artifact says float32; TF32 convolutions would round to 10 bits of mantissa. Tensor cores
+    # want channels last. A search at every new shape, the default, takes seconds each time.
+    wanted = {"use_tf32": "0", "prefer_nhwc": "1", "cudnn_conv_algo_search": "HEURISTIC"}
+    return provider, options | wanted

@@ -18,6 +18,7 @@ from runtime import (
     RrinError,
 )
 from runtime.metadata import Metadata
+from runtime.onnxruntime_library import find_cuda
 from runtime.onnxruntime_session import times_at_once
 from runtime.parity import psnr_db
 from runtime.scene import render
@@ -400,6 +401,52 @@ def test_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch
         Interpolator(device=0)
     with Interpolator() as interpolate:  # not asked for: what loads is taken
         assert interpolate.backend.device == cpu
+
+
+@pytest.mark.parametrize("provider", ["CUDAExecutionProvider", "TensorrtExecutionProvider"])
+def test_gpu_providers_find_cuda_and_are_set_up_for_convolutions(
+    provider: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import onnxruntime
+
+    honest = onnxruntime.InferenceSession
+    asked: list[object] = []
+
+    def preload_dlls() -> None:
+        asked.append("CUDA's libraries")
+        print("Failed to load libcudnn.so.9")  # as it does, into what a command may print as JSON
+
+    def session(content: bytes, options: object, providers: list[object]) -> object:
+        asked.extend(providers)
+        return honest(content, options)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [provider])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload_dlls)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    find_cuda.cache_clear()
+    model = tmp_path / "rrin.onnx"
+    model.write_bytes(BUNDLED_MODEL.read_bytes())
+    with pytest.raises(BackendError, match=f"{provider} did not load on this machine"):
+        Interpolator(model, providers=[provider], device=1)
+    cache = str(tmp_path / "rrin.onnx.tensorrt")
+    options = {
+        "CUDAExecutionProvider": {
+            "use_tf32": "0",
+            "prefer_nhwc": "1",
+            "cudnn_conv_algo_search": "HEURISTIC",
+        },
+        "TensorrtExecutionProvider": {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": cache,
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": cache,
+        },
+    }[provider]
+    assert asked == ["CUDA's libraries", (provider, {"device_id": "1", **options})]
+    assert capsys.readouterr().out == ""
 
 
 def test_closed_interpolator_says_so() -> None:
