@@ -123,12 +123,11 @@ class Interpolator:
     ) -> DeviceArray:
         """Interpolate one pair that lies in the GPU's memory, and leave the result there.
 
-        Nothing is copied, padded or converted, so that the frames have to be what the engine takes.
+        Nothing is padded or converted, so that the frames have to be what the engine takes.
 
         Args:
             frame0, frame1: (H, W, 3) of the engine's own dtype (`metadata.io`), C-contiguous, H and
-                W multiples of 32. Each begins at a multiple of 256 bytes, as an array of its own
-                does; one frame of a larger array may not.
+                W multiples of 32; also parts of a larger array.
             t: when between them, inside (0, 1); 1000 times at most.
 
         Returns:

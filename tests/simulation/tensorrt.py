@@ -64,6 +64,7 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
             self.session = session
             self.shapes: dict[str, tuple[int, ...]] = {}
             self.addresses: dict[str, int] = {}
+            self.captured: Any = None
 
         def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
             limits = MAX_SHAPES[name]
@@ -87,6 +88,9 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
             if machine.fail_execution:
                 return False
             shapes, addresses = dict(self.shapes), dict(self.addresses)
+            if (shapes, addresses) != self.captured:
+                machine.captures.append(tuple(addresses.values()))
+                self.captured = shapes, addresses
             frames = self.get_tensor_shape("frames")
 
             def work() -> None:
