@@ -211,6 +211,9 @@ class Interpolator:
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
         """Run once on black frames, so that the first real call pays for no one-time work.
 
+        TensorRT-RTX compiles its kernels for each size when it comes first; they are kept beside
+        the engine for the next start.
+
         Args:
             height, width: size of the frames to come, pixels.
             times: how many times a call will have, 1000 at most.

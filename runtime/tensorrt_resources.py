@@ -83,6 +83,10 @@ class Resources:
             self._cache.deserialize(self._cache_path.read_bytes())
         config.set_runtime_cache(self._cache)
         config.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        # Else others stand in until a size's own kernels are compiled in the background: frames and
+        # times would change within a stream, and what was judged would not be what runs later.
+        specialization = self._trt.DynamicShapesKernelSpecializationStrategy
+        config.dynamic_shapes_kernel_specialization_strategy = specialization.EAGER
 
     def lend(self) -> Lane:
         """Return the lane that was used last of those that are idle, or a new one.
