@@ -29,7 +29,8 @@ class Resources:
         self._cache_path = path.with_name(f"{path.name}.sm{capability}.cache")
         self._runtime: Any = None
         self._engine: Any = None
-        self._config: Any = None
+        self._allocation: Any = None
+        self._brings_scratch = True
         self._cache: Any = None
         self._lanes: list[Lane] = []
         self._idle: list[Lane] = []
@@ -61,7 +62,10 @@ class Resources:
             )
         self._check_tensors(manifest)
         if manifest.target == "rtx":
-            self._configure()
+            self._allocation = self._configured()
+        else:  # else a context of any shape takes what the largest one of the profile needs
+            self._allocation = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            self._brings_scratch = False
 
     def _check_tensors(self, manifest: Manifest) -> None:
         engine = self._engine
@@ -75,9 +79,9 @@ class Resources:
                 f"{_listed(expected)}; build it again"
             )
 
-    def _configure(self) -> None:
-        """Set what only TensorRT-RTX has."""
-        self._config = config = self._engine.create_runtime_config()
+    def _configured(self) -> Any:
+        """Return how TensorRT-RTX shall run, which TensorRT has nothing of."""
+        config = self._engine.create_runtime_config()
         self._cache = config.create_runtime_cache()
         if self._cache_path.is_file():
             self._cache.deserialize(self._cache_path.read_bytes())
@@ -87,6 +91,7 @@ class Resources:
         # times would change within a stream, and what was judged would not be what runs later.
         specialization = self._trt.DynamicShapesKernelSpecializationStrategy
         config.dynamic_shapes_kernel_specialization_strategy = specialization.EAGER
+        return config
 
     def lend(self) -> Lane:
         """Return the lane that was used last of those that are idle, or a new one.
@@ -99,7 +104,9 @@ class Resources:
                 return self._idle.pop()
             lane = Lane()
             try:
-                lane.execution = Execution(self._execution_context(), lane.compute)
+                lane.execution = Execution(
+                    self._execution_context(), lane.compute, brings_scratch=self._brings_scratch
+                )
             except BaseException:
                 lane.free()
                 raise
@@ -107,8 +114,7 @@ class Resources:
             return lane
 
     def _execution_context(self) -> Any:
-        config = () if self._config is None else (self._config,)
-        context = self._engine.create_execution_context(*config)
+        context = self._engine.create_execution_context(self._allocation)
         if context is None:
             raise BackendError(
                 f"{self._path}: the GPU has no memory for it; build it for smaller frames or "
@@ -135,7 +141,7 @@ class Resources:
     def _drop(self) -> None:
         self._lanes.clear()
         self._idle.clear()
-        self._cache = self._config = None
+        self._cache = self._allocation = None
         self._engine = None
         self._runtime = None
 

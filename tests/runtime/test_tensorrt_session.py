@@ -402,6 +402,32 @@ def test_growing_frames_reuse_and_replace_buffers(machine: Machine, engine: Make
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
+def test_classic_tensorrt_takes_memory_for_the_shape_in_use(
+    machine: Machine, engine: MakeEngine
+) -> None:
+    taken: list[int] = []
+    with Interpolator(engine(target="tensorrt")) as ours:
+        for size in (32, 64, 256, 32):
+            ours(*frames(2, size, size))
+            gc.collect()
+            taken.append(max(map(len, machine.memory.values())))
+    small, medium, large, _ = taken
+    assert (medium, large) == (4 * small, 64 * small)
+    assert taken[-1] == large  # kept for the next large one
+
+
+@pytest.mark.parametrize("target", ["rtx", "tensorrt"])
+def test_times_that_grow_within_a_stream(
+    target: str, machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    clip = list(zip(frames(5), [[], [0.5], [0.2, 0.4], [0.3, 0.5, 0.7], [0.5]], strict=True))
+    with Interpolator(engine(target=target)) as ours:
+        found = [made for _, made in ours.fill(clip)]
+    for made, expected in zip(found, interpolate.fill(clip), strict=True):
+        np.testing.assert_array_equal(made, expected[1])
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
 class Torch:
     """An array on the device that is not ours."""
 
@@ -484,8 +510,11 @@ def test_sizes_outside_the_profile_say_how_to_build(machine: Machine, engine: Ma
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
-def test_out_of_memory_at_every_allocation_in_turn(machine: Machine, engine: MakeEngine) -> None:
-    path = engine()
+@pytest.mark.parametrize("target", ["rtx", "tensorrt"])
+def test_out_of_memory_at_every_allocation_in_turn(
+    target: str, machine: Machine, engine: MakeEngine
+) -> None:
+    path = engine(target=target)
     video = frames(3, 32, 32)
 
     def use() -> None:
