@@ -52,10 +52,12 @@ class Interpolator:
         threads: CPU threads, for ONNX Runtime, 1024 at most; None leaves it the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU.
+        trusted: whether a version-compatible engine may be opened: it holds code, which runs with
+            your rights. Other artifacts do not need it.
 
     Raises:
         InputNotFoundError: there is no such file.
-        ArtifactError: the file is damaged or not one of ours.
+        ArtifactError: the file is damaged, not one of ours, or has to be trusted.
         BackendError: a backend, provider or device that it needs is missing here.
         OptionError: an option that is not as above, or that the artifact's backend does not have.
     """
@@ -67,9 +69,12 @@ class Interpolator:
         device: int | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
+        trusted: bool = False,
     ) -> None:
         path = BUNDLED_MODEL if artifact is None else artifact
-        self._session = open_session(path, device=device, threads=threads, providers=providers)
+        self._session = open_session(
+            path, device=device, threads=threads, providers=providers, trusted=trusted
+        )
 
     @property
     def backend(self) -> Backend:

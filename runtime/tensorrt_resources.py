@@ -52,7 +52,7 @@ class Resources:
                 f"{trt.__name__} {trt.__version__} does not start on {self.gpu.name}: {error}"
             ) from error
         if manifest.version_compatible:
-            # Such a plan carries code for the host; its manifest has vouched for it.
+            # Such a plan carries code for the host, and whoever opened it trusts that.
             self._runtime.engine_host_code_allowed = True
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:

@@ -16,7 +16,7 @@ from .device_tensors import DeviceTensor, HostTensor
 from .errors import BackendError, FrameError
 from .manifest import Manifest, read_plan
 from .session import Backend, Lease, Session
-from .tensorrt_library import check_gpu, import_for
+from .tensorrt_library import check_gpu, check_trust, import_for
 from .tensorrt_resources import Resources
 
 Frames = TypeVar("Frames", HostTensor, DeviceTensor)  # where the caller wants them
@@ -31,12 +31,14 @@ class TensorRTSession(Session):
     Args:
         path: the engine; its manifest lies beside it.
         device: index of the GPU.
+        trusted: whether the code in a version-compatible engine may run.
     """
 
     runs_ahead = 1
 
-    def __init__(self, path: Path, *, device: int = 0) -> None:
+    def __init__(self, path: Path, *, device: int = 0, trusted: bool = False) -> None:
         manifest = Manifest.load(path)
+        check_trust(manifest, path, trusted=trusted)
         trt = import_for(manifest, path)
         capability = compute_capability(device)
         check_gpu(manifest, capability, path)

@@ -710,25 +710,48 @@ def test_plan_that_the_runtime_refuses(machine: Machine, engine: MakeEngine) -> 
 
 
 @pytest.mark.parametrize(
-    ("built_by", "compatible", "loads"),
+    ("built_by", "compatible", "here", "loads"),
     [
-        ("10.13.0.35", False, True),
-        ("10.5.0.18", False, False),
-        ("10.5.0.18", True, True),
-        ("11.0.0.1", True, False),
-        ("10.14.0.1", True, False),
+        ("10.13.0.35", False, "10.13.0.35", True),
+        ("10.5.0.18", False, "10.13.0.35", False),
+        ("10.5.0.18", True, "10.13.0.35", True),
+        ("11.0.0.1", True, "10.13.0.35", False),
+        ("10.14.0.1", True, "10.13.0.35", False),
+        ("10.3.0", True, "11.4.0.106", True),
+        ("10.3.0", False, "11.4.0.106", False),
+        ("8.6.1", True, "10.13.0.35", False),
+        ("8.6.1", True, "11.4.0.106", False),
+        ("11.0.0.1", True, "12.0.0", False),
+        ("10.3.0", True, "12.0.0", False),
     ],
 )
 def test_versions(
-    built_by: str, compatible: bool, loads: bool, machine: Machine, engine: MakeEngine
-) -> None:
+    built_by: str, compatible: bool, here: str, loads: bool, machine: Machine, engine: MakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys.modules["tensorrt"], "__version__", here)
     path = engine(target="tensorrt", version=built_by, version_compatible=compatible)
     if loads:
-        Interpolator(path).close()
+        Interpolator(path, trusted=compatible).close()
         assert machine.runtimes[-1].engine_host_code_allowed is compatible
     else:
         with pytest.raises(ArtifactError, match=r"built by tensorrt .* as version-compatible"):
-            Interpolator(path)
+            Interpolator(path, trusted=True)
+
+
+def test_code_in_an_engine_is_not_run_unless_it_is_trusted(
+    machine: Machine, engine: MakeEngine
+) -> None:
+    path = engine(target="tensorrt", version_compatible=True)
+    with pytest.raises(ArtifactError, match=r"holds code, .* with your rights; .* trusted=True"):
+        Interpolator(path)
+    assert not machine.runtimes
+    report = check_parity(path, golden_beside(SMALL_MODEL), trusted=True)
+    assert report.passed
+    assert machine.runtimes[-1].engine_host_code_allowed
+    # Not of one that says it holds none: TensorRT refuses what lies.
+    Interpolator(engine(target="tensorrt"), trusted=True).close()
+    assert not machine.runtimes[-1].engine_host_code_allowed
 
 
 @pytest.mark.usefixtures("machine")
