@@ -209,7 +209,7 @@ def _logger(trt: Any) -> Any:
             self.last = "it gave no reason"
 
         def log(self, severity: Any, message: str) -> None:
-            if severity in (self.ERROR, self.INTERNAL_ERROR):
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 self.last = message
 
     return Log()

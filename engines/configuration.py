@@ -35,7 +35,8 @@ class BuildOptions:
         workspace_mib: limit of the builder's scratch memory, 1 or more; None leaves it open.
         optimization_level: 0 to 5; None leaves TensorRT's own.
         timing_cache: TensorRT only: a file of kernel timings, kept and extended between builds.
-        version_compatible: TensorRT only: later versions of the same major may load the engine.
+        version_compatible: TensorRT only: later versions of the same major may load the engine, and
+            TensorRT 11 one of 10. It then holds code, and is opened with `trusted=True`.
         hardware_compatible: TensorRT only: any GPU from Ampere on may load it.
 
     Raises:

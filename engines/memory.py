@@ -21,8 +21,8 @@ def context_bytes(flavour: Flavour, plan: bytes, log: Any) -> int | None:
     """Return the device memory that each execution context of a plan takes, in bytes.
 
     A context serves one call or stream at a time; each that goes on beside it has another. It takes
-    this much for the profile's largest shape, whatever is run. The weights, which all contexts
-    share, and the frames come on top.
+    this much for the profile's largest shape: with TensorRT-RTX whatever is run, with TensorRT less
+    for smaller ones. The weights, which all contexts share, and the frames come on top.
 
     Args:
         flavour: what built the plan.

@@ -78,6 +78,7 @@ def compare(
     device: int | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
+    trusted: bool = False,
 ) -> LiveComparison:
     """Run an artifact and PyTorch on the procedural scene, and judge the one by the other.
 
@@ -85,7 +86,7 @@ def compare(
         artifact: an ONNX file or an engine.
         checkpoint: the reference's weights; it runs with the artifact's `align_corners`.
         sizes: (width, height) of the pairs, pixels.
-        max_error, min_psnr, device, threads, providers: as for `runtime.check_parity`.
+        max_error, min_psnr, device, threads, providers, trusted: as for `runtime.check_parity`.
 
     Raises:
         ArtifactError, BackendError, CheckpointError, InputNotFoundError, OptionError.
@@ -93,7 +94,9 @@ def compare(
     check_path("artifact", artifact, "rrin.onnx")
     check_sizes("sizes", sizes)
     network, notes = load_checkpoint(checkpoint), []
-    with Interpolator(artifact, device=device, threads=threads, providers=providers) as interpolate:
+    with Interpolator(
+        artifact, device=device, threads=threads, providers=providers, trusted=trusted
+    ) as interpolate:
         about = interpolate.metadata
         assumed, network.align_corners = network.align_corners, about.align_corners
         golden = make_golden(network, about.checkpoint_sha256, sizes)

@@ -44,11 +44,14 @@ def run_demo(
     device: int | None,
     threads: int | None,
     providers: Sequence[str] | None,
+    trusted: bool,
     progress: Callable[[int, int], None],
 ) -> DemoResult:
     """Interpolate the procedural scene, write a video and a picture, and check parity."""
     video, picture = output / "scene_x4.mp4", output / "comparison.png"
-    where: dict[str, Any] = {"device": device, "threads": threads, "providers": providers}
+    where: dict[str, Any] = {
+        "device": device, "threads": threads, "providers": providers, "trusted": trusted,
+    }  # fmt: skip
     sources = [render_bytes(_WIDTH, _HEIGHT, time) for time in range(_SOURCES)]
     middles: list[NDArray[np.uint8]] = []
     total = (_SOURCES - 1) * _FACTOR + 1

@@ -24,4 +24,12 @@ Providers = Annotated[
         "all have to load. By default CUDA where it loads, else the CPU.",
     ),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Open version-compatible engines: they hold code, which runs with your rights. For "
+        "those whose builder you trust.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]

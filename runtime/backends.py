@@ -20,6 +20,7 @@ def open_session(
     device: int | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
+    trusted: bool = False,
 ) -> Session:
     """Open an artifact with the backend that its kind needs.
 
@@ -31,6 +32,7 @@ def open_session(
             the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU.
+        trusted: whether the code in a version-compatible engine may run.
 
     Raises:
         InputNotFoundError, ArtifactError, BackendError.
@@ -51,7 +53,7 @@ def open_session(
                 raise OptionError(f"{path}: is an engine, which has no {name}; leave it out")
         from .tensorrt_session import TensorRTSession
 
-        return TensorRTSession(path, device=int(device or 0))
+        return TensorRTSession(path, device=int(device or 0), trusted=trusted)
     from .onnxruntime_session import OnnxRuntimeSession
 
     return OnnxRuntimeSession(path, device=device, threads=threads, providers=providers)

@@ -1,14 +1,11 @@
-"""What the runtime keeps on a GPU: contexts, lanes, buffers and arrays, by whichever driver."""
+"""What the runtime keeps on a GPU: contexts, lanes and pools of memory, by whichever driver."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .driver import load_driver
 from .errors import BackendError
@@ -44,28 +41,43 @@ def _primary_context(index: int) -> Any:
     return _gpu(index).retain_primary_context()
 
 
-class Buffer:
-    """Device memory with a page-locked twin on the host, of at least the bytes asked for."""
+class Pool:
+    """Memory of one kind that is kept and grown instead of allocated per frame.
 
-    def __init__(self, nbytes: int) -> None:
-        self.nbytes = nbytes
-        self.device = cuda.DeviceMemory(nbytes)
-        try:
-            self.host = cuda.HostMemory(nbytes)
-        except BaseException:
-            self.device.free()
-            raise
+    Args:
+        allocate: makes memory of so many bytes: of the device, or page-locked on the host.
+    """
 
-    def view(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return the beginning of the host twin as an array."""
-        size = int(np.prod(shape)) * dtype.itemsize
-        view: NDArray[Any] = self.host.array[:size].view(dtype).reshape(shape)
-        return view
+    def __init__(self, allocate: Callable[[int], Any]) -> None:
+        self._allocate = allocate
+        self._idle: list[Any] = []
+        self._all: list[Any] = []
+
+    def take(self, nbytes: int) -> Any:
+        """Return memory that is nobody's, at least as large; `give` hands it back."""
+        fitting = [memory for memory in self._idle if memory.nbytes >= nbytes]
+        if fitting:
+            memory = min(fitting, key=lambda idle: idle.nbytes)
+            self._idle.remove(memory)
+            return memory
+        while self._idle:  # sizes have grown: make room
+            small = self._idle.pop()
+            self._all.remove(small)
+            small.free()
+        memory = self._allocate(nbytes)
+        self._all.append(memory)
+        return memory
+
+    def give(self, memory: Any) -> None:
+        """Hand memory back; no work on it may be under way."""
+        if memory in self._all:  # else it is freed already
+            self._idle.append(memory)
 
     def free(self) -> None:
-        """Free both; the context has to be current."""
-        self.device.free()
-        self.host.free()
+        """Free all, also what is taken; the context has to be current."""
+        self._idle.clear()
+        while self._all:
+            self._all.pop().free()
 
 
 class Gpu:
@@ -104,10 +116,9 @@ class Gpu:
 
 
 class Lane:
-    """What one thread has on the GPU: two streams, an execution context, and buffers.
+    """What one call or stream has on the GPU: two streams, an execution context, and memory.
 
     Uploads of frames run on a stream of their own, so that the next one overlaps with inference.
-    Buffers are kept and grown instead of allocated per frame.
     """
 
     def __init__(self) -> None:
@@ -117,40 +128,11 @@ class Lane:
         except BaseException:
             self.compute.free()
             raise
+        self.device = Pool(cuda.DeviceMemory)
+        self.host = Pool(cuda.HostMemory)
         self.execution: Any = None
-        self._free: list[Buffer] = []
-        self._all: list[Buffer] = []
         self._free_events: list[Any] = []
         self._all_events: list[Any] = []
-
-    def take(self, nbytes: int) -> Buffer:
-        """Return a buffer that is nobody's, at least as large; `give` hands it back."""
-        fitting = [buffer for buffer in self._free if buffer.nbytes >= nbytes]
-        if fitting:
-            buffer = min(fitting, key=lambda free: free.nbytes)
-            self._free.remove(buffer)
-            return buffer
-        while self._free:  # sizes have grown: make room
-            small = self._free.pop()
-            self._all.remove(small)
-            small.free()
-        buffer = Buffer(nbytes)
-        self._all.append(buffer)
-        return buffer
-
-    def give(self, buffer: Buffer) -> None:
-        """Hand back a buffer; no work on it may be under way."""
-        if buffer in self._all:  # else the lane has freed it already
-            self._free.append(buffer)
-
-    def upload(self, buffer: Buffer, array: NDArray[Any], stream: Any) -> None:
-        """Start copying an array into a buffer, by way of its page-locked twin."""
-        buffer.view(array.shape, array.dtype)[...] = array
-        cuda.copy_to_device(buffer.device, buffer.host.array[: array.nbytes], stream)
-
-    def download(self, buffer: Buffer, nbytes: int) -> None:
-        """Start copying a buffer to its page-locked twin, once the work so far is done."""
-        cuda.copy_to_host(buffer.host.array[:nbytes], buffer.device, self.compute)
 
     def record(self, stream: Any) -> Any:
         """Return an event that comes when the work queued on a stream so far is done."""
@@ -179,50 +161,12 @@ class Lane:
     def free(self) -> None:
         """Wait for all work, then free everything; the GPU's context has to be current."""
         self.settle()
-        self.execution = None
-        self._free.clear()
-        while self._all:
-            self._all.pop().free()
+        if self.execution is not None:
+            self.execution.free()
+            self.execution = None
+        self.device.free()
+        self.host.free()
         while self._all_events:
             self._all_events.pop().free()
         self.transfer.free()
         self.compute.free()
-
-
-class DeviceTensor:
-    """An array on the device, as other libraries take it: see `__cuda_array_interface__`.
-
-    Its memory is used again when nobody refers to it any more, and freed when the interpolator is
-    closed: wait for whatever reads it before that.
-
-    Attributes:
-        shape, dtype: of the array, C-contiguous.
-    """
-
-    def __init__(self, lane: Lane, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape, self.dtype = shape, dtype
-        self.nbytes = int(np.prod(shape)) * dtype.itemsize
-        self.buffer = lane.take(self.nbytes)
-        self.lane = lane
-
-    @classmethod
-    def uploaded(cls, lane: Lane, array: NDArray[Any]) -> DeviceTensor:
-        """Start copying an array to the device."""
-        tensor = cls(lane, array.shape, array.dtype)
-        # Times and window are too small to overlap with anything.
-        lane.upload(tensor.buffer, array, lane.compute if array.ndim == 1 else lane.transfer)
-        return tensor
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        return {
-            "shape": self.shape,
-            "typestr": self.dtype.str,
-            "data": (self.buffer.device.address, False),
-            "strides": None,
-            "version": 3,
-        }
-
-    def __del__(self) -> None:
-        if hasattr(self, "lane"):  # else there was no memory to take
-            self.lane.give(self.buffer)

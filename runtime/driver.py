@@ -8,10 +8,12 @@ Each package has a module of its own with the same names, `driver_pycuda` and `d
 - `synchronize()` waits for all work of the current context; `free_memory()` is in bytes.
 - `Stream()`, which never waits for the legacy default stream: `handle`, `synchronize()`,
   `wait_for_event(event)`. `Event()`, whose waits block instead of spinning: `record(stream)`,
-  `synchronize()`. `DeviceMemory(nbytes)`: `address`. `HostMemory(nbytes)`, page-locked: `array`.
-  Each is freed by `free()` and by nothing else, where the context that it was made in is current.
+  `synchronize()`. `DeviceMemory(nbytes)`: `address`, `nbytes`. `HostMemory(nbytes)`, page-locked:
+  `array`, `nbytes`. Each is freed by `free()` and by nothing else, where the context that it was
+  made in is current.
 - `copy_to_device(memory, array, stream)` and `copy_to_host(array, memory, stream)`, which only
-  begin the copy of `array.nbytes` bytes.
+  begin the copy of `array.nbytes` bytes; so does `copy_on_device(target, source, nbytes, stream)`,
+  between two addresses.
 """
 
 from __future__ import annotations

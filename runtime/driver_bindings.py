@@ -126,6 +126,7 @@ class Stream:  # noqa: D101
 
 class DeviceMemory:  # noqa: D101
     def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
         self._pointer = _called(cuda.cuMemAlloc, nbytes)
         self.address = int(self._pointer)
 
@@ -135,6 +136,7 @@ class DeviceMemory:  # noqa: D101
 
 class HostMemory:  # noqa: D101
     def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
         self._pointer = int(_called(cuda.cuMemHostAlloc, nbytes, 0))
         whole = (ctypes.c_uint8 * nbytes).from_address(self._pointer)
         self.array: NDArray[np.uint8] = np.ctypeslib.as_array(whole)
@@ -150,3 +152,7 @@ def copy_to_device(memory: DeviceMemory, array: NDArray[Any], stream: Stream) ->
 
 def copy_to_host(array: NDArray[Any], memory: DeviceMemory, stream: Stream) -> None:  # noqa: D103
     _called(cuda.cuMemcpyDtoHAsync, array.ctypes.data, memory.address, array.nbytes, stream.own)
+
+
+def copy_on_device(target: int, source: int, nbytes: int, stream: Stream) -> None:  # noqa: D103
+    _called(cuda.cuMemcpyDtoDAsync, target, source, nbytes, stream.own)

@@ -95,6 +95,7 @@ class Stream:  # noqa: D101
 
 class DeviceMemory:  # noqa: D101
     def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
         self._allocation = cuda.mem_alloc(nbytes)
         self.address = int(self._allocation)
 
@@ -104,6 +105,7 @@ class DeviceMemory:  # noqa: D101
 
 class HostMemory:  # noqa: D101
     def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
         self.array: NDArray[np.uint8] = cuda.pagelocked_empty(nbytes, np.uint8)
 
     def free(self) -> None:  # noqa: D102
@@ -117,3 +119,7 @@ def copy_to_device(memory: DeviceMemory, array: NDArray[Any], stream: Stream) ->
 
 def copy_to_host(array: NDArray[Any], memory: DeviceMemory, stream: Stream) -> None:  # noqa: D103
     cuda.memcpy_dtoh_async(array, memory.address, stream.own)
+
+
+def copy_on_device(target: int, source: int, nbytes: int, stream: Stream) -> None:  # noqa: D103
+    cuda.memcpy_dtod_async(target, source, nbytes, stream.own)

@@ -53,10 +53,12 @@ class Interpolator:
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU. TensorRT's keeps what it builds in rrin.onnx.tensorrt
             beside the file, where it may write there.
+        trusted: whether a version-compatible engine may be opened: it holds code, which runs with
+            your rights. Other artifacts do not need it.
 
     Raises:
         InputNotFoundError: there is no such file.
-        ArtifactError: the file is damaged or not one of ours.
+        ArtifactError: the file is damaged, not one of ours, or has to be trusted.
         BackendError: a backend, provider or device that it needs is missing here.
         OptionError: an option that is not as above, or that the artifact's backend does not have.
     """
@@ -68,9 +70,12 @@ class Interpolator:
         device: int | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
+        trusted: bool = False,
     ) -> None:
         path = BUNDLED_MODEL if artifact is None else artifact
-        self._session = open_session(path, device=device, threads=threads, providers=providers)
+        self._session = open_session(
+            path, device=device, threads=threads, providers=providers, trusted=trusted
+        )
 
     @property
     def backend(self) -> Backend:
@@ -124,12 +129,11 @@ class Interpolator:
     ) -> DeviceArray:
         """Interpolate one pair that lies in the GPU's memory, and leave the result there.
 
-        Nothing is copied, padded or converted, so that the frames have to be what the engine takes.
+        Nothing is padded or converted, so that the frames have to be what the engine takes.
 
         Args:
             frame0, frame1: (H, W, 3) of the engine's own dtype (`metadata.io`), C-contiguous, H and
-                W multiples of 32. Each begins at a multiple of 256 bytes, as an array of its own
-                does; one frame of a larger array may not.
+                W multiples of 32; also parts of a larger array.
             t: when between them, inside (0, 1); 1000 times at most.
 
         Returns:
@@ -212,6 +216,9 @@ class Interpolator:
 
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
         """Run once on black frames, so that the first real call pays for no one-time work.
+
+        TensorRT-RTX compiles its kernels for each size when it comes first; they are kept beside
+        the engine for the next start.
 
         Args:
             height, width: size of the frames to come, pixels.

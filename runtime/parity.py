@@ -29,6 +29,7 @@ def check_parity(
     device: int | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
+    trusted: bool = False,
 ) -> ParityReport:
     """Run an artifact on the pairs of a golden file and compare with the reference's outputs.
 
@@ -37,7 +38,7 @@ def check_parity(
         golden: the golden file, or its content; None takes the file beside the artifact.
         max_error: an absolute limit, in units of the full range, instead of `runtime.limits`'s.
         min_psnr: an absolute limit of each frame, dB, likewise.
-        device, threads, providers: as for `Interpolator`.
+        device, threads, providers, trusted: as for `Interpolator`.
 
     Raises:
         ArtifactError: a damaged file, or a golden file that cannot judge this artifact.
@@ -51,7 +52,9 @@ def check_parity(
     source = golden_beside(path) if golden is None else golden
     if not isinstance(source, Golden):
         check_path("golden", source, "rrin.golden.npz")
-    with Interpolator(path, device=device, threads=threads, providers=providers) as interpolate:
+    with Interpolator(
+        path, device=device, threads=threads, providers=providers, trusted=trusted
+    ) as interpolate:
         content = source if isinstance(source, Golden) else Golden.load(source)
         bound = content.artifact_sha256
         if bound and bound != hashlib.sha256(path.read_bytes()).hexdigest():

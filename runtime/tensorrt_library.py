@@ -12,6 +12,7 @@ from .manifest import Manifest, Target
 # By what it is imported as.
 MODULES: dict[Target, str] = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 _AMPERE = 80
+_CROSSES = (10, 11)  # what of one major is version-compatible with the other; no other two are
 
 
 def load_tensorrt(target: Target) -> Any:
@@ -49,13 +50,25 @@ def import_for(manifest: Manifest, path: Path) -> Any:
             f"({install_hint(name)}), or build for a target that is here"
         ) from error
     theirs, ours = manifest.version, str(trt.__version__)
-    newer = _numbers(ours)[0] == _numbers(theirs)[0] and _numbers(ours) >= _numbers(theirs)
+    majors = _numbers(theirs)[0], _numbers(ours)[0]
+    known = majors[0] == majors[1] or (manifest.target == "tensorrt" and majors == _CROSSES)
+    newer = known and _numbers(ours) >= _numbers(theirs)
     if theirs != ours and not (manifest.version_compatible and newer):
         raise ArtifactError(
             f"{path}: was built by {name} {theirs}, here is {ours}; build it again with this "
             "version" + ("" if manifest.target == "rtx" else ", or once as version-compatible")
         )
     return trt
+
+
+def check_trust(manifest: Manifest, path: Path, *, trusted: bool) -> None:
+    """Raise ArtifactError for an engine that holds code for the host, unless it is trusted."""
+    if manifest.version_compatible and not trusted:
+        raise ArtifactError(
+            f"{path}: is version-compatible, and so holds code, TensorRT's lean runtime, that "
+            "would run here with your rights; expected trusted=True, if you trust who built it",
+            remedy=("trust", True),
+        )
 
 
 def check_gpu(manifest: Manifest, here: int, path: Path) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .device import Gpu, Lane
+from .errors import ArtifactError, BackendError
+from .manifest import Manifest
 from .publishing import Publication
+from .tensorrt_execution import Execution
 
 
 class Resources:
@@ -18,18 +23,77 @@ class Resources:
     Everything is freed in the one order that is right.
     """
 
-    def __init__(self, gpu: Gpu, cache_path: Path) -> None:
+    def __init__(self, trt: Any, gpu: Gpu, path: Path, capability: int) -> None:
         self.gpu = gpu
-        self.cache_path = cache_path
-        self.runtime: Any = None
-        self.engine: Any = None
-        self.config: Any = None
-        self.cache: Any = None
+        self._trt, self._path = trt, path
+        self._cache_path = path.with_name(f"{path.name}.sm{capability}.cache")
+        self._runtime: Any = None
+        self._engine: Any = None
+        self._allocation: Any = None
+        self._brings_scratch = True
+        self._cache: Any = None
         self._lanes: list[Lane] = []
         self._idle: list[Lane] = []
         self._lock = threading.Lock()
 
-    def lend(self, execution_context: Callable[[], Any]) -> Lane:
+    def load(self, plan: bytes, manifest: Manifest) -> None:
+        """Load a plan; the GPU's context has to be current.
+
+        Raises:
+            BackendError: TensorRT does not start here.
+            ArtifactError: it does not load the plan, or the plan has other tensors than its
+                manifest says.
+        """
+        trt = self._trt
+        try:
+            self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        except (RuntimeError, TypeError) as error:
+            raise BackendError(
+                f"{trt.__name__} {trt.__version__} does not start on {self.gpu.name}: {error}"
+            ) from error
+        if manifest.version_compatible:
+            # Such a plan carries code for the host, and whoever opened it trusts that.
+            self._runtime.engine_host_code_allowed = True
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise ArtifactError(
+                f"{self._path}: {trt.__name__} {trt.__version__} does not load it; build it again "
+                "on this machine"
+            )
+        self._check_tensors(manifest)
+        if manifest.target == "rtx":
+            self._allocation = self._configured()
+        else:  # else a context of any shape takes what the largest one of the profile needs
+            self._allocation = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            self._brings_scratch = False
+
+    def _check_tensors(self, manifest: Manifest) -> None:
+        engine = self._engine
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        found = {name: self._trt.nptype(engine.get_tensor_dtype(name)) for name in names}
+        frames = dict.fromkeys(("frame0", "frame1", "frames"), np.dtype(manifest.metadata.io))
+        expected = {**frames, **dict.fromkeys(("t", "window"), np.dtype(np.float32))}
+        if found != expected:
+            raise ArtifactError(
+                f"{self._path}: its tensors are {_listed(found)}; by its manifest they are "
+                f"{_listed(expected)}; build it again"
+            )
+
+    def _configured(self) -> Any:
+        """Return how TensorRT-RTX shall run, which TensorRT has nothing of."""
+        config = self._engine.create_runtime_config()
+        self._cache = config.create_runtime_cache()
+        if self._cache_path.is_file():
+            self._cache.deserialize(self._cache_path.read_bytes())
+        config.set_runtime_cache(self._cache)
+        config.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        # Else others stand in until a size's own kernels are compiled in the background: frames and
+        # times would change within a stream, and what was judged would not be what runs later.
+        specialization = self._trt.DynamicShapesKernelSpecializationStrategy
+        config.dynamic_shapes_kernel_specialization_strategy = specialization.EAGER
+        return config
+
+    def lend(self) -> Lane:
         """Return the lane that was used last of those that are idle, or a new one.
 
         The last one, because it is warm. The GPU's context has to be current.
@@ -40,12 +104,23 @@ class Resources:
                 return self._idle.pop()
             lane = Lane()
             try:
-                lane.execution = execution_context()
+                lane.execution = Execution(
+                    self._execution_context(), lane.compute, brings_scratch=self._brings_scratch
+                )
             except BaseException:
                 lane.free()
                 raise
             self._lanes.append(lane)
             return lane
+
+    def _execution_context(self) -> Any:
+        context = self._engine.create_execution_context(self._allocation)
+        if context is None:
+            raise BackendError(
+                f"{self._path}: the GPU has no memory for it; build it for smaller frames or "
+                "fewer times"
+            )
+        return context
 
     def take_back(self, lane: Lane) -> None:
         """Let others have a lane on which nothing is under way."""
@@ -66,14 +141,18 @@ class Resources:
     def _drop(self) -> None:
         self._lanes.clear()
         self._idle.clear()
-        self.cache = self.config = None
-        self.engine = None
-        self.runtime = None
+        self._cache = self._allocation = None
+        self._engine = None
+        self._runtime = None
 
     def _save_cache(self) -> None:
         """Keep the kernels that RTX compiled for this GPU, so that the next start is quick."""
-        if self.cache is None or not self._lanes:
+        if self._cache is None or not self._lanes:
             return
-        content = bytes(self.cache.serialize())
-        if not self.cache_path.is_file() or self.cache_path.read_bytes() != content:
-            Publication(self.cache_path).write(content)
+        content = bytes(self._cache.serialize())
+        if not self._cache_path.is_file() or self._cache_path.read_bytes() != content:
+            Publication(self._cache_path).write(content)
+
+
+def _listed(dtypes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {np.dtype(dtype)}" for name, dtype in sorted(dtypes.items()))

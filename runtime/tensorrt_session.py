@@ -6,19 +6,20 @@ import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import DeviceTensor, Gpu, Lane, compute_capability
-from .errors import ArtifactError, BackendError, FrameError
+from .device import Gpu, Lane, compute_capability, cuda
+from .device_tensors import DeviceTensor, HostTensor
+from .errors import BackendError, FrameError
 from .manifest import Manifest, read_plan
 from .session import Backend, Lease, Session
-from .tensorrt_library import check_gpu, import_for
+from .tensorrt_library import check_gpu, check_trust, import_for
 from .tensorrt_resources import Resources
 
-_ALIGNMENT = 256  # of device memory, bytes, as TensorRT asks for
+Frames = TypeVar("Frames", HostTensor, DeviceTensor)  # where the caller wants them
 
 
 class TensorRTSession(Session):
@@ -30,61 +31,31 @@ class TensorRTSession(Session):
     Args:
         path: the engine; its manifest lies beside it.
         device: index of the GPU.
+        trusted: whether the code in a version-compatible engine may run.
     """
 
     runs_ahead = 1
 
-    def __init__(self, path: Path, *, device: int = 0) -> None:
+    def __init__(self, path: Path, *, device: int = 0, trusted: bool = False) -> None:
         manifest = Manifest.load(path)
+        check_trust(manifest, path, trusted=trusted)
         trt = import_for(manifest, path)
         capability = compute_capability(device)
         check_gpu(manifest, capability, path)
         plan = read_plan(path, manifest)
         self.metadata = manifest.metadata
-        self._manifest, self._path, self._trt = manifest, path, trt
-        frames = dict.fromkeys(("frame0", "frame1", "frames"), np.dtype(self.metadata.io))
-        self._dtypes = {**frames, **dict.fromkeys(("t", "window"), np.dtype(np.float32))}
+        self._manifest, self._path = manifest, path
+        self._dtype = np.dtype(self.metadata.io)
         gpu = Gpu(device)
         self.backend = Backend(trt.__name__, str(trt.__version__), gpu.name)
-        self._held = Resources(gpu, path.with_name(f"{path.name}.sm{capability}.cache"))
+        self._held = Resources(trt, gpu, path, capability)
         self._finalizer = weakref.finalize(self, self._held.free)
         try:
             with gpu.current():
-                self._load(plan)
+                self._held.load(plan, manifest)
         except BaseException:
             self.close()
             raise
-
-    def _load(self, plan: bytes) -> None:
-        trt, held = self._trt, self._held
-        log = trt.Logger(trt.Logger.ERROR)
-        try:
-            held.runtime = trt.Runtime(log)
-        except (RuntimeError, TypeError) as error:
-            raise BackendError(f"{self.backend} does not start here: {error}") from error
-        if self._manifest.version_compatible:
-            # Such a plan carries code for the host; its manifest has vouched for it.
-            held.runtime.engine_host_code_allowed = True
-        held.engine = engine = held.runtime.deserialize_cuda_engine(plan)
-        if engine is None:
-            raise ArtifactError(
-                f"{self._path}: {trt.__name__} {trt.__version__} does not load it; build it again "
-                "on this machine"
-            )
-        if self._manifest.target == "rtx":
-            held.config = engine.create_runtime_config()
-            held.cache = held.config.create_runtime_cache()
-            if held.cache_path.is_file():
-                held.cache.deserialize(held.cache_path.read_bytes())
-            held.config.set_runtime_cache(held.cache)
-            held.config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        found = {name: np.dtype(trt.nptype(engine.get_tensor_dtype(name))) for name in names}
-        if found != self._dtypes:
-            raise ArtifactError(
-                f"{self._path}: its tensors are {_listed(found)}; by its manifest they are "
-                f"{_listed(self._dtypes)}; build it again"
-            )
 
     @contextlib.contextmanager
     def lease(self) -> Iterator[Lease]:
@@ -97,53 +68,74 @@ class TensorRTSession(Session):
         with self._lane() as lane, self.open():
             if any(_may_be_filling(tensor) for tensor in tensors.values()):
                 self._held.gpu.settle()
-            frames, _inputs = self.enqueue(lane, tensors)
+            frames, _inputs = self.enqueue(lane, tensors, DeviceTensor)
             lane.compute.synchronize()
             return frames
 
-    def enqueue(self, lane: Lane, tensors: Mapping[str, Any]) -> tuple[DeviceTensor, list[Any]]:
+    def enqueue(
+        self, lane: Lane, tensors: Mapping[str, Any], kind: type[Frames]
+    ) -> tuple[Frames, list[Any]]:
         """Begin inference, in as many runs as the times need.
 
         Return its output, and the inputs to be kept until it is done.
         """
-        times = tensors["t"]
-        at_once = self._manifest.profile.max_times
+        times, at_once = tensors["t"], self._manifest.profile.max_times
         inputs: list[Any] = []
         try:
-            for name in ("frame0", "frame1", "window"):
-                inputs.append(self._set_input(lane, name, tensors[name]))
-            # Uploads are in order, so that one wait serves all that went before.
-            for other in {tensor.lane for tensor in inputs if isinstance(tensor, DeviceTensor)}:
-                lane.await_uploads(other)
-            (_, *size), _ = self._bound("frame0", inputs[0])
-            frames = DeviceTensor(lane, (len(times), *size), self._dtypes["frames"])
+            size: tuple[int, ...] = self._take_pair(lane, tensors, inputs)
+            self._take_numbers(lane, "window", tensors["window"], inputs)
+            frames = kind(lane, (len(times), *size), self._dtype)
+            frame_bytes = frames.nbytes // len(times)
             for first in range(0, len(times), at_once):
-                inputs.append(self._set_input(lane, "t", times[first : first + at_once]))
-                # Frames are whole multiples of the alignment, being so many pixels.
-                offset = first * (frames.nbytes // len(times))
-                self._bind(lane.execution, "frames", frames.buffer.device.address + offset)
-                if not lane.execution.execute_async_v3(lane.compute.handle):
+                few = times[first : first + at_once]
+                self._take_numbers(lane, "t", few, inputs)
+                made = lane.execution.output(len(few) * frame_bytes)
+                if not lane.execution.run():
                     raise BackendError(
                         f"{self.backend} failed to run {self._path}; its log says why"
                     )
+                frames.receive(made, first * frame_bytes, len(few) * frame_bytes)
         except BaseException:
             lane.settle()  # before the inputs' memory is used again
             raise
         return frames, inputs
 
-    def _set_input(self, lane: Lane, name: str, tensor: Any) -> Any:
-        """Let the next run take an input, uploaded unless it is on the device; return it there."""
-        if isinstance(tensor, np.ndarray):
-            tensor = DeviceTensor.uploaded(lane, tensor)
-        shape, address = self._bound(name, tensor)
-        if not lane.execution.set_input_shape(name, shape):
-            raise FrameError(self._out_of_profile(name, shape))
-        self._bind(lane.execution, name, address)
-        return tensor
+    def _take_pair(
+        self, lane: Lane, tensors: Mapping[str, Any], inputs: list[Any]
+    ) -> tuple[int, ...]:
+        """Let the next runs take two frames, uploaded unless they are there; return (H, W, 3)."""
+        for name in ("frame0", "frame1"):
+            given = tensors[name]
+            uploads = isinstance(given, np.ndarray)
+            inputs.append(DeviceTensor.uploaded(lane, given) if uploads else given)
+        pair = dict(zip(("frame0", "frame1"), inputs, strict=True))
+        # Uploads are in order, so that one wait serves all that went before.
+        for other in {tensor.lane for tensor in inputs if isinstance(tensor, DeviceTensor)}:
+            lane.await_uploads(other)
+        for name, tensor in pair.items():
+            shape, address = self._checked(name, tensor)
+            nbytes = int(np.prod(shape)) * self._dtype.itemsize
+            target = self._input(lane, name, shape, nbytes).address
+            cuda.copy_on_device(target, address, nbytes, lane.compute)
+        return shape[1:]
 
-    def _bound(self, name: str, tensor: Any) -> tuple[tuple[int, ...], int]:
-        """Return the shape and address of a device array, checked."""
-        array, dtype = tensor.__cuda_array_interface__, self._dtypes[name]
+    def _take_numbers(
+        self, lane: Lane, name: str, array: NDArray[np.float32], inputs: list[Any]
+    ) -> None:
+        """Let the next run take times or a window, which are too small to overlap with anything."""
+        inputs.append(HostTensor.of(lane, array))
+        inputs[-1].send(self._input(lane, name, array.shape, array.nbytes), lane.compute)
+
+    def _input(self, lane: Lane, name: str, shape: tuple[int, ...], nbytes: int) -> Any:
+        """Return the device memory that the next run takes an input from."""
+        memory = lane.execution.input(name, shape, nbytes)
+        if memory is None:
+            raise FrameError(self._out_of_profile(name, shape))
+        return memory
+
+    def _checked(self, name: str, tensor: Any) -> tuple[tuple[int, ...], int]:
+        """Return the shape, (1, H, W, 3), and address of a device array."""
+        array, dtype = tensor.__cuda_array_interface__, self._dtype
         if np.dtype(array["typestr"]) != dtype or array.get("strides") is not None:
             raise FrameError(
                 f"{name} on the device is {array['typestr']}, strides {array.get('strides')}; "
@@ -151,14 +143,6 @@ class TensorRTSession(Session):
             )
         shape = tuple(array["shape"])
         return ((1, *shape) if len(shape) == 3 else shape), array["data"][0]
-
-    def _bind(self, execution: Any, name: str, address: int) -> None:
-        # A refused address leaves the one before in place, and so the frames of another call.
-        if not execution.set_tensor_address(name, address):
-            raise FrameError(
-                f"{name} on the device begins at {address:#x}, which {self.backend.library} does "
-                f"not take; expected a multiple of {_ALIGNMENT} bytes: give a copy of it"
-            )
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -176,7 +160,7 @@ class TensorRTSession(Session):
     def _lane(self) -> Iterator[Lane]:
         """Lend a lane; where the block fails, what is under way on it is waited for."""
         with self.open():
-            lane = self._held.lend(self._execution_context)
+            lane = self._held.lend()
         try:
             yield lane
         except BaseException:
@@ -192,17 +176,6 @@ class TensorRTSession(Session):
                     lane.settle()
                 self._held.take_back(lane)
 
-    def _execution_context(self) -> Any:
-        held = self._held
-        config = () if held.config is None else (held.config,)
-        context = held.engine.create_execution_context(*config)
-        if context is None:
-            raise BackendError(
-                f"{self._path}: the GPU has no memory for it; build it for smaller frames or "
-                "fewer times"
-            )
-        return context
-
     def _out_of_profile(self, name: str, shape: tuple[int, ...]) -> str:
         profile = self._manifest.profile
         lower, upper = ("x".join(map(str, size)) for size in (profile.min_size, profile.max_size))
@@ -210,10 +183,6 @@ class TensorRTSession(Session):
             f"{name} has shape {tuple(shape)}; {self._path} takes frames from {lower} to "
             f"{upper}; build it for larger ones"
         )
-
-
-def _listed(dtypes: Mapping[str, np.dtype[Any]]) -> str:
-    return ", ".join(f"{name} {dtype}" for name, dtype in sorted(dtypes.items()))
 
 
 def _may_be_filling(tensor: Any) -> bool:
@@ -236,8 +205,7 @@ class _LaneLease(Lease):
     def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
         lane = self._lane
         with self._trt_session.open():
-            frames, inputs = self._trt_session.enqueue(lane, tensors)
-            lane.download(frames.buffer, frames.nbytes)
+            frames, inputs = self._trt_session.enqueue(lane, tensors, HostTensor)
             done = lane.record(lane.compute)
 
         def finish() -> dict[str, NDArray[Any]]:
@@ -245,6 +213,6 @@ class _LaneLease(Lease):
                 done.synchronize()
             lane.give_event(done)
             inputs.clear()  # until now they were in use
-            return {"frames": frames.buffer.view(frames.shape, frames.dtype).copy()}
+            return {"frames": frames.array.copy()}
 
         return finish

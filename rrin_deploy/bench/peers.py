@@ -33,12 +33,14 @@ class Contender:
         kind: what runs it.
         path: an artifact; for PyTorch a checkpoint, for the others a plain ONNX file.
         providers: of ONNX Runtime, for an artifact; None takes its own choice.
+        trusted: of an artifact, whether it may run code of its own.
     """
 
     name: str
     kind: Kind
     path: Path
     providers: tuple[str, ...] | None = None
+    trusted: bool = False
 
 
 def write_peers(model: Path, folder: Path, size: tuple[int, int], times: int) -> list[Contender]:
@@ -86,7 +88,7 @@ def open_contender(contender: Contender, threads: int) -> PairInterpolator:
     """
     if contender.kind == "artifact":
         own = options_for(contender.path, threads=threads, providers=contender.providers)
-        return Interpolator(contender.path, **own)
+        return Interpolator(contender.path, trusted=contender.trusted, **own)
     if contender.kind in ("pytorch", "torch.compile"):
         return _torch(contender.path, threads, compiled=contender.kind == "torch.compile")
     if contender.kind == "onnxruntime":

@@ -94,7 +94,11 @@ def command(
         Path | None, typer.Option(help="TensorRT: kernel timings, kept between builds.")
     ] = None,
     version_compatible: Annotated[
-        bool, typer.Option("--version-compatible", help="TensorRT: for later versions too.")
+        bool,
+        typer.Option(
+            "--version-compatible",
+            help="TensorRT: for later versions too; it then holds code, see --trust.",
+        ),
     ] = False,
     hardware_compatible: Annotated[
         bool, typer.Option("--hardware-compatible", help="TensorRT: for any GPU from Ampere on.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rrin_deploy.console import frame_progress, say
-from rrin_deploy.options import Device, Providers, Threads
+from rrin_deploy.options import Device, Providers, Threads, Trust
 
 
 def command(
@@ -22,6 +22,7 @@ def command(
     device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
+    trusted: Trust = False,
 ) -> None:
     """Interpolate a small procedural scene whose true middle frames are known.
 
@@ -31,8 +32,9 @@ def command(
 
     with frame_progress("scene x4") as progress:
         result = run_demo(
-            output, model, device=device, threads=threads, providers=providers, progress=progress
-        )
+            output, model, progress=progress,
+            device=device, threads=threads, providers=providers, trusted=trusted,
+        )  # fmt: skip
     say(f": {result.frames} frames of a scene with known motion", subject=result.video)
     say(
         ": plain average, RRIN, truth; below, the errors of the first two and what moves, "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rrin_deploy.console import frame_progress, out, say, short_names, table
-from rrin_deploy.options import Device, Providers, Threads
+from rrin_deploy.options import Device, Providers, Threads, Trust
 from runtime.backends import options_for
 from runtime.golden import ARTIFACT_SUFFIXES
 from runtime.interpolator import Interpolator
@@ -64,6 +64,7 @@ def command(
     device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
+    trusted: Trust = False,
 ) -> None:
     """Judge artifacts and checkpoints by true middle frames: PSNR and SSIM, side by side.
 
@@ -90,7 +91,9 @@ def command(
     chosen = _triplets(vimeo90k, ucf101, middlebury, triplets, samples)
     with ExitStack() as stack:
         contenders: dict[str, PairInterpolator] = {}
-        where: dict[str, Any] = {"device": device, "threads": threads, "providers": providers}
+        where: dict[str, Any] = {
+            "device": device, "threads": threads, "providers": providers, "trusted": trusted,
+        }  # fmt: skip
         for file, name in zip(files, short_names(files), strict=True):
             contenders |= _contenders(stack, file, name, both_corners, where)
         pictures = stack.enter_context(picture_folders(save, contenders)) if save else None

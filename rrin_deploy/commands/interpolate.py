@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rrin_deploy.console import frame_progress, parse_rational, say
-from rrin_deploy.options import Device, Overwrite, Providers, Threads
+from rrin_deploy.options import Device, Overwrite, Providers, Threads, Trust
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 
@@ -88,6 +88,7 @@ def command(
     device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
+    trusted: Trust = False,
 ) -> None:
     """Make the frames between two images, or between all frames of a video or folder.
 
@@ -112,7 +113,8 @@ def command(
         no_cuts=no_cuts or None, codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
         allow_damaged=allow_damaged or None, max_pixels=max_pixels,
     )  # fmt: skip
-    artifact = partial(Interpolator, model, device=device, threads=threads, providers=providers)
+    where: Given = {"device": device, "threads": threads, "providers": providers}
+    artifact = partial(Interpolator, model, trusted=trusted, **where)
     if len(inputs) == 2:
         _pair(artifact, inputs, output, overwrite, given)
     elif inputs[0].is_dir() or is_pattern(inputs[0]):

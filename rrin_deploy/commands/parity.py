@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rrin_deploy.console import errors, out, parse_size, say, table
 from rrin_deploy.failures import explanation
-from rrin_deploy.options import Device, Providers, Threads
+from rrin_deploy.options import Device, Providers, Threads, Trust
 from runtime.parity import check_parity
 from runtime.verdicts import ParityReport
 
@@ -48,6 +48,7 @@ def command(
     device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
+    trusted: Trust = False,
 ) -> None:
     """Check an artifact against the PyTorch reference; exit code 1 if it is too far away.
 
@@ -64,7 +65,9 @@ def command(
         raise typer.BadParameter("--golden and --checkpoint are two references; give one")
     chosen = [parse_size(size) for size in sizes or ("448x256", "500x300")]
     limits: dict[str, Any] = {"max_error": max_error, "min_psnr": min_psnr}
-    where: dict[str, Any] = {"device": device, "threads": threads, "providers": providers}
+    where: dict[str, Any] = {
+        "device": device, "threads": threads, "providers": providers, "trusted": trusted,
+    }  # fmt: skip
     stages: list[dict[str, Any]] = []
     notes: list[str] = []
     try:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -70,6 +71,12 @@ class _Context:
         self._addresses[name] = address
         return True
 
+    def update_device_memory_size_for_shapes(self) -> int:
+        return 1
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        pass
+
     def execute_async_v3(self, handle: int) -> bool:
         shapes = self._shapes | {"frames": (*self._shapes["t"], *self._shapes["frame0"][1:])}
         bindings = {
@@ -92,8 +99,12 @@ class _Engine:
     def get_tensor_dtype(self, name: str) -> np.dtype[Any]:
         return self._dtypes[name]
 
-    def create_execution_context(self) -> _Context:
+    def create_execution_context(self, strategy: object) -> _Context:  # noqa: ARG002 - has no scratch
         return _Context(self._execute, self._dtypes)
+
+
+class _Strategy(Enum):
+    USER_MANAGED = 2
 
 
 class _Logger:
@@ -122,6 +133,7 @@ def double_of_tensorrt(load: Callable[[onnx.ModelProto], Execute]) -> Iterator[N
     module.__spec__ = ModuleSpec("tensorrt", None, origin=__name__)
     module.__version__ = VERSION
     module.nptype, module.Logger, module.Runtime = np.dtype, _Logger, Runtime
+    module.ExecutionContextAllocationStrategy = _Strategy
     real = sys.modules.get("tensorrt")
     sys.modules["tensorrt"] = module
     try:

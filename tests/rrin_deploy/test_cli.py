@@ -22,9 +22,11 @@ from media.video import write_video
 from precision import Ranges
 from rrin_deploy import __version__
 from rrin_deploy.cli import main
+from rrin_deploy.proof.double import write_engine
 from runtime.errors import OutputError
 from runtime.golden import Golden, golden_beside
 from runtime.installation import install_hint
+from runtime.manifest import manifest_path
 from runtime.scene import render, render_bytes
 from tests.conftest import ROOT, Exporter, write_png
 from tests.models import SMALL_MODEL
@@ -209,6 +211,35 @@ def build_large(run: Run, shape: str, *more: object) -> str:
     code, out, err = run("build", SMALL_MODEL, *output, *size, *more)
     assert code == 0, err
     return out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("parity", "x.engine", "--golden", golden_beside(SMALL_MODEL)),
+        ("interpolate", "a.png", "b.png", "-o", "c.png", "--model", "x.engine"),
+        ("eval", "x.engine", "--triplets", "triplets"),
+        ("bench", "x.engine", "--rounds", "1"),
+        ("demo", "--model", "x.engine"),
+    ],
+)
+@pytest.mark.needs_no_gpu
+@pytest.mark.usefixtures("pair")
+def test_engines_that_hold_code_want_trust(
+    command: tuple[object, ...], run: Run, tmp_path: Path
+) -> None:
+    for name in ("im1", "im2", "im3"):
+        (tmp_path / "triplets" / "one").mkdir(parents=True, exist_ok=True)
+        save_scene(tmp_path / "triplets" / "one" / f"{name}.png", 0)
+    path = write_engine(tmp_path, "uint8", 89)
+    path.rename(tmp_path / "x.engine")
+    about = json.loads(manifest_path(path).read_text())
+    manifest_path("x.engine").write_text(json.dumps(about | {"version_compatible": True}))
+    _, _, err = run(*command)
+    assert re.search("is version-compatible, and so holds code, .* who built it", err), err
+    code, _, err = run(*command, "--trust")
+    assert code == 3
+    assert re.search(r"is a tensorrt 0\.0\.0 engine, and tensorrt is not installed", err), err
 
 
 @pytest.mark.needs_no_gpu

@@ -37,7 +37,9 @@ equal = {}
 with tempfile.TemporaryDirectory() as folder, double_of_tensorrt(host_engine.host_rrin):
     ours = Interpolator(write_engine(Path(folder), "float32", compute_capability(0)))
     equal["call"] = same(ours(*clip[:2], [0.2, 0.5, 0.8]), one)
+    host_engine.bound.clear()
     equal["stream"] = same(ours.stream(clip, 2), streamed)
+    bound = list(host_engine.bound)
     made = [None] * 4
     def call(i):
         made[i] = ours(frames[i], frames[i + 1])
@@ -52,6 +54,8 @@ names = ["device blocks", "host blocks", "streams", "events", "depth", "without 
 counts = {name: host_engine.count(name) for name in names}
 import json
 print(json.dumps({"driver": DRIVER, "equal": equal, "counts": counts,
+                  "runs": len(bound), "address sets": len(set(bound)),
+                  "changes": sum(a != b for a, b in zip(bound, bound[1:])),
                   "failures": list(map(repr, host_engine.failures))}))
 """
 
@@ -97,6 +101,8 @@ def test_session_gives_the_frames_of_onnx_runtime_and_leaves_nothing(
     assert not found["failures"]
     assert found["equal"] == {"call": True, "stream": True, "threads": True}
     assert found["counts"] == dict.fromkeys(found["counts"], 0)
+    # A CUDA graph would be captured once.
+    assert (found["runs"], found["address sets"], found["changes"]) == (39, 1, 0)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -105,4 +111,4 @@ def test_session_that_nobody_closed_is_freed_at_exit_without_a_word(
 ) -> None:
     run_on(libcuda, package, "leave open")
     report = json.loads((libcuda / "report.json").read_text())
-    assert report == {"left": 0, "without context": 0}
+    assert report == {"left": 0, "without context": 0, "bad copies": 0}

@@ -165,6 +165,20 @@ def test_a_hundred_frames_in_a_stream_each_uploaded_once(
     assert machine.allocations < 20  # buffers are kept, not allocated per frame
 
 
+@pytest.mark.parametrize("factor", [2, 4])
+def test_stream_of_one_size_keeps_its_addresses_and_so_the_captured_graph(
+    factor: int, machine: Machine, engine: MakeEngine
+) -> None:
+    profile = Profile((32, 32), (256, 256), (512, 512), 1)
+    with Interpolator(engine(profile=profile)) as ours:
+        list(ours.stream(frames(40, 64, 32), factor))
+        assert len(machine.captures) == 1
+        ours(*frames(2, 64, 32))
+        assert len(machine.captures) == 1
+        ours(*frames(2, 96, 64))
+        assert len(machine.captures) == 2
+
+
 @pytest.mark.parametrize("factor", [1, 4])
 def test_stream_of_another_factor(
     factor: int, machine: Machine, engine: MakeEngine, interpolate: Interpolator
@@ -388,11 +402,37 @@ def test_growing_frames_reuse_and_replace_buffers(machine: Machine, engine: Make
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
+def test_classic_tensorrt_takes_memory_for_the_shape_in_use(
+    machine: Machine, engine: MakeEngine
+) -> None:
+    taken: list[int] = []
+    with Interpolator(engine(target="tensorrt")) as ours:
+        for size in (32, 64, 256, 32):
+            ours(*frames(2, size, size))
+            gc.collect()
+            taken.append(max(map(len, machine.memory.values())))
+    small, medium, large, _ = taken
+    assert (medium, large) == (4 * small, 64 * small)
+    assert taken[-1] == large  # kept for the next large one
+
+
+@pytest.mark.parametrize("target", ["rtx", "tensorrt"])
+def test_times_that_grow_within_a_stream(
+    target: str, machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    clip = list(zip(frames(5), [[], [0.5], [0.2, 0.4], [0.3, 0.5, 0.7], [0.5]], strict=True))
+    with Interpolator(engine(target=target)) as ours:
+        found = [made for _, made in ours.fill(clip)]
+    for made, expected in zip(found, interpolate.fill(clip), strict=True):
+        np.testing.assert_array_equal(made, expected[1])
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
 class Torch:
     """An array on the device that is not ours."""
 
     def __init__(self, machine: Machine, array: np.ndarray, **more: Any) -> None:
-        address = 0x100 * (1 + len(machine.memory))
+        address = 0x10_0000 * (1 + len(machine.memory))
         machine.memory[address] = np.ascontiguousarray(array).view(np.uint8).ravel().copy()
         self.__cuda_array_interface__ = {
             "shape": array.shape,
@@ -435,17 +475,20 @@ def test_device_arrays_that_do_not_fit(
         ours.on_device(Torch(machine, array, **more), Torch(machine, array, **more))
 
 
-@pytest.mark.parametrize("name", ["frame0", "frame1"])
-def test_a_device_array_that_is_not_aligned_does_not_give_the_frames_before(
-    name: str, machine: Machine, engine: MakeEngine
+def test_device_arrays_may_begin_at_any_address(
+    machine: Machine, engine: MakeEngine, interpolate: Interpolator
 ) -> None:
-    first, second = (Torch(machine, unit(frame)) for frame in frames(2))
-    pair = {"frame0": first, "frame1": second}
-    part = Torch(machine, unit(frames(1)[0]), data=(0x10000 + 12, False))  # of a larger array
+    pair = [unit(frame) for frame in frames(2)]
+    several = Torch(machine, np.concatenate([np.zeros(3, np.float32), *map(np.ravel, pair)]))
+    address, _ = several.__cuda_array_interface__["data"]
+    parts: list[Any] = []
+    for index, frame in enumerate(pair):
+        parts.append(Torch(machine, frame, data=(address + 12 + index * frame.nbytes, False)))
     with Interpolator(engine()) as ours:
-        ours.on_device(**pair)
-        with pytest.raises(FrameError, match=f"{name} on the device begins at .* multiple of 256"):
-            ours.on_device(**pair | {name: part})
+        made: Any = ours.on_device(*parts, 0.5)
+        raw = machine.memory[made.__cuda_array_interface__["data"][0]]
+        result = raw[: pair[0].nbytes].view(np.float32).reshape(pair[0].shape).copy()
+    np.testing.assert_array_equal(result, interpolate(*pair))
 
 
 def test_onnx_runtime_says_that_it_takes_no_device_arrays(
@@ -467,8 +510,11 @@ def test_sizes_outside_the_profile_say_how_to_build(machine: Machine, engine: Ma
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
-def test_out_of_memory_at_every_allocation_in_turn(machine: Machine, engine: MakeEngine) -> None:
-    path = engine()
+@pytest.mark.parametrize("target", ["rtx", "tensorrt"])
+def test_out_of_memory_at_every_allocation_in_turn(
+    target: str, machine: Machine, engine: MakeEngine
+) -> None:
+    path = engine(target=target)
     video = frames(3, 32, 32)
 
     def use() -> None:
@@ -664,25 +710,48 @@ def test_plan_that_the_runtime_refuses(machine: Machine, engine: MakeEngine) -> 
 
 
 @pytest.mark.parametrize(
-    ("built_by", "compatible", "loads"),
+    ("built_by", "compatible", "here", "loads"),
     [
-        ("10.13.0.35", False, True),
-        ("10.5.0.18", False, False),
-        ("10.5.0.18", True, True),
-        ("11.0.0.1", True, False),
-        ("10.14.0.1", True, False),
+        ("10.13.0.35", False, "10.13.0.35", True),
+        ("10.5.0.18", False, "10.13.0.35", False),
+        ("10.5.0.18", True, "10.13.0.35", True),
+        ("11.0.0.1", True, "10.13.0.35", False),
+        ("10.14.0.1", True, "10.13.0.35", False),
+        ("10.3.0", True, "11.4.0.106", True),
+        ("10.3.0", False, "11.4.0.106", False),
+        ("8.6.1", True, "10.13.0.35", False),
+        ("8.6.1", True, "11.4.0.106", False),
+        ("11.0.0.1", True, "12.0.0", False),
+        ("10.3.0", True, "12.0.0", False),
     ],
 )
 def test_versions(
-    built_by: str, compatible: bool, loads: bool, machine: Machine, engine: MakeEngine
-) -> None:
+    built_by: str, compatible: bool, here: str, loads: bool, machine: Machine, engine: MakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys.modules["tensorrt"], "__version__", here)
     path = engine(target="tensorrt", version=built_by, version_compatible=compatible)
     if loads:
-        Interpolator(path).close()
+        Interpolator(path, trusted=compatible).close()
         assert machine.runtimes[-1].engine_host_code_allowed is compatible
     else:
         with pytest.raises(ArtifactError, match=r"built by tensorrt .* as version-compatible"):
-            Interpolator(path)
+            Interpolator(path, trusted=True)
+
+
+def test_code_in_an_engine_is_not_run_unless_it_is_trusted(
+    machine: Machine, engine: MakeEngine
+) -> None:
+    path = engine(target="tensorrt", version_compatible=True)
+    with pytest.raises(ArtifactError, match=r"holds code, .* with your rights; .* trusted=True"):
+        Interpolator(path)
+    assert not machine.runtimes
+    report = check_parity(path, golden_beside(SMALL_MODEL), trusted=True)
+    assert report.passed
+    assert machine.runtimes[-1].engine_host_code_allowed
+    # Not of one that says it holds none: TensorRT refuses what lies.
+    Interpolator(engine(target="tensorrt"), trusted=True).close()
+    assert not machine.runtimes[-1].engine_host_code_allowed
 
 
 @pytest.mark.usefixtures("machine")

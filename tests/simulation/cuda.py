@@ -14,7 +14,14 @@ from tests.simulation.machine import Stream as Queue
 # What has imported the simulation stays within the test, and the other way round.
 ON_DRIVER = tuple(
     f"runtime.{name}"
-    for name in ("device", "driver_pycuda", "tensorrt_resources", "tensorrt_session")
+    for name in (
+        "device",
+        "device_tensors",
+        "driver_pycuda",
+        "tensorrt_execution",
+        "tensorrt_resources",
+        "tensorrt_session",
+    )
 )
 
 
@@ -164,6 +171,12 @@ def driver(machine: Machine) -> ModuleType:
 
         stream.queue.put(copy)
 
+    def memcpy_dtod_async(dest: int, src: int, size: int, stream: Any) -> None:
+        def copy() -> None:
+            machine.at(dest)[:size] = machine.at(src)[:size]
+
+        stream.queue.put(copy)
+
     class event_flags:  # noqa: N801 - PyCUDA's own name
         BLOCKING_SYNC = 1
         DISABLE_TIMING = 2
@@ -193,5 +206,6 @@ NAMES: dict[str, set[str]] = {
     "mem_get_info": set(),
     "pagelocked_empty": set(),
     "memcpy_htod_async": set(),
+    "memcpy_dtod_async": set(),
     "memcpy_dtoh_async": set(),
 }

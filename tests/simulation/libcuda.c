@@ -69,13 +69,22 @@ long fake_count(const char *name) {
     return -1;
 }
 
+/* Memory of another library, which a GPU can reach as well; it is never given back. */
+void fake_adopt(void *at, size_t size) {
+    Block *block = malloc(sizeof *block);
+    pthread_mutex_lock(&lock);
+    *block = (Block){at, size, 0, blocks};
+    blocks = block;
+    pthread_mutex_unlock(&lock);
+}
+
 /* With FAKE_LIBCUDA_REPORT=FILE, what is left when the process ends is written there. */
 __attribute__((destructor)) static void report(void) {
     const char *path = getenv("FAKE_LIBCUDA_REPORT");
     FILE *file = path ? fopen(path, "w") : NULL;
     if (!file) return;
-    fprintf(file, "{\"left\": %ld, \"without context\": %ld}\n",
-            device_blocks + host_blocks + live_streams + live_events, without_context);
+    fprintf(file, "{\"left\": %ld, \"without context\": %ld, \"bad copies\": %ld}\n",
+            device_blocks + host_blocks + live_streams + live_events, without_context, bad_copies);
     fclose(file);
 }
 

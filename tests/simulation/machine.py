@@ -26,6 +26,7 @@ class Machine:
         fail_execution: whether execution fails.
         waits, allocations: counted so far.
         contexts: execution contexts that were made.
+        captures: addresses of every CUDA graph that RTX would have captured.
         uploaded: bytes copied to the device by each stream.
     """
 
@@ -46,6 +47,7 @@ class Machine:
         self.caches_read: list[bytes] = []
         self.runtimes: list[Any] = []
         self.contexts = 0
+        self.captures: list[tuple[int, ...]] = []
         self._addresses = itertools.count(0x7000_0000, 0x1000_0000)
 
     @property
@@ -77,10 +79,8 @@ class Machine:
 
     def at(self, address: int) -> np.ndarray:
         """Return the device memory from an address on, to the end of what was allocated there."""
-        base = max(base for base in self.memory if base <= address)
-        found = self.memory[base][address - base :]
-        assert found.size, f"nothing is allocated at {address:#x}"
-        return found
+        base = max(base for base in self.memory if base <= address < base + len(self.memory[base]))
+        return self.memory[base][address - base :]
 
     def free(self, store: dict[int, np.ndarray], address: int) -> None:
         self.check_current()

@@ -31,6 +31,16 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
         DISABLED = 0
         WHOLE_GRAPH_CAPTURE = 1
 
+    class DynamicShapesKernelSpecializationStrategy(Enum):
+        LAZY = 0
+        EAGER = 1
+        NONE = 2
+
+    class ExecutionContextAllocationStrategy(Enum):
+        STATIC = 0
+        ON_PROFILE_CHANGE = 1
+        USER_MANAGED = 2
+
     class Logger:
         ERROR = 1
 
@@ -51,6 +61,9 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
 
     class IRuntimeConfig:
         cuda_graph_strategy = CudaGraphStrategy.DISABLED
+        dynamic_shapes_kernel_specialization_strategy = (
+            DynamicShapesKernelSpecializationStrategy.LAZY
+        )
 
         def create_runtime_cache(self) -> IRuntimeCache:
             return IRuntimeCache()
@@ -60,10 +73,15 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
             return True
 
     class IExecutionContext:
-        def __init__(self, session: Any) -> None:
+        def __init__(self, session: Any, lazy: bool, needs_scratch: bool) -> None:
             self.session = session
+            self.lazy = lazy
+            self.needs_scratch = needs_scratch
+            self.scratch = 0, 0
+            self.compiled: list[Any] = []
             self.shapes: dict[str, tuple[int, ...]] = {}
             self.addresses: dict[str, int] = {}
+            self.captured: Any = None
 
         def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
             limits = MAX_SHAPES[name]
@@ -78,6 +96,12 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
             self.addresses[name] = address
             return True
 
+        def update_device_memory_size_for_shapes(self) -> int:
+            return 100 * int(np.prod(self.get_tensor_shape("frames")))
+
+        def set_device_memory(self, memory: int, size: int) -> None:
+            self.scratch = memory, size
+
         def get_tensor_shape(self, name: str) -> tuple[int, ...]:
             assert name == "frames"
             return (self.shapes["t"][0], *self.shapes["frame0"][1:])
@@ -87,6 +111,14 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
             if machine.fail_execution:
                 return False
             shapes, addresses = dict(self.shapes), dict(self.addresses)
+            scratch, size = self.scratch
+            needed = self.update_device_memory_size_for_shapes() if self.needs_scratch else 0
+            assert size >= needed, f"it was given {size} bytes for what it computes, not {needed}"
+            if (shapes, addresses) != self.captured:
+                machine.captures.append(tuple(addresses.values()))
+                self.captured = shapes, addresses
+            stands_in = self.lazy and shapes not in self.compiled
+            self.compiled.append(shapes)  # the kernels for these, by the next run
             frames = self.get_tensor_shape("frames")
 
             def work() -> None:
@@ -101,6 +133,10 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
                 with np.errstate(all="ignore"):
                     (result,) = self.session.run(["frames"], inputs)
                 assert result.shape == frames
+                if needed:
+                    machine.at(scratch)[:needed] = 0
+                if stands_in:  # with other kernels, which round otherwise
+                    result = result * np.float32(1.01)
                 raw = np.ascontiguousarray(result).view(np.uint8).ravel()
                 machine.at(addresses["frames"])[: raw.size] = raw
 
@@ -139,15 +175,21 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
             assert rtx
             return IRuntimeConfig()
 
-        def create_execution_context(self, config: Any = None) -> IExecutionContext | None:
+        def create_execution_context(self, config: Any) -> IExecutionContext | None:
             machine.check_current()
+            managed = config is ExecutionContextAllocationStrategy.USER_MANAGED
             if rtx:
                 assert config.cuda_graph_strategy is CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
             machine.allocations += 1
             if machine.allocations - 1 == machine.fail_allocation:
                 return None
             machine.contexts += 1
-            return IExecutionContext(self.session)
+            eager = DynamicShapesKernelSpecializationStrategy.EAGER
+            return IExecutionContext(
+                self.session,
+                rtx and config.dynamic_shapes_kernel_specialization_strategy is not eager,
+                managed,
+            )
 
     class Runtime:
         def __init__(self, _logger: Logger) -> None:
@@ -189,12 +231,21 @@ NAMES: dict[str, set[str]] = {
         "set_input_shape",
         "set_tensor_address",
         "get_tensor_shape",
+        "update_device_memory_size_for_shapes",
+        "set_device_memory",
         "execute_async_v3",
     },
     "DataType": {"FLOAT", "UINT8"},
+    "ExecutionContextAllocationStrategy": {"STATIC", "ON_PROFILE_CHANGE", "USER_MANAGED"},
 }
 RTX_NAMES: dict[str, set[str]] = {
-    "IRuntimeConfig": {"create_runtime_cache", "set_runtime_cache", "cuda_graph_strategy"},
+    "IRuntimeConfig": {
+        "create_runtime_cache",
+        "set_runtime_cache",
+        "cuda_graph_strategy",
+        "dynamic_shapes_kernel_specialization_strategy",
+    },
+    "DynamicShapesKernelSpecializationStrategy": {"LAZY", "EAGER", "NONE"},
     "IRuntimeCache": {"serialize", "deserialize"},
     "CudaGraphStrategy": {"DISABLED", "WHOLE_GRAPH_CAPTURE"},
     "ICudaEngine": {"create_runtime_config"},
