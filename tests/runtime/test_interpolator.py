@@ -428,7 +428,7 @@ def test_gpu_providers_find_cuda_and_are_set_up_for_convolutions(
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     find_cuda.cache_clear()
     model = tmp_path / "rrin.onnx"
-    model.write_bytes(BUNDLED_MODEL.read_bytes())
+    model.write_bytes(SMALL_MODEL.read_bytes())
     with pytest.raises(BackendError, match=f"{provider} did not load on this machine"):
         Interpolator(model, providers=[provider], device=1)
     cache = str(tmp_path / "rrin.onnx.tensorrt")
