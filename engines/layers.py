@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from runtime.errors import ArtifactError, BackendError
 from runtime.manifest import Manifest, read_plan
-from runtime.tensorrt_library import import_for
+from runtime.tensorrt_library import check_trust, import_for
 
 Kind = Literal["convolution", "pooling", "quantization", "reformat", "other"]
 
@@ -54,20 +54,25 @@ class Layer:
         return self.kind == "convolution" and "LeakyRelu" in map(_operator, self.nodes)
 
 
-def layers_of(engine: str | Path) -> list[Layer]:
+def layers_of(engine: str | Path, *, trusted: bool = False) -> list[Layer]:
     """Return the layers of an engine, in the order in which they run.
 
+    Args:
+        engine: its file; the manifest lies beside it.
+        trusted: whether the code in a version-compatible engine may run, as TensorRT loads it.
+
     Raises:
-        InputNotFoundError, ArtifactError: the engine or its manifest is missing or damaged, or its
-            plan does not name its kernels as TensorRT-RTX 1.7 does.
+        InputNotFoundError, ArtifactError: the engine or its manifest is missing or damaged, its
+            plan does not name its kernels as TensorRT-RTX 1.7 does, or it has to be trusted.
         BackendError: a TensorRT engine, where it cannot be loaded.
     """
     manifest = Manifest.load(engine)
     plan = read_plan(engine, manifest)
     if manifest.target == "rtx":
         return written(plan, str(engine))
+    check_trust(manifest, Path(engine), trusted=trusted)
     trt = import_for(manifest, Path(engine))
-    return inspected(_inspector_says(trt, plan, str(engine)))
+    return inspected(_inspector_says(trt, plan, manifest, str(engine)))
 
 
 _STEP = re.compile(r"  (\w{1,40})=\{ name=(?:__myl_)?\"?([^\" ]{1,4096})(.*)\}")
@@ -147,10 +152,12 @@ def _described(tensor: dict[str, Any]) -> _Tensor:
     return kind, dims if all(size >= 0 for size in dims) else None
 
 
-def _inspector_says(trt: Any, plan: bytes, source: str) -> str:
+def _inspector_says(trt: Any, plan: bytes, manifest: Manifest, source: str) -> str:
     engine, why = None, "it gave no reason"
     try:
         runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        if manifest.version_compatible:
+            runtime.engine_host_code_allowed = True
         engine = runtime.deserialize_cuda_engine(plan)
     except (RuntimeError, TypeError) as error:
         why = str(error)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from rrin_deploy.console import out, say, table
+from rrin_deploy.options import Trust
 from runtime.golden import SUFFIX, Golden
 from runtime.manifest import Manifest, is_engine, read_plan
 from runtime.options import check_file
@@ -26,6 +27,7 @@ def command(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    trusted: Trust = False,
 ) -> None:
     """Print all that is known of an ONNX file, an engine or a golden file; no GPU is needed.
 
@@ -38,7 +40,7 @@ def command(
     if layers:
         if not is_engine(file):
             raise typer.BadParameter(f"--layers is for engines, and {file} is none")
-        _show_layers(file, as_json)
+        _show_layers(file, as_json, trusted=trusted)
         return
     if file.name.endswith(SUFFIX):
         facts = _golden(file)
@@ -59,10 +61,10 @@ def _engine(file: Path) -> dict[str, Any]:
     return {"kind": "TensorRT engine", "bytes": len(plan), **asdict(manifest)}
 
 
-def _show_layers(file: Path, as_json: bool) -> None:
+def _show_layers(file: Path, as_json: bool, *, trusted: bool) -> None:
     from engines import layers_of
 
-    found = layers_of(file)
+    found = layers_of(file, trusted=trusted)
     if as_json:
         print(json.dumps([asdict(layer) for layer in found], indent=2, allow_nan=False))
         return

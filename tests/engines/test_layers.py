@@ -170,30 +170,32 @@ def classic(engines: dict[str, Path], tmp_path: Path) -> Path:
     return engine
 
 
+@pytest.mark.parametrize("code", [True, False])
 @pytest.mark.parametrize("loads", [True, False])
 def test_tensorrt_is_asked_for_the_layers_of_its_engines(
-    loads: bool, classic: Path, monkeypatch: pytest.MonkeyPatch
+    loads: bool, code: bool, classic: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = SimpleNamespace(get_engine_information=lambda _: json.dumps(INSPECTED))
     engine = SimpleNamespace(create_engine_inspector=lambda: asked) if loads else None
+    runtime = SimpleNamespace(deserialize_cuda_engine=lambda _: engine)
     library = SimpleNamespace(
         __version__="10.3.0",
         Logger=trt.Logger,
-        Runtime=lambda _: SimpleNamespace(deserialize_cuda_engine=lambda _: engine),
+        Runtime=lambda _: runtime,
         LayerInformationFormat=trt.LayerInformationFormat,
     )
     monkeypatch.setattr("engines.layers.import_for", lambda *_: library)
+    if code:
+        manifest = dataclasses.replace(Manifest.load(classic), version_compatible=True)
+        manifest_path(classic).write_bytes(manifest.to_bytes())
+        with pytest.raises(ArtifactError, match=r"holds code, .* trusted=True"):
+            layers_of(classic)
     if loads:
-        assert layers_of(classic) == inspected(json.dumps(INSPECTED))
+        assert layers_of(classic, trusted=code) == inspected(json.dumps(INSPECTED))
     else:
         with pytest.raises(BackendError, match="inspect it on the machine that it was built on"):
-            layers_of(classic)
-
-
-def test_the_names_that_an_inspector_is_asked_by_are_real() -> None:
-    assert hasattr(trt.EngineInspector, "get_engine_information")
-    assert hasattr(trt.ICudaEngine, "create_engine_inspector")
-    assert hasattr(trt.LayerInformationFormat, "JSON")
+            layers_of(classic, trusted=code)
+    assert hasattr(runtime, "engine_host_code_allowed") is code
 
 
 def test_layer_information_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
