@@ -7,8 +7,10 @@ import re
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.simulation import tensorrt
 from tests.simulation.bindings import ROOT, Use, empty_libraries, folder_of, lacking, uses
 
 pytestmark = pytest.mark.skipif(
@@ -42,6 +44,11 @@ OBJECTS: dict[str, dict[str, str]] = {
         "shapes": "IOptimizationProfile",
     },
     "engines/flavours.py": {},
+    "engines/layers.py": {
+        "engine": "ICudaEngine",
+        "inspector": "EngineInspector",
+        "runtime": "Runtime",
+    },
     "engines/memory.py": {"engine": "ICudaEngine", "runtime": "Runtime"},
     "runtime/tensorrt_execution.py": {"self._context": "IExecutionContext"},
     "runtime/tensorrt_library.py": {},
@@ -68,12 +75,20 @@ RTX_ONLY = {
 # Members of TensorRT's objects that Python's, numpy's or ours have as well.
 COMMON = {
     "append", "clear", "close", "count", "dtype", "get", "itemsize", "name", "nbytes", "pop",
-    "shape", "write", "align_corners", "engine", "enqueue", "metadata",
+    "shape", "write", "align_corners", "engine", "enqueue", "kind", "metadata",
 }  # fmt: skip
 
 
 def used() -> list[Use]:
     return [use for file in OBJECTS for use in uses(file, MODULE | OBJECTS[file])[0]]
+
+
+def simulated(names: dict[str, set[str]]) -> list[Use]:
+    return [
+        Use(owner, member, None, (), False, "the simulation")
+        for owner, members in names.items()
+        for member in members
+    ]
 
 
 def is_of_rtx_only(use: Use) -> bool:
@@ -93,11 +108,15 @@ def classic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_classic_tensorrt_has_every_name_and_call_that_is_used(classic: dict[str, str]) -> None:
     wanted = [use for use in used() if not is_of_rtx_only(use)]
     assert len(wanted) > 80
-    assert not lacking("tensorrt_bindings", wanted, classic)
+    assert not lacking("tensorrt_bindings", wanted + simulated(tensorrt.NAMES), classic)
 
 
 def test_rtx_has_every_name_and_call_that_is_used() -> None:
-    assert not lacking("tensorrt_rtx", used(), {**os.environ, "PYTHONPATH": str(ROOT)})
+    import tensorrt_rtx
+
+    wanted = used() + simulated(tensorrt.NAMES) + simulated(tensorrt.RTX_NAMES)
+    assert not lacking("tensorrt_rtx", wanted, {**os.environ, "PYTHONPATH": str(ROOT)})
+    assert tensorrt_rtx.nptype(tensorrt_rtx.DataType.UINT8) == np.uint8
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import tensorrt_lean
 import tensorrt_rtx as trt
 
 from engines import BuildOptions, build
@@ -104,9 +103,3 @@ def test_classic_tensorrt_is_asked(loaded: Any) -> None:
 
     classic = Flavour("tensorrt", SimpleNamespace(Runtime=Runtime), "10.3.0")
     assert context_bytes(classic, b"plan", "log") == (loaded and 42)
-
-
-def test_the_names_that_classic_tensorrt_is_asked_by_are_real() -> None:
-    for real in (tensorrt_lean, trt):
-        assert hasattr(real.ICudaEngine, "device_memory_size_v2")
-        assert hasattr(real.Runtime, "engine_host_code_allowed")
