@@ -42,6 +42,11 @@ OBJECTS: dict[str, dict[str, str]] = {
         "shapes": "IOptimizationProfile",
     },
     "engines/flavours.py": {},
+    "engines/layers.py": {
+        "runtime": "Runtime",
+        "engine": "ICudaEngine",
+        "inspector": "EngineInspector",
+    },
     "engines/memory.py": {"engine": "ICudaEngine", "runtime": "Runtime"},
     "runtime/tensorrt_execution.py": {"self._context": "IExecutionContext"},
     "runtime/tensorrt_library.py": {},
@@ -67,8 +72,8 @@ RTX_ONLY = {
 }
 # Members of TensorRT's objects that Python's, numpy's or ours have as well.
 COMMON = {
-    "append", "clear", "close", "count", "dtype", "get", "itemsize", "name", "nbytes", "pop",
-    "shape", "write", "align_corners", "engine", "enqueue", "metadata",
+    "append", "clear", "close", "count", "dtype", "get", "itemsize", "kind", "name", "nbytes",
+    "pop", "shape", "write", "align_corners", "engine", "enqueue", "metadata",
 }  # fmt: skip
 
 

@@ -190,12 +190,6 @@ def test_tensorrt_is_asked_for_the_layers_of_its_engines(
             layers_of(classic)
 
 
-def test_the_names_that_an_inspector_is_asked_by_are_real() -> None:
-    assert hasattr(trt.EngineInspector, "get_engine_information")
-    assert hasattr(trt.ICudaEngine, "create_engine_inspector")
-    assert hasattr(trt.LayerInformationFormat, "JSON")
-
-
 def test_layer_information_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     kept = []
     honest = trt.Builder.build_serialized_network
