@@ -40,6 +40,12 @@ class Profile:
         if not all(low <= best <= high for low, best, high in zip(*sizes, strict=True)):
             raise ValueError(f"has the sizes {sizes}, expected them in growing order")
 
+    @property
+    def sizes(self) -> str:
+        """The frames that it takes, as a person says it: 32x32 to 1920x1088, or 1280x736 alone."""
+        least, most = ("x".join(map(str, size)) for size in (self.min_size, self.max_size))
+        return f"{least} alone" if least == most else f"{least} to {most}"
+
 
 @dataclass(frozen=True)
 class Manifest:

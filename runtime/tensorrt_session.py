@@ -177,11 +177,9 @@ class TensorRTSession(Session):
                 self._held.take_back(lane)
 
     def _out_of_profile(self, name: str, shape: tuple[int, ...]) -> str:
-        profile = self._manifest.profile
-        lower, upper = ("x".join(map(str, size)) for size in (profile.min_size, profile.max_size))
         return (
-            f"{name} has shape {tuple(shape)}; {self._path} takes frames from {lower} to "
-            f"{upper}; build it for larger ones"
+            f"{name} has shape {tuple(shape)}; {self._path} takes frames of "
+            f"{self._manifest.profile.sizes}; build it for others"
         )
 
 

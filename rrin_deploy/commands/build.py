@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from engines import BuildReport
     from engines.portable import OnnxTarget
     from engines.proof import Proof
-    from runtime.manifest import Profile
 
 _MAX_TIMES = 1
 
@@ -172,7 +171,7 @@ def _tell_engine(report: BuildReport) -> None:
     say(
         f": {report.size_bytes / 1e6:.1f} MB, {about.target} {about.version} for {gpus}; "
         f"U-Net convolutions {_listed(about.census)}; "
-        f"{_sizes(about.profile)}, {_at_once(about.profile.max_times)}; "
+        f"{about.profile.sizes}, {_at_once(about.profile.max_times)}; "
         + (f"{about.context_bytes / 1e9:.2f} GB a context; " if about.context_bytes else "")
         + f"{about.seconds:.1f} s",
         subject=report.engine,
@@ -238,11 +237,6 @@ def _tell(proof: Proof) -> None:
         say(f"parity in {proof.artifact.backend}: {'FAIL' if proof.failed else 'pass'}")
     if proof.failed:
         raise typer.Exit(1)
-
-
-def _sizes(profile: Profile) -> str:
-    smallest, largest = ("x".join(map(str, size)) for size in (profile.min_size, profile.max_size))
-    return f"{smallest} alone" if smallest == largest else f"{smallest} to {largest}"
 
 
 def _at_once(times: int) -> str:

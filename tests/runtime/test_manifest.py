@@ -35,6 +35,11 @@ def test_a_manifest_is_kept(manifest: Manifest, tmp_path: Path) -> None:
     assert Manifest.load(tmp_path / "rrin.engine") == manifest
 
 
+def test_an_engine_says_which_sizes_it_takes() -> None:
+    assert MANIFEST.profile.sizes == "32x32 to 1920x1088"
+    assert Profile((1280, 736), (1280, 736), (1280, 736), 1).sizes == "1280x736 alone"
+
+
 def test_a_manifest_of_another_format_says_what_to_do(tmp_path: Path) -> None:
     content = json.loads(MANIFEST.to_bytes())
     del content["context_bytes"]

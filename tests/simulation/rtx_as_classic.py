@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from runtime.metadata import Precision
+from tests.simulation.bindings import folder_of
 
 ROOT = Path(__file__).parents[2]
 BINDINGS = "11.4.0.106"
@@ -27,9 +28,7 @@ _OPTIONS = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
 
 def environment_of(folder: Path) -> dict[str, str]:
     """Compile the shim into a folder; skip the test where that, or the bindings, cannot be had."""
-    bindings = Path(sys.prefix) / f"tensorrt-{BINDINGS}"
-    if not (bindings / "tensorrt_bindings").is_dir():
-        pytest.skip(f"no bindings of TensorRT {BINDINGS} in {bindings}: `make test` unpacks them")
+    bindings = folder_of(BINDINGS)
     if not shutil.which("gcc"):
         pytest.skip("gcc is not installed, which makes the shim over TensorRT-RTX")
     import tensorrt_rtx
