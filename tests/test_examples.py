@@ -44,19 +44,20 @@ def test_all_examples_are_run_here() -> None:
 
 
 def test_camera_loop_shows_right_frames_though_the_camera_has_one_buffer(
-    capsys: pytest.CaptureFixture[str], interpolate: Interpolator
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert load("camera_loop")["main"]() == 0
     shown = re.findall(r"mean ([\d.]+)", capsys.readouterr().out)
     scene = [render_bytes(192, 128, time) for time in range(5)]
     expected = [scene[0]]
-    for frame0, frame1 in itertools.pairwise(scene):
-        expected += [interpolate(frame0, frame1), frame1]
+    with Interpolator() as interpolate:
+        for frame0, frame1 in itertools.pairwise(scene):
+            expected += [interpolate(frame0, frame1), frame1]
     assert shown == [f"{frame.mean():.1f}" for frame in expected]
     assert len(set(shown)) > 5  # else the means say nothing
 
 
-def test_batch_makes_the_middle_of_every_pair(tmp_path: Path, interpolate: Interpolator) -> None:
+def test_batch_makes_the_middle_of_every_pair(tmp_path: Path) -> None:
     frames = [render_bytes(96, 64, time) for time in range(5)]
     for time, frame in enumerate(frames):
         write_png(tmp_path / "in" / f"{time}.png", frame)
@@ -65,9 +66,10 @@ def test_batch_makes_the_middle_of_every_pair(tmp_path: Path, interpolate: Inter
     assert done.stdout.split() == [
         str(tmp_path / "deep" / "out" / f"{time}.png") for time in range(4)
     ]
-    for time, (frame0, frame1) in enumerate(itertools.pairwise(frames)):
-        made = read_still(tmp_path / "deep" / "out" / f"{time}.png").rgb
-        assert np.abs(made.astype(int) - interpolate(frame0, frame1)).max() <= 1
+    with Interpolator() as interpolate:
+        for time, (frame0, frame1) in enumerate(itertools.pairwise(frames)):
+            made = read_still(tmp_path / "deep" / "out" / f"{time}.png").rgb
+            assert np.abs(made.astype(int) - interpolate(frame0, frame1)).max() <= 1
 
 
 def test_mistakes_are_said_in_one_line(tmp_path: Path) -> None:

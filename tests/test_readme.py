@@ -24,7 +24,7 @@ def picture(time: float) -> np.ndarray:
 def test_commands_give_the_output_shown(tmp_path: Path) -> None:
     furnish(tmp_path)
     commands = list(entries(TEXT))
-    assert len(commands) == 15
+    assert len(commands) == 14
     for entry in commands:
         found = run(entry.command, tmp_path)
         if entry.shown:

@@ -63,7 +63,7 @@ def test_rounds_memory_and_a_contender_that_cannot_run(tmp_path: Path) -> None:
         "kind": "artifact",
         "failure": second.failure,
     }
-    with Interpolator(providers=["CPUExecutionProvider"]) as interpolate:
+    with Interpolator(SMALL_MODEL, providers=["CPUExecutionProvider"]) as interpolate:
         assert (first.backend, first.metadata) == (interpolate.backend, interpolate.metadata)
     with pytest.raises(BackendError, match=r"missing does not run here: .*no such file"):
         run_benchmark([missing, bundled], SMALL)
