@@ -147,11 +147,11 @@ class Lane:
         """Hand back an event that nobody waits for any more."""
         self._free_events.append(event)
 
-    def await_uploads(self, other: Lane) -> None:
-        """Let the next work wait for all uploads that a lane, this or another, has begun."""
-        event = other.record(other.transfer)
+    def await_uploads(self) -> None:
+        """Let the next work wait for all uploads so far."""
+        event = self.record(self.transfer)
         self.compute.wait_for_event(event)
-        other.give_event(event)
+        self.give_event(event)
 
     def settle(self) -> None:
         """Wait for all work."""

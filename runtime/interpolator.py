@@ -51,8 +51,8 @@ class Interpolator:
         device: index of the GPU, for engines and providers that use one; None takes the first.
         threads: CPU threads, for ONNX Runtime, 1024 at most; None leaves it the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
-            where it loads, else the CPU. TensorRT's keeps what it builds in rrin.onnx.tensorrt
-            beside the file, where it may write there.
+            where it loads, else the CPU. TensorRT's builds an engine at every start, which takes
+            minutes, and may compute float32 in TF32: build an engine instead.
         trusted: whether a version-compatible engine may be opened: it holds code, which runs with
             your rights. Other artifacts do not need it.
 
@@ -98,7 +98,7 @@ class Interpolator:
                 Several in one call cost less than several calls, as the flow between the frames is
                 30 % of the arithmetic: ONNX Runtime computes it once a call, an engine once a run
                 of as many times as it was built for. Memory does not grow with the times: what
-                ONNX Runtime runs at once takes about 1 GiB, but is one time at least: 18 at 448x256
+                ONNX Runtime runs at once takes about 1 GiB, but is one time at least: 9 at 448x256
                 with the bundled model, one at 1920x1080.
 
         Returns:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -186,7 +185,7 @@ def _open(
     options.enable_mem_pattern = False
     try:
         session = ort.InferenceSession(
-            content, options, providers=[_with_options(each, device, path) for each in wanted]
+            content, options, providers=[_with_options(each, device) for each in wanted]
         )
     except Exception as error:  # its exceptions have no common base of their own
         if _short_of_memory(error):
@@ -218,19 +217,14 @@ def _short_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or bool(_SHORT_OF_MEMORY.search(str(error)))
 
 
-def _with_options(
-    provider: str, device: int | None, path: Path
-) -> str | tuple[str, dict[str, str]]:
+def _with_options(provider: str, device: int | None) -> str | tuple[str, dict[str, str]]:
     if provider not in (CUDA, TENSORRT):
         return provider
     find_cuda()
     options = {"device_id": str(device or 0)}
     if provider == TENSORRT:
-        # It builds an engine of the graph, which takes minutes, and anew for larger frames.
-        if os.access(path.parent, os.W_OK):
-            cache = str(path.with_name(f"{path.name}.tensorrt"))
-            options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": cache}
-            options |= {"trt_timing_cache_enable": "1", "trt_timing_cache_path": cache}
+        # Its cache of engines knows a model by its names, not by its weights, and would be code
+        # beside a file that is data.
         return provider, options
     # The artifact says float32; TF32 convolutions would round to 10 bits of mantissa. Tensor cores
     # want channels last. A search at every new shape, the default, takes seconds each time.

@@ -48,6 +48,8 @@ class Execution:
         if not self._has_scratch:
             # For the shapes as they are, so that all have to be set by now.
             needed = int(self._context.update_device_memory_size_for_shapes())
+            if not needed:
+                return False
             scratch = self._held("scratch", needed) or self._allocated("scratch", needed)
             self._context.set_device_memory(scratch.address, scratch.nbytes)
             self._has_scratch = True

@@ -79,7 +79,9 @@ class TensorRTSession(Session):
 
         Return its output, and the inputs to be kept until it is done.
         """
-        times, at_once = tensors["t"], self._manifest.profile.max_times
+        times = tensors["t"]
+        # As even as can be: a graph that was captured fits one number of times.
+        at_once = -(-len(times) // -(-len(times) // self._manifest.profile.max_times))
         inputs: list[Any] = []
         try:
             size: tuple[int, ...] = self._take_pair(lane, tensors, inputs)
@@ -109,9 +111,9 @@ class TensorRTSession(Session):
             uploads = isinstance(given, np.ndarray)
             inputs.append(DeviceTensor.uploaded(lane, given) if uploads else given)
         pair = dict(zip(("frame0", "frame1"), inputs, strict=True))
-        # Uploads are in order, so that one wait serves all that went before.
-        for other in {tensor.lane for tensor in inputs if isinstance(tensor, DeviceTensor)}:
-            lane.await_uploads(other)
+        # Uploads are in order, so that one wait serves all that went before. What another lane made
+        # was waited for before it was given out.
+        lane.await_uploads()
         for name, tensor in pair.items():
             shape, address = self._checked(name, tensor)
             nbytes = int(np.prod(shape)) * self._dtype.itemsize

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from media.frames import decoded, frame_count, rgb, videos_in
 from media.images import read_still
@@ -19,6 +20,7 @@ from training.drawing import Picture
 from training.samples import Clip
 
 _SHORTEST = 3
+_LARGEST = 1280  # pixels on the long side of a still
 _LENGTH = 17  # frames of a run, so that every distance up to half of it is at many places
 # By their names in scikit-image. astronaut by NASA is in the public domain;
 # rocket by SpaceX, cat by S. van der Walt and coffee by R. Michetti are CC0.
@@ -35,6 +37,8 @@ def free_stills() -> list[Picture]:
 def read_stills(root: str | Path) -> list[Picture]:
     """Read the pictures in a folder, at any depth, sorted by path; (H, W, 3) uint8 each.
 
+    Larger ones are made smaller: what of them goes into a frame has details of some pixels then.
+
     Raises:
         InputNotFoundError: no such folder, or no picture in it.
         MediaError, FrameError: a picture cannot be decoded, or is too large.
@@ -47,7 +51,10 @@ def read_stills(root: str | Path) -> list[Picture]:
 
 
 def _in_bytes(rgb: NDArray[Any]) -> Picture:
-    return rgb if rgb.dtype == np.uint8 else np.rint(255 * rgb).astype(np.uint8)
+    levels = rgb if rgb.dtype == np.uint8 else np.rint(255 * rgb).astype(np.uint8)
+    image = Image.fromarray(levels)
+    image.thumbnail((_LARGEST, _LARGEST))
+    return np.array(image)
 
 
 def _folder(root: str | Path, content: str) -> Path:

@@ -66,7 +66,7 @@ def train(
     if init is not None and run.checkpoint.resolve() == Path(init).resolve():
         raise OptionError(f"{output}: is the checkpoint to begin from as well; name another")
     Publication(run.checkpoint, run.state, run.log)  # refuses now what could not be written then
-    trainer = Trainer(_first(init, width, options.seed), options, samples.device)
+    trainer = Trainer(_first(init, width, options.seed), options, samples)
     if run.state.exists():
         trainer.restore(run.state)
     if trainer.step > options.steps:

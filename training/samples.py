@@ -55,9 +55,12 @@ class Samples:
         seed: of all choices.
         device: of PyTorch, where samples are made and the network is trained.
 
+    Attributes:
+        settings: size, drawn_share and seed, which a run that goes on has to share.
+
     Raises:
-        OptionError: `size` is no multiple of 32, a still or run is smaller, `drawn_share` is not
-            from 0 to 1, or PyTorch does not have the device here.
+        OptionError: `size` is no multiple of 32, a run is smaller, there are no stills,
+            `drawn_share` is not from 0 to 1, or PyTorch does not have the device here.
     """
 
     def __init__(
@@ -71,20 +74,21 @@ class Samples:
     ) -> None:
         _check(stills, runs, size, drawn_share)
         _check_device(device)
-        self.device, self._seed = device, seed
-        self._size, self._drawn_share = size, drawn_share if runs else 1.0
+        self.device, self._seed, self._share = device, seed, drawn_share if runs else 1.0
+        self.settings = {"size": size, "drawn_share": self._share, "seed": seed}
         self._studio = Studio(stills, size, seed, device)
         self._runs = [torch.from_numpy(run).to(device) for run in runs]
 
     def batch(self, number: int, count: int) -> Batch:
         """Return `count` samples."""
         rng = np.random.default_rng((self._seed, number))
-        scenes = int(self._drawn_share * count + rng.random())  # so many of them on average
+        # So many of them on average.
+        scenes = int(self._share * count + rng.random())
         parts = []
         if scenes:
             parts.append(drawn(rng, self._studio, scenes))
         if scenes < count:
-            parts.append(cut_out(rng, self._runs, self._size, count - scenes))
+            parts.append(cut_out(rng, self._runs, self._studio.size, count - scenes))
         return Batch(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 

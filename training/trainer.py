@@ -1,4 +1,4 @@
-"""Training RRIN: resumable at every step, the same on CPU and GPU."""
+"""Training RRIN, resumable at every step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runtime.errors import ArtifactError, OptionError, RrinError
 from runtime.options import check_whole
 from runtime.publishing import Publication
 from training.losses import Weights, losses
-from training.samples import Batch
+from training.samples import Batch, Samples
 
 _EMA = 0.999
 _WARM_UP = 100  # steps until the learning rate is reached, or a tenth of all
@@ -86,8 +86,12 @@ class DivergedError(RrinError, ArithmeticError):
 class Trainer:
     """A network under training, and its running average, which is what is kept."""
 
-    def __init__(self, network: RRIN, options: TrainOptions, device: str) -> None:
-        self.options = options
+    def __init__(self, network: RRIN, options: TrainOptions, samples: Samples) -> None:
+        self.options, device = options, samples.device
+        self._binding = {
+            **{f"samples' {name}": value for name, value in samples.settings.items()},
+            **{name: value for name, value in asdict(options).items() if name not in _FREE},
+        }
         self.step = 0
         self.average = RRIN(network.base_width, align_corners=network.align_corners)
         self.average.load_state_dict(network.state_dict())
@@ -175,7 +179,7 @@ class Trainer:
         """Publish the checkpoint and the state together."""
         state = {
             "step": self.step,
-            "options": self._binding(),
+            "options": self._binding,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -207,15 +211,12 @@ class Trainer:
                 f"{path}: not the state of such a training run; delete it to begin anew, or name "
                 "another output"
             ) from error
-        for name, now in self._binding().items():
+        for name, now in self._binding.items():
             if before.get(name) != now:
                 raise OptionError(
                     f"{path}: was trained with {name} {before.get(name)}, not {now}; give the "
                     "same to go on, or name another output"
                 )
-
-    def _binding(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self.options).items() if name not in _FREE}
 
 
 class _Float32Conv(nn.Conv2d):

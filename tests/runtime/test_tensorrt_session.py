@@ -164,17 +164,18 @@ def test_a_hundred_frames_in_a_stream_each_uploaded_once(
     assert machine.allocations < 20  # buffers are kept, not allocated per frame
 
 
-@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize(("factor", "max_times"), [(2, 1), (4, 1), (5, 3)])
 def test_stream_of_one_size_keeps_its_addresses_and_so_the_captured_graph(
-    factor: int, machine: Machine, engine: MakeEngine
+    factor: int, max_times: int, machine: Machine, engine: MakeEngine
 ) -> None:
-    profile = Profile((32, 32), (256, 256), (512, 512), 1)
+    profile = Profile((32, 32), (256, 256), (512, 512), max_times)
+    times = [number / factor for number in range(1, factor)]
     with Interpolator(engine(profile=profile)) as ours:
         list(ours.stream(frames(40, 64, 32), factor))
         assert len(machine.captures) == 1
-        ours(*frames(2, 64, 32))
+        ours(*frames(2, 64, 32), times)
         assert len(machine.captures) == 1
-        ours(*frames(2, 96, 64))
+        ours(*frames(2, 96, 64), times)
         assert len(machine.captures) == 2
 
 

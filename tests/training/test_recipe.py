@@ -232,6 +232,9 @@ def test_goes_on_with_more_steps_and_with_nothing_else_changed(
     train(tmp_path / "x.pth", samples, options(steps=3), width=4)
     with pytest.raises(OptionError, match="was trained with batch 2, not 3"):
         train(tmp_path / "x.pth", samples, options(batch=3), width=4)
+    other = Samples(free_stills(), [], SIZE, 1.0, seed=2)
+    with pytest.raises(OptionError, match="was trained with samples' seed 1, not 2"):
+        train(tmp_path / "x.pth", other, options(), width=4)
     run = train(tmp_path / "x.pth", samples, options(steps=4), width=4)
     assert read_log(run.log)[-1]["step"] == 4
 
