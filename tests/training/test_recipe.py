@@ -80,7 +80,7 @@ def test_the_loss_falls_and_flow_supervision_turns_the_flow_to_the_truth(tmp_pat
         run = train(
             tmp_path / f"{weight}.pth",
             samples,
-            options(steps=60, batch=1, learning_rate=4e-3, weights=Weights(flow=weight)),
+            options(steps=45, batch=1, learning_rate=4e-3, weights=Weights(flow=weight)),
             width=4,
         )
         image = [entry["loss"]["image"] for entry in read_log(run.log)]
