@@ -153,6 +153,8 @@ def _fresh_seed() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest first, or it runs alone at the end while the other cores wait.
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
     marked = [item for item in items if {"needs_gpu", "needs_no_gpu"} & set(item.keywords)]
     if not marked:
         return
