@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from export import RRIN
 
 _MEMORY = 2 * 2**30  # for the frames of clips
-_COMPARED = 10  # entries of the log, at the start and at the end, that a loss is the mean of
+_COMPARED = (
+    10  # entries of the log, at the start and at the end, that a loss is the mean of at most
+)
 
 
 def command(
@@ -97,7 +99,8 @@ def command(
     curves = output.with_suffix(".png")
     draw_curves(run.log, curves)
     lost = [sum(entry["loss"].values()) for entry in training.read_log(run.log) if "loss" in entry]
-    first, last = (mean(part) for part in (lost[:_COMPARED], lost[-_COMPARED:]))
+    count = max(1, min(_COMPARED, len(lost) // 2))
+    first, last = mean(lost[:count]), mean(lost[-count:])
     say(
         f": {steps} steps; loss {first:.4f} at the start, {last:.4f} at the end",
         subject=run.checkpoint,
