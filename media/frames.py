@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from av import VideoFrame
+from av.container import InputContainer
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
@@ -33,20 +35,15 @@ def frame_count(path: Path) -> int:
         InputNotFoundError: there is no such file.
         MediaError: it cannot be opened or read, or has no video stream.
     """
-    try:
-        with open_media(path) as reader:
-            if not reader.streams.video:
-                raise MediaError(f"{path}: has no video stream")
-            started, start, count = reader.format.name not in START_ANYWHERE, None, 0
-            for packet in reader.demux(video=0):
-                if not started and packet.is_keyframe:
-                    started, start = True, packet.pts
-                # Shown before the key frame, it refers to frames that are not there.
-                early = None not in (start, packet.pts) and packet.pts < start
-                count += started and not early and packet.size > 0 and not packet.is_discard
-            return count
-    except av.FFmpegError as error:
-        raise MediaError(f"{path}: {error.strerror}; is it a whole video?") from error
+    with _opened(path) as reader:
+        started, start, count = reader.format.name not in START_ANYWHERE, None, 0
+        for packet in reader.demux(video=0):
+            if not started and packet.is_keyframe:
+                started, start = True, packet.pts
+            # Shown before the key frame, it refers to frames that are not there.
+            early = start is not None and packet.pts is not None and packet.pts < start
+            count += started and not early and packet.size > 0 and not packet.is_discard
+        return count
 
 
 def decoded(path: Path) -> Iterator[VideoFrame]:
@@ -56,12 +53,19 @@ def decoded(path: Path) -> Iterator[VideoFrame]:
         InputNotFoundError: there is no such file.
         MediaError: it cannot be opened or decoded, or has no video stream.
     """
+    with _opened(path) as reader:
+        reader.streams.video[0].thread_type = "AUTO"
+        yield from reader.decode(video=0)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    """Open a file that has a video stream; what fails in the block is a MediaError."""
     try:
         with open_media(path) as reader:
             if not reader.streams.video:
                 raise MediaError(f"{path}: has no video stream")
-            reader.streams.video[0].thread_type = "AUTO"
-            yield from reader.decode(video=0)
+            yield reader
     except av.FFmpegError as error:
         raise MediaError(f"{path}: {error.strerror}; is it a whole video?") from error
 

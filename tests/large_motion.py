@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from export import RRIN, load_checkpoint
+from runtime.parity import psnr_db
 from training import read_stills
 from training.losses import as_read
 from training.motion import Motion
@@ -47,11 +48,6 @@ def moving(x: float, y: float, shift: float) -> Motion:
     return Motion(torch.tensor([[x, y]]), torch.tensor([[shift, 0.0]]), still, still, still)
 
 
-def psnr(made: Tensor, wanted: Tensor) -> float:
-    error = ((255 * made).round() - (255 * wanted).round()).square().mean()
-    return float(-10 * torch.log10(error / 255**2))
-
-
 def judged(
     layers: list[Layer], networks: Mapping[str, RRIN], box: tuple[slice, slice]
 ) -> dict[str, tuple[float, float]]:
@@ -66,7 +62,9 @@ def judged(
 
     def of(made: Tensor, found: Tensor, wanted: Tensor) -> tuple[float, float]:
         ends = (found - wanted).reshape(2, 2, HEIGHT, WIDTH).square().sum(1).sqrt()
-        return psnr(made[of_box], middle[of_box]), float(ends[:, on_layer].mean())
+        levels = (255 * made[of_box]).round() / 255
+        quality = psnr_db(levels.numpy(), middle[of_box].numpy())
+        return quality, float(ends[:, on_layer].mean())
 
     results = {"average": of((frame0 + frame1) / 2, torch.zeros_like(flow), flow)}
     for name, network in networks.items():
