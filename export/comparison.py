@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -22,11 +23,13 @@ from runtime.frames import to_input
 from runtime.graph_check import read_checked
 from runtime.interpolator import Interpolator
 from runtime.manifest import is_engine
-from runtime.onnxruntime_session import OnnxRuntimeSession
 from runtime.options import check_path, check_sizes
 from runtime.parity import judge
 from runtime.scene import render_bytes
 from runtime.verdicts import ParityReport
+
+if TYPE_CHECKING:
+    from runtime.onnxruntime_session import OnnxRuntimeSession
 
 _TIMES = (0.25, 0.5, 0.75)
 
@@ -126,6 +129,9 @@ def compare_stages(
         ArtifactError: the file is damaged, or does not keep the stages' names.
         OptionError: no sizes, or one that is not as above.
     """
+    # Who trains, or loads a checkpoint, may lack it.
+    from runtime.onnxruntime_session import OnnxRuntimeSession
+
     check_sizes("sizes", sizes)
     with tempfile.TemporaryDirectory() as folder:
         opened = Path(folder) / "stages.onnx"
