@@ -18,6 +18,7 @@ from export.checkpoint import load_checkpoint
 from export.graph import STAGES
 from export.network import RRIN
 from export.reference import make_golden, planes_of
+from runtime.backends import BackendName
 from runtime.errors import ArtifactError
 from runtime.frames import to_input
 from runtime.graph_check import read_checked
@@ -78,7 +79,8 @@ def compare(
     *,
     max_error: float | None = None,
     min_psnr: float | None = None,
-    device: int | None = None,
+    backend: BackendName | None = None,
+    device: int | str | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
     trusted: bool = False,
@@ -89,7 +91,8 @@ def compare(
         artifact: an ONNX file or an engine.
         checkpoint: the reference's weights; it runs with the artifact's `align_corners`.
         sizes: (width, height) of the pairs, pixels.
-        max_error, min_psnr, device, threads, providers, trusted: as for `runtime.check_parity`.
+        max_error, min_psnr, backend, device, threads, providers, trusted: as for
+            `runtime.check_parity`.
 
     Raises:
         ArtifactError, BackendError, CheckpointError, InputNotFoundError, OptionError.
@@ -98,8 +101,9 @@ def compare(
     check_sizes("sizes", sizes)
     network, notes = load_checkpoint(checkpoint), []
     with Interpolator(
-        artifact, device=device, threads=threads, providers=providers, trusted=trusted
-    ) as interpolate:
+        artifact, backend=backend, device=device, threads=threads, providers=providers,
+        trusted=trusted,
+    ) as interpolate:  # fmt: skip
         about = interpolate.metadata
         assumed, network.align_corners = network.align_corners, about.align_corners
         golden = make_golden(network, about.checkpoint_sha256, sizes)
@@ -136,7 +140,9 @@ def compare_stages(
     with tempfile.TemporaryDirectory() as folder:
         opened = Path(folder) / "stages.onnx"
         onnx.save(_with_stage_outputs(Path(artifact)), opened)
-        with closing(OnnxRuntimeSession(opened, providers=["CPUExecutionProvider"])) as session:
+        with closing(
+            OnnxRuntimeSession(opened, *read_checked(opened), providers=["CPUExecutionProvider"])
+        ) as session:
             return [
                 difference
                 for width, height in sizes

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from media.images import Still, write_still
 from media.video import write_video
 from rrin_deploy.pictures import amplified_difference, average, made_folder
+from runtime.backends import BackendName
 from runtime.interpolator import Interpolator
 from runtime.parity import check_parity, psnr_db
 from runtime.scene import render_bytes
@@ -41,7 +42,8 @@ def run_demo(
     output: Path,
     model: Path | None,
     *,
-    device: int | None,
+    backend: BackendName | None,
+    device: int | str | None,
     threads: int | None,
     providers: Sequence[str] | None,
     trusted: bool,
@@ -50,7 +52,8 @@ def run_demo(
     """Interpolate the procedural scene, write a video and a picture, and check parity."""
     video, picture = output / "scene_x4.mp4", output / "comparison.png"
     where: dict[str, Any] = {
-        "device": device, "threads": threads, "providers": providers, "trusted": trusted,
+        "backend": backend, "device": device, "threads": threads, "providers": providers,
+        "trusted": trusted,
     }  # fmt: skip
     sources = [render_bytes(_WIDTH, _HEIGHT, time) for time in range(_SOURCES)]
     middles: list[NDArray[np.uint8]] = []

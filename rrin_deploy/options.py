@@ -6,11 +6,35 @@ from typing import Annotated
 
 import typer
 
-from runtime.options import MAX_THREADS
+from runtime.backends import BackendName
+from runtime.errors import OptionError
+from runtime.options import MAX_THREADS, check_device
 
+
+def _device(text: str) -> int | str:
+    device = int(text) if text.lstrip("-").isdecimal() else text
+    try:
+        check_device(device)
+    except OptionError as error:
+        raise typer.BadParameter(str(error)) from error
+    return device
+
+
+Backend = Annotated[
+    BackendName | None,
+    typer.Option(
+        help="For an ONNX file; by default ONNX Runtime where its CUDA provider loads, else "
+        "OpenVINO where it is installed, else ONNX Runtime on the CPU."
+    ),
+]
 Device = Annotated[
-    int | None,
-    typer.Option(help="Index of the GPU, for backends that use one; by default the first.", min=0),
+    str | None,
+    typer.Option(
+        parser=_device,
+        metavar="index or name",
+        help="Index of the GPU, for backends that use one, by default the first; or a device of "
+        "OpenVINO, such as GPU or NPU, by default the CPU.",
+    ),
 ]
 Threads = Annotated[
     int | None,

@@ -1,68 +1,144 @@
-"""The choice among backends, by what kind of file an artifact is."""
+"""The choice among backends, by what kind of file an artifact is and by what is installed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from .errors import OptionError
+from .graph_check import read_checked
+from .installation import is_installed
 from .manifest import is_engine
-from .options import check_file, check_path, check_providers, check_threads, check_whole
+from .metadata import Metadata
+from .options import (
+    check_choice,
+    check_device,
+    check_file,
+    check_path,
+    check_providers,
+    check_threads,
+)
 from .session import Session
 
-_NOT_OF_ENGINES = ("threads", "providers")
+BackendName = Literal["onnxruntime", "openvino"]
+_NOT_OF_ENGINES = ("backend", "threads", "providers", "cache")
 
 
 def open_session(
     artifact: str | Path,
     *,
-    device: int | None = None,
+    backend: BackendName | None = None,
+    device: int | str | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
+    cache: str | Path | None = None,
     trusted: bool = False,
 ) -> Session:
     """Open an artifact with the backend that its kind needs.
 
     Args:
-        artifact: an ONNX file of `rrin-deploy export`, or an engine of `rrin-deploy build`.
-        device: index of the GPU, for engines and the CUDA and TensorRT providers; None takes the
-            first.
-        threads: CPU threads within one operator, for ONNX Runtime, 1024 at most; None leaves it
-            the choice.
+        artifact: an ONNX file of `rrin-deploy export` or `build`, or an engine.
+        backend: for an ONNX file, onnxruntime or openvino; None takes ONNX Runtime where its CUDA
+            provider loads, else OpenVINO where it is installed, else ONNX Runtime. A file that was
+            laid out for one of them goes to that one where it is installed.
+        device: index of the GPU, for engines and the CUDA and TensorRT providers, None takes the
+            first; or a device of OpenVINO, such as GPU or NPU, None takes the CPU.
+        threads: CPU threads within one operator, 1024 at most; None leaves the backend the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU.
+        cache: a folder for what OpenVINO compiles, so that the next start is quick; it is as
+            trusted as code. None keeps nothing.
         trusted: whether the code in a version-compatible engine may run.
 
     Raises:
         InputNotFoundError, ArtifactError, BackendError.
-        OptionError: an option that is not as above, an engine with `threads` or `providers`, or a
-            `device` where no GPU is used.
+        OptionError: an option that is not as above, or that this backend does not have.
     """
     check_path("artifact", artifact, "rrin.onnx")
-    if device is not None:
-        check_whole("device", device, 0)
+    if backend is not None:
+        check_choice("backend", backend, get_args(BackendName))
+    check_device(device)
     check_threads(threads)
     check_providers(providers)
+    if cache is not None:
+        check_path("cache", cache, "openvino-cache")
     path = Path(artifact)
     check_file(path, "expected an artifact such as rrin.onnx")
-    if is_engine(path):
-        given = {"threads": threads, "providers": providers}
-        for name in _NOT_OF_ENGINES:
-            if given[name] is not None:
-                raise OptionError(f"{path}: is an engine, which has no {name}; leave it out")
-        from .tensorrt_session import TensorRTSession
+    options: dict[str, Any] = {
+        "backend": backend, "device": device, "threads": threads, "providers": providers,
+        "cache": cache,
+    }  # fmt: skip
+    return _open_engine(path, options, trusted) if is_engine(path) else _open_onnx(path, options)
 
-        return TensorRTSession(path, device=int(device or 0), trusted=trusted)
+
+def _open_engine(path: Path, options: dict[str, Any], trusted: bool) -> Session:
+    _refuse(f"{path}: is an engine", options, _NOT_OF_ENGINES)
+    device = options["device"]
+    if isinstance(device, str):
+        raise OptionError(f"{path}: is an engine, whose device is an index, not {device}")
+    from .tensorrt_session import TensorRTSession
+
+    return TensorRTSession(path, device=device or 0, trusted=trusted)
+
+
+def _open_onnx(path: Path, options: dict[str, Any]) -> Session:
+    # What was checked is what runs: a moment later the file may be another one.
+    content, metadata = read_checked(path)
+    backend = options["backend"] or _named(options) or _fastest(path, content, metadata)
+    threads, device = options["threads"], options["device"]
+    if backend == "openvino":
+        _refuse(f"{path}: runs in OpenVINO", options, ("providers",))
+        if isinstance(device, int):
+            raise OptionError(
+                f"device is {device}; OpenVINO's have names: CPU, GPU, GPU.1, NPU and others"
+            )
+        from .openvino_session import OpenVinoSession
+
+        return OpenVinoSession(
+            path, content, metadata, device=device or "CPU", threads=threads, cache=options["cache"]
+        )
+    _refuse(f"{path}: runs in ONNX Runtime", options, ("cache",))
+    if isinstance(device, str):
+        raise OptionError(f"device is {device}; ONNX Runtime takes the index of a GPU, such as 0")
     from .onnxruntime_session import OnnxRuntimeSession
 
-    return OnnxRuntimeSession(path, device=device, threads=threads, providers=providers)
+    return OnnxRuntimeSession(
+        path, content, metadata, device=device, threads=threads, providers=options["providers"]
+    )
+
+
+def _named(options: dict[str, Any]) -> BackendName | None:
+    """Return the backend that an option belongs to, if one is given that only one has."""
+    device = options["device"]
+    if options["providers"] is not None or isinstance(device, int):
+        return "onnxruntime"
+    return "openvino" if isinstance(device, str) or options["cache"] is not None else None
+
+
+def _fastest(path: Path, content: bytes, metadata: Metadata) -> BackendName:
+    """Choose for a machine: see `open_session`."""
+    if not is_installed("openvino"):
+        return "onnxruntime"
+    if not is_installed("onnxruntime"):
+        return "openvino"
+    if metadata.runtime == "onnxruntime":
+        return "onnxruntime"
+    from .onnxruntime_session import CUDA, loads
+
+    return "onnxruntime" if loads(CUDA, path, content) else "openvino"
+
+
+def _refuse(what: str, options: dict[str, Any], names: Sequence[str]) -> None:
+    for name in names:
+        if options[name] is not None:
+            raise OptionError(f"{what}, which has no {name}; leave it out")
 
 
 def options_for(artifact: str | Path, **given: Any) -> dict[str, Any]:
     """Return those of `open_session`'s options that the backend of an artifact has.
 
-    For who opens several to compare them: an engine has neither threads nor providers.
+    For who opens several to compare them: an engine lacks what only ONNX files have.
     """
     lacks = _NOT_OF_ENGINES if is_engine(artifact) else ()
     return {name: value for name, value in given.items() if name not in lacks}

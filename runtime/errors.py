@@ -5,6 +5,7 @@ A message says what was found, what was expected and what to do, in one line.
 
 from __future__ import annotations
 
+import re
 from reprlib import repr as shortened
 from typing import Any
 
@@ -66,6 +67,15 @@ class OptionError(RrinError, ValueError):
 
 class BackendError(RrinError, RuntimeError):
     """This machine cannot run what was asked for: a package, a provider or a device is missing."""
+
+
+# As ONNX Runtime, OpenVINO, C++, CUDA and cuBLAS say it.
+_SHORT_OF_MEMORY = re.compile("failed to allocate|bad.?alloc|out of memory|alloc_failed", re.I)
+
+
+def short_of_memory(error: BaseException) -> bool:
+    """Say whether it was memory that a library of someone else's failed for."""
+    return isinstance(error, MemoryError) or bool(_SHORT_OF_MEMORY.search(str(error)))
 
 
 def first_line(error: BaseException) -> str:

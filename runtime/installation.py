@@ -14,7 +14,7 @@ _EXTRAS = {
     "onnx": "calibration",
     "onnx_ir": "calibration",
     "onnxscript": "export",
-    "openvino": "bench",
+    "openvino": "openvino",
     "skimage": "eval",
     "tensorrt_rtx": "rtx",
     "torch": "export",

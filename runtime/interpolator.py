@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends import open_session
+from .backends import BackendName, open_session
 from .errors import BackendError
 from .frames import (
     MAX_TIMES,
@@ -48,11 +48,18 @@ class Interpolator:
     Args:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
             takes the bundled model.
-        device: index of the GPU, for engines and providers that use one; None takes the first.
-        threads: CPU threads, for ONNX Runtime, 1024 at most; None leaves it the choice.
+        backend: for an ONNX file, onnxruntime or openvino; None takes ONNX Runtime where its CUDA
+            provider loads, else OpenVINO where it is installed, else ONNX Runtime on the CPU. A
+            file that was laid out for one of them goes to that one where it is installed.
+        device: index of the GPU, for engines and providers that use one, None takes the first; or
+            a device of OpenVINO, such as GPU or NPU, None takes the CPU.
+        threads: CPU threads, for ONNX files, 1024 at most; None leaves the backend the choice.
         providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
             where it loads, else the CPU. TensorRT's builds an engine at every start, which takes
             minutes, and may compute float32 in TF32: build an engine instead.
+        cache: a folder for what OpenVINO compiles at the first frame of each size: the next start
+            finds it there, in INT8 half a second sooner. Files in it are not checked, so let it be
+            one that only you write to. None keeps nothing.
         trusted: whether a version-compatible engine may be opened: it holds code, which runs with
             your rights. Other artifacts do not need it.
 
@@ -67,15 +74,18 @@ class Interpolator:
         self,
         artifact: str | Path | None = None,
         *,
-        device: int | None = None,
+        backend: BackendName | None = None,
+        device: int | str | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
+        cache: str | Path | None = None,
         trusted: bool = False,
     ) -> None:
         path = BUNDLED_MODEL if artifact is None else artifact
         self._session = open_session(
-            path, device=device, threads=threads, providers=providers, trusted=trusted
-        )
+            path, backend=backend, device=device, threads=threads, providers=providers,
+            cache=cache, trusted=trusted,
+        )  # fmt: skip
 
     @property
     def backend(self) -> Backend:

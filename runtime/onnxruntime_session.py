@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArtifactError, BackendError, OptionError, first_line
+from .errors import ArtifactError, BackendError, OptionError, first_line, short_of_memory
 from .graph_check import read_checked
 from .graph_parts import parts_of
+from .metadata import Metadata
 from .onnxruntime_library import CPU, find_cuda, options_with, ort
 from .session import Backend, Lease, Session
 
@@ -24,23 +24,28 @@ _REMOTE = "AzureExecutionProvider"  # calls an endpoint for operators that no ar
 # from the second run of a shape on; 0.8 GB in the first.
 _BYTES_PER_PIXEL_AND_WIDTH = 64
 _RUN_BYTES = 2**30
-# As ONNX Runtime, C++, CUDA and cuBLAS say it.
-_SHORT_OF_MEMORY = re.compile("failed to allocate|bad.?alloc|out of memory|alloc_failed", re.I)
 
 
 class OnnxRuntimeSession(Session):
-    """See `Session`. The arguments are those of `open_session`."""
+    """See `Session`.
+
+    Args:
+        path: the artifact, for messages.
+        content, metadata: of it, checked.
+        device, threads, providers: as for `open_session`.
+    """
 
     def __init__(
         self,
         path: Path,
+        content: bytes,
+        metadata: Metadata,
         *,
         device: int | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
     ) -> None:
-        # What was checked is what runs: a moment later the file may be another one.
-        content, self.metadata = read_checked(path)
+        self.metadata = metadata
         parts = parts_of(content)
         times = _open(path, parts.times, device, threads, providers)
         self._times: ort.InferenceSession | None = times
@@ -74,7 +79,7 @@ class OnnxRuntimeSession(Session):
                 for first in range(0, len(times), at_once)
             ]
         except Exception as error:  # its exceptions have no common base of their own
-            if _short_of_memory(error):
+            if short_of_memory(error):
                 raise BackendError(
                     f"{self.backend} is short of memory: {first_line(error)}; "
                     "take fewer times a call or smaller frames"
@@ -143,15 +148,19 @@ def times_at_once(height: int, width: int, base_width: int) -> int:
 
 def loadable_providers(path: Path) -> dict[str, bool]:
     """Say of each provider that this onnxruntime was built with whether it really loads `path`."""
-    loads = {}
     content, _ = read_checked(path)
-    for provider in _available():
-        try:
-            _open(path, content, None, None, [provider])
-            loads[provider] = True
-        except BackendError:
-            loads[provider] = False
-    return loads
+    return {provider: loads(provider, path, content) for provider in _available()}
+
+
+def loads(provider: str, path: Path, content: bytes) -> bool:
+    """Say whether a provider is here and loads a checked file."""
+    if provider not in _available():
+        return False
+    try:
+        _open(path, content, None, None, [provider])
+    except BackendError:
+        return False
+    return True
 
 
 def _available() -> list[str]:
@@ -188,7 +197,7 @@ def _open(
             content, options, providers=[_with_options(each, device) for each in wanted]
         )
     except Exception as error:  # its exceptions have no common base of their own
-        if _short_of_memory(error):
+        if short_of_memory(error):
             raise BackendError(
                 f"{path}: there is not enough memory to open it ({first_line(error)}); free some, "
                 "or take fewer threads"
@@ -211,10 +220,6 @@ def _open(
             "install the libraries that it needs, or ask for CPUExecutionProvider"
         )
     return session
-
-
-def _short_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or bool(_SHORT_OF_MEMORY.search(str(error)))
 
 
 def _with_options(provider: str, device: int | None) -> str | tuple[str, dict[str, str]]:

@@ -68,6 +68,15 @@ def check_threads(threads: int | None) -> None:
         check_whole("threads", threads, 1, MAX_THREADS)
 
 
+def check_device(device: Any) -> None:
+    """Raise OptionError unless `device` is None, an index, or the name of a device of OpenVINO."""
+    if isinstance(device, str):
+        if not device.split(".")[0].isalpha():
+            raise OptionError(f"device is {shortened(device)}; expected a name, such as GPU or NPU")
+    elif device is not None:
+        check_whole("device", device, 0)
+
+
 def check_providers(providers: Sequence[str] | None) -> None:
     """Raise OptionError unless `providers` is None or a list of names."""
     if providers is None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .backends import BackendName
 from .errors import ArtifactError, NotFiniteError
 from .golden import Golden, GoldenCase, golden_beside
 from .interpolator import BUNDLED_MODEL, Interpolator
@@ -26,7 +27,8 @@ def check_parity(
     *,
     max_error: float | None = None,
     min_psnr: float | None = None,
-    device: int | None = None,
+    backend: BackendName | None = None,
+    device: int | str | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
     trusted: bool = False,
@@ -38,7 +40,7 @@ def check_parity(
         golden: the golden file, or its content; None takes the file beside the artifact.
         max_error: an absolute limit, in units of the full range, instead of `runtime.limits`'s.
         min_psnr: an absolute limit of each frame, dB, likewise.
-        device, threads, providers, trusted: as for `Interpolator`.
+        backend, device, threads, providers, trusted: as for `Interpolator`.
 
     Raises:
         ArtifactError: a damaged file, or a golden file that cannot judge this artifact.
@@ -53,7 +55,7 @@ def check_parity(
     if not isinstance(source, Golden):
         check_path("golden", source, "rrin.golden.npz")
     with Interpolator(
-        path, device=device, threads=threads, providers=providers, trusted=trusted
+        path, backend=backend, device=device, threads=threads, providers=providers, trusted=trusted
     ) as interpolate:
         content = source if isinstance(source, Golden) else Golden.load(source)
         bound = content.artifact_sha256

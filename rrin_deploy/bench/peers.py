@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.architecture import padded
-from runtime.backends import options_for
+from runtime.backends import BackendName, options_for
 from runtime.errors import ArtifactError
 from runtime.frames import Frame, PairInterpolator
 from runtime.interpolator import Interpolator
@@ -32,13 +31,14 @@ class Contender:
         name: for people.
         kind: what runs it.
         path: an artifact; for PyTorch a checkpoint, for the others a plain ONNX file.
-        providers: of ONNX Runtime, for an artifact; None takes its own choice.
+        backend, providers: for an artifact; None takes its own choice.
         trusted: of an artifact, whether it may run code of its own.
     """
 
     name: str
     kind: Kind
     path: Path
+    backend: BackendName | None = None
     providers: tuple[str, ...] | None = None
     trusted: bool = False
 
@@ -87,7 +87,12 @@ def open_contender(contender: Contender, threads: int) -> PairInterpolator:
         Exception: whatever its library raises where it cannot run here.
     """
     if contender.kind == "artifact":
-        own = options_for(contender.path, threads=threads, providers=contender.providers)
+        own = options_for(
+            contender.path,
+            backend=contender.backend,
+            threads=threads,
+            providers=contender.providers,
+        )
         return Interpolator(contender.path, trusted=contender.trusted, **own)
     if contender.kind in ("pytorch", "torch.compile"):
         return _torch(contender.path, threads, compiled=contender.kind == "torch.compile")
@@ -142,9 +147,7 @@ def _onnxruntime(path: Path, threads: int) -> Callable[[Sequence[Any]], NDArray[
 def _openvino(
     path: Path, threads: int, precision: str
 ) -> Callable[[Sequence[Any]], NDArray[np.float32]]:
-    # On import it would report that to Google, and keep an identifier under the user's home.
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    import openvino
+    from runtime.openvino_library import openvino
 
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
     core = openvino.Core()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rrin_deploy.console import errors, frame_progress, out, parse_size, say, short_names, table
-from rrin_deploy.options import Providers, Trust
+from rrin_deploy.options import Backend, Providers, Trust
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.options import MAX_THREADS, check_file
 from runtime.publishing import Publication
@@ -41,6 +41,7 @@ def command(
     ] = False,
     chart: Annotated[Path | None, typer.Option(help="Draw the times as a PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    backend: Backend = None,
     providers: Providers = None,
     trusted: Trust = False,
 ) -> None:
@@ -67,7 +68,9 @@ def command(
         target = Publication(chart)
     with tempfile.TemporaryDirectory() as folder:
         contenders = [
-            Contender(name, "artifact", path, tuple(providers) if providers else None, trusted)
+            Contender(
+                name, "artifact", path, backend, tuple(providers) if providers else None, trusted
+            )
             for path, name in zip(paths, short_names(paths), strict=True)
         ]
         if peers:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rrin_deploy.console import frame_progress, say
-from rrin_deploy.options import Device, Providers, Threads, Trust
+from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
 
 
 def command(
@@ -19,6 +19,7 @@ def command(
         Path | None,
         typer.Option(help="An artifact such as rrin.onnx; by default the bundled model."),
     ] = None,
+    backend: Backend = None,
     device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
@@ -33,7 +34,8 @@ def command(
     with frame_progress("scene x4") as progress:
         result = run_demo(
             output, model, progress=progress,
-            device=device, threads=threads, providers=providers, trusted=trusted,
+            backend=backend, device=device, threads=threads, providers=providers,
+            trusted=trusted,
         )  # fmt: skip
     say(f": {result.frames} frames of a scene with known motion", subject=result.video)
     say(

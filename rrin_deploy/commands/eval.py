@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rrin_deploy.console import frame_progress, out, say, short_names, table
-from rrin_deploy.options import Device, Providers, Threads, Trust
+from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
 from runtime.backends import options_for
 from runtime.golden import ARTIFACT_SUFFIXES
 from runtime.interpolator import Interpolator
@@ -61,6 +61,7 @@ def command(
         typer.Option(help="Write pictures there: inputs' average, truth, result, error x4."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    backend: Backend = None,
     device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
@@ -82,8 +83,9 @@ def command(
     kinds = {file.suffix.lower() for file in files}
     if device is not None and not kinds & set(ARTIFACT_SUFFIXES):
         raise typer.BadParameter("--device is for artifacts; checkpoints run on the CPU")
-    if providers and ".onnx" not in kinds:
-        raise typer.BadParameter("--provider is for ONNX files, and none is given")
+    for option, given in {"--provider": providers, "--backend": backend}.items():
+        if given and ".onnx" not in kinds:
+            raise typer.BadParameter(f"{option} is for ONNX files, and none is given")
     if threads and kinds == {ENGINE_SUFFIX}:
         raise typer.BadParameter("--threads is for ONNX files and checkpoints, and none is given")
     if len({file.resolve() for file in files}) < len(files):
@@ -92,7 +94,8 @@ def command(
     with ExitStack() as stack:
         contenders: dict[str, PairInterpolator] = {}
         where: dict[str, Any] = {
-            "device": device, "threads": threads, "providers": providers, "trusted": trusted,
+            "backend": backend, "device": device, "threads": threads, "providers": providers,
+            "trusted": trusted,
         }  # fmt: skip
         for file, name in zip(files, short_names(files), strict=True):
             contenders |= _contenders(stack, file, name, both_corners, where)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rrin_deploy.console import frame_progress, parse_rational, say
-from rrin_deploy.options import Device, Overwrite, Providers, Threads, Trust
+from rrin_deploy.options import Backend, Device, Overwrite, Providers, Threads, Trust
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 
@@ -85,9 +85,17 @@ def command(
         ),
     ] = None,
     overwrite: Overwrite = False,
+    backend: Backend = None,
     device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder for what OpenVINO compiles, so that the next start is quick; it is as "
+            "trusted as code."
+        ),
+    ] = None,
     trusted: Trust = False,
 ) -> None:
     """Make the frames between two images, or between all frames of a video or folder.
@@ -113,7 +121,10 @@ def command(
         no_cuts=no_cuts or None, codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
         allow_damaged=allow_damaged or None, max_pixels=max_pixels,
     )  # fmt: skip
-    where: Given = {"device": device, "threads": threads, "providers": providers}
+    where: Given = {
+        "backend": backend, "device": device, "threads": threads, "providers": providers,
+        "cache": cache,
+    }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
     if len(inputs) == 2:
         _pair(artifact, inputs, output, overwrite, given)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rrin_deploy.console import errors, out, parse_size, say, table
 from rrin_deploy.failures import explanation
-from rrin_deploy.options import Device, Providers, Threads, Trust
+from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
 from runtime.parity import check_parity
 from runtime.verdicts import ParityReport
 
@@ -45,6 +45,7 @@ def command(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    backend: Backend = None,
     device: Device = None,
     threads: Threads = None,
     providers: Providers = None,
@@ -66,7 +67,8 @@ def command(
     chosen = [parse_size(size) for size in sizes or ("448x256", "500x300")]
     limits: dict[str, Any] = {"max_error": max_error, "min_psnr": min_psnr}
     where: dict[str, Any] = {
-        "device": device, "threads": threads, "providers": providers, "trusted": trusted,
+        "backend": backend, "device": device, "threads": threads, "providers": providers,
+        "trusted": trusted,
     }  # fmt: skip
     stages: list[dict[str, Any]] = []
     notes: list[str] = []

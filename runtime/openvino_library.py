@@ -1,0 +1,40 @@
+"""OpenVINO itself, imported here alone, without its telemetry.
+
+On import it would report that to Google, and keep an identifier under the user's home, unless the
+package that does so is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .errors import BackendError
+from .installation import install_hint
+
+__all__ = ["openvino"]
+
+_TELEMETRY = "openvino_telemetry"
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Let OpenVINO not find that package; who has imported it already keeps it."""
+    hidden = _TELEMETRY not in sys.modules
+    if hidden:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules[_TELEMETRY]
+
+
+try:
+    with _without_telemetry():
+        import openvino
+except ImportError as error:
+    raise BackendError(
+        f"openvino cannot be imported ({error}); install it: {install_hint('openvino')}"
+    ) from error

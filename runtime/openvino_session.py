@@ -1,0 +1,217 @@
+"""Artifacts run by OpenVINO: on CPUs, and on Intel's GPUs and NPUs."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ArtifactError, BackendError, first_line, short_of_memory
+from .graph_parts import parts_of
+from .metadata import Metadata
+from .openvino_library import openvino
+from .session import Backend, Lease, Session
+
+_SIZES = 2  # that a session stays compiled for: a folder's upright pictures and the others
+_Tensors = Mapping[str, NDArray[Any]]
+
+
+class OpenVinoSession(Session):
+    """See `Session`.
+
+    What depends on the pair alone runs once a call, what depends on the time once a time: both are
+    compiled for a size when it comes first, as kernels for any size were seen to take a tenth
+    longer. A run goes on in a thread of its own, so that a stream prepares the next one meanwhile.
+
+    Args:
+        path: the artifact, for messages.
+        content, metadata: of it, checked.
+        device: of OpenVINO, such as CPU, GPU, GPU.1 or NPU.
+        threads: on the CPU; None leaves OpenVINO the choice.
+        cache: a folder where OpenVINO keeps what it compiled; None keeps nothing.
+
+    Raises:
+        BackendError: there is no such device here.
+        ArtifactError: OpenVINO does not read the file.
+    """
+
+    runs_ahead = 1
+
+    def __init__(
+        self,
+        path: Path,
+        content: bytes,
+        metadata: Metadata,
+        *,
+        device: str = "CPU",
+        threads: int | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.metadata, self._path = metadata, path
+        self._core, self._device = openvino.Core(), device
+        self._properties = _properties(self._core, device, threads, cache)
+        parts = parts_of(content)
+        with self._explained():
+            self._models = [
+                None if part is None else self._core.read_model(part)
+                for part in (parts.pair, parts.times)
+            ]
+        name = str(self._core.get_property(device, "FULL_DEVICE_NAME"))
+        self.backend = Backend("openvino", openvino.__version__.split("-")[0], f"{device}, {name}")
+        self._compiled: OrderedDict[tuple[int, int], _Compiled] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def lease(self) -> Iterator[Lease]:
+        """See `Session.lease`."""
+        worker = ThreadPoolExecutor(1, "rrin-openvino")
+        try:
+            yield _Lease(self, worker)
+        finally:
+            worker.shutdown(cancel_futures=True)
+
+    def run(self, tensors: _Tensors) -> dict[str, NDArray[Any]]:
+        """See `Lease.start`."""
+        shape = tensors["frame0"].shape
+        with self._explained():
+            compiled = self._compiled_for(shape[1], shape[2])
+            frames = np.empty((len(tensors["t"]), *shape[1:]), np.dtype(self.metadata.io))
+            with compiled.requests() as requests:
+                requests.run(tensors, frames)
+        return {"frames": frames}
+
+    def _compiled_for(self, height: int, width: int) -> _Compiled:
+        with self._lock:  # reshaping changes the models
+            if self._closed:
+                raise BackendError("the session is closed; open the artifact again")
+            size = height, width
+            if size not in self._compiled:
+                while len(self._compiled) >= _SIZES:
+                    self._compiled.popitem(last=False)
+                self._compiled[size] = self._compile(height, width)
+            self._compiled.move_to_end(size)
+            return self._compiled[size]
+
+    def _compile(self, height: int, width: int) -> _Compiled:
+        frame = [1, height, width, 3]
+        shapes: dict[str, list[int]] = {"frame0": frame, "frame1": frame, "t": [1], "window": [4]}
+        pair, times = self._models
+        compiled_pair = None
+        if pair is not None:
+            compiled_pair = self._compiled_with(pair, shapes)
+            shapes |= {port.any_name: list(port.shape) for port in compiled_pair.outputs}
+        compiled_times = self._compiled_with(times, shapes)
+        found = list(compiled_times.output("frames").shape)
+        if found != frame:  # NumPy would broadcast them without a word
+            raise ArtifactError(
+                f"{self._path}: makes frames of shape {found}, expected {frame}; export it again"
+            )
+        return _Compiled(compiled_pair, compiled_times)
+
+    def _compiled_with(self, model: Any, shapes: Mapping[str, list[int]]) -> Any:
+        # What nothing depends on, such as the window of a whole frame, OpenVINO has left out.
+        model.reshape({port.any_name: shapes[port.any_name] for port in model.inputs})
+        return self._core.compile_model(model, self._device, self._properties)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise OpenVINO's errors, which are RuntimeErrors, as ours."""
+        try:
+            yield
+        except (ArtifactError, BackendError):
+            raise
+        except (MemoryError, RuntimeError) as error:
+            if short_of_memory(error):
+                raise BackendError(
+                    f"openvino is short of memory: {first_line(error)}; take smaller frames"
+                ) from error
+            raise ArtifactError(
+                f"{self._path}: openvino cannot run it on {self._device}: {_reason(error)}; "
+                "export it again"
+            ) from error
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        with self._lock:
+            self._closed = True
+            self._compiled.clear()
+
+
+class _Compiled:
+    """Both parts of an artifact for one size, and the requests that run them."""
+
+    def __init__(self, pair: Any, times: Any) -> None:
+        self._pair, self._times = pair, times
+        self._idle: list[_Requests] = []
+
+    @contextmanager
+    def requests(self) -> Iterator[_Requests]:
+        """Lend requests, which hold the memory of a run; of what failed they are not used again."""
+        requests = self._idle.pop() if self._idle else _Requests(self._pair, self._times)
+        yield requests
+        self._idle.append(requests)
+
+
+class _Requests:
+    """One run at a time of both parts; the flow stays in the memory that it is made in."""
+
+    def __init__(self, pair: Any, times: Any) -> None:
+        self._times: Any = times.create_infer_request()
+        self._times_inputs = {port.any_name for port in times.inputs}
+        self._pair: Any = None
+        if pair is not None:
+            self._pair = pair.create_infer_request()
+            self._pair_inputs = {port.any_name for port in pair.inputs}
+            for port in pair.outputs:
+                self._times.set_tensor(port.any_name, self._pair.get_tensor(port.any_name))
+
+    def run(self, tensors: _Tensors, frames: NDArray[Any]) -> None:
+        """Fill `frames`, [T, H, W, 3], by `tensors`, whose `t` is [T]."""
+        shared: dict[str, Any] = {"share_inputs": True, "share_outputs": True}
+        if self._pair is not None:
+            self._pair.infer({name: tensors[name] for name in self._pair_inputs}, **shared)
+        given = {name: tensors[name] for name in self._times_inputs & tensors.keys()}
+        for index in range(len(frames)):
+            self._times.infer(given | {"t": tensors["t"][index : index + 1]}, **shared)
+            frames[index] = self._times.get_tensor("frames").data[0]
+
+
+class _Lease(Lease):
+    def __init__(self, session: OpenVinoSession, worker: ThreadPoolExecutor) -> None:
+        self._session, self._worker = session, worker
+
+    def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
+        return self._worker.submit(self._session.run, tensors).result
+
+
+def _properties(core: Any, device: str, threads: int | None, cache: Path | None) -> dict[str, Any]:
+    here = core.available_devices
+    if device.split(".")[0] not in {name.split(".")[0] for name in here}:
+        raise BackendError(
+            f"OpenVINO device {device}: this machine has {', '.join(here) or 'none'}; choose one, "
+            "or install the driver of the device"
+        )
+    # The artifact says float32: where a CPU has bfloat16, or a GPU half, OpenVINO would take that.
+    properties: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    if threads is not None:
+        properties["INFERENCE_NUM_THREADS"] = int(threads)
+    if cache is not None:
+        properties["CACHE_DIR"] = str(cache)
+    return properties
+
+
+def _reason(error: BaseException) -> str:
+    """Return what OpenVINO says; it begins with where in its sources it failed."""
+    lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
+    return (lines or [first_line(error)])[0][:200]

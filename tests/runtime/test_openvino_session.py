@@ -1,0 +1,263 @@
+"""OpenVINO as a backend: ONNX Runtime's frames, in any order of sizes, threads and streams."""
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engines import build_onnx
+from precision import Ranges
+from runtime import (
+    ArtifactError,
+    BackendError,
+    Interpolator,
+    OptionError,
+    check_parity,
+)
+from runtime.parity import psnr_db
+from runtime.scene import render_bytes
+from tests.conftest import ROOT, Exporter
+from tests.models import SMALL_MODEL
+
+SIZES = ((96, 64), (64, 96), (101, 70))
+
+
+@pytest.fixture(scope="module")
+def vino() -> Iterator[Interpolator]:
+    with Interpolator(SMALL_MODEL, backend="openvino") as interpolate:
+        yield interpolate
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[Interpolator]:
+    with Interpolator(SMALL_MODEL, backend="onnxruntime") as interpolate:
+        yield interpolate
+
+
+@pytest.fixture(scope="module")
+def int8(tmp_path_factory: pytest.TempPathFactory, ranges: Ranges) -> Path:
+    folder = tmp_path_factory.mktemp("int8")
+    path = folder / "rrin.onnx"
+    shutil.copy(SMALL_MODEL, path)
+    shutil.copy(SMALL_MODEL.with_suffix(".golden.npz"), folder / "rrin.golden.npz")
+    ranges.save(folder / "rrin.ranges.json")
+    return build_onnx(path, target="openvino").path
+
+
+def pair(width: int, height: int, start: int = 0) -> list[np.ndarray]:
+    return [render_bytes(width, height, time) for time in (start, start + 1)]
+
+
+def near(ours: np.ndarray, theirs: np.ndarray) -> bool:
+    """Equal but for values between two levels, which may go to either."""
+    error = np.abs(ours.astype(int) - theirs)
+    return bool(error.max() <= 1 and (error == 0).mean() > 0.999)
+
+
+def test_keeps_to_the_reference(int8: Path) -> None:
+    for artifact in (SMALL_MODEL, int8):
+        report = check_parity(artifact, backend="openvino", threads=1)
+        assert report.passed
+        assert "openvino" in str(report.backend)
+
+
+def test_frames_of_sizes_that_take_turns(vino: Interpolator, other: Interpolator) -> None:
+    for width, height in (*SIZES, *SIZES):  # more than it stays compiled for
+        frames = pair(width, height)
+        assert near(vino(*frames, [0.2, 0.5, 0.8]), other(*frames, [0.2, 0.5, 0.8]))
+
+
+def test_times_of_a_call_are_those_of_calls(vino: Interpolator) -> None:
+    frames, times = pair(96, 64), [0.2, 0.5, 0.8]
+    singly = [vino(*frames, time) for time in times]
+    assert np.array_equal(vino(*frames, times), singly)
+
+
+def test_streams_and_threads_give_the_frames_of_calls(vino: Interpolator) -> None:
+    clip = [render_bytes(101, 70, time) for time in range(6)]
+    expected = [vino(*clip[at : at + 2]) for at in range(5)]
+    frame = np.empty_like(clip[0])
+
+    def one_array() -> Iterator[np.ndarray]:  # as a decoder may fill it
+        for each in clip:
+            frame[...] = each
+            yield frame
+
+    streamed = [made.copy() for made in vino.stream(one_array(), 2)]
+    assert np.array_equal(streamed[::2], clip)
+    assert np.array_equal(streamed[1::2], expected)
+
+    made: list[Any] = [None] * 5
+
+    def call(at: int) -> None:
+        made[at] = vino(*clip[at : at + 2])
+
+    threads = [threading.Thread(target=call, args=(at,)) for at in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.array_equal(made, expected)
+
+
+def test_a_stream_that_is_left_leaves_no_thread(vino: Interpolator) -> None:
+    before = threading.active_count()
+    for _ in vino.stream((render_bytes(96, 64, time) for time in range(9)), 2):
+        break
+    assert threading.active_count() == before
+
+
+def test_float32_frames_and_artifacts_in_bytes(exported: Exporter, other: Interpolator) -> None:
+    frames = pair(96, 64)
+    with Interpolator(exported(io="uint8"), backend="openvino") as interpolate:
+        assert near(interpolate(*frames), other(*frames))
+    floats = [frame / np.float32(255) for frame in frames]
+    with Interpolator(SMALL_MODEL, backend="openvino") as interpolate:
+        assert np.abs(interpolate(*floats) - other(*floats)).max() < 1e-4
+
+
+def test_int8_makes_good_frames(int8: Path, other: Interpolator) -> None:
+    frames = pair(96, 64)
+    with Interpolator(int8) as interpolate:
+        assert interpolate.backend.library == "openvino"
+        assert psnr_db(interpolate(*frames) / 255, other(*frames) / 255) > 40
+
+
+def test_what_says_float32_is_computed_in_float32(vino: Interpolator) -> None:
+    vino(*pair(96, 64))
+    (compiled, *_) = vino._session._compiled.values()
+    for part in (compiled._pair, compiled._times):
+        types = {
+            node.get_rt_info()["runtimePrecision"].value
+            for node in part.get_runtime_model().get_ops()
+            if node.get_rt_info()["layerType"].value == "Convolution"
+        }
+        assert types == {"f32"}
+
+
+def test_threads_are_those_asked_for() -> None:
+    with Interpolator(SMALL_MODEL, backend="openvino", threads=1) as interpolate:
+        interpolate(*pair(64, 64))
+        (compiled,) = interpolate._session._compiled.values()
+        assert compiled._times.get_property("INFERENCE_NUM_THREADS") == 1
+
+
+def test_a_cache_is_used_and_survives_damage(int8: Path, tmp_path: Path) -> None:
+    frames, cache = pair(96, 64), tmp_path / "cache"
+
+    def made() -> np.ndarray:
+        with Interpolator(int8, cache=cache) as interpolate:
+            return interpolate(*frames)
+
+    first = made()
+    files = sorted(cache.iterdir())
+    written = [file.stat().st_mtime_ns for file in files]
+    assert len(files) == 2  # one a part
+    assert np.array_equal(made(), first)
+    assert [file.stat().st_mtime_ns for file in sorted(cache.iterdir())] == written
+    for file, kept in zip(files, (0, 1000), strict=True):
+        file.write_bytes(file.read_bytes()[:kept])
+    assert np.array_equal(made(), first)
+
+
+def test_nothing_is_kept_without_a_cache(int8: Path) -> None:
+    before = sorted(int8.parent.iterdir())
+    with Interpolator(int8) as interpolate:
+        interpolate(*pair(64, 64))
+    assert sorted(int8.parent.iterdir()) == before
+
+
+def test_the_backend_is_chosen_by_what_is_here(int8: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(artifact: Path, *here: str, **options: Any) -> str:
+        monkeypatch.setattr("runtime.backends.is_installed", lambda module: module in here)
+        with Interpolator(artifact, **options) as interpolate:
+            return interpolate.backend.library
+
+    both = "onnxruntime", "openvino"
+    theirs = build_onnx(int8.parent / "rrin.onnx", target="onnxruntime").path
+    assert chosen(SMALL_MODEL, *both) == "openvino"
+    assert chosen(SMALL_MODEL, "onnxruntime") == "onnxruntime"
+    assert chosen(SMALL_MODEL, "openvino") == "openvino"
+    assert chosen(theirs, *both) == "onnxruntime"
+    assert chosen(theirs, "openvino") == "openvino"
+    assert chosen(int8, *both) == "openvino"
+    assert chosen(SMALL_MODEL, *both, providers=["CPUExecutionProvider"]) == "onnxruntime"
+    assert chosen(theirs, *both, device="CPU") == "openvino"
+    assert chosen(int8, *both, backend="onnxruntime") == "onnxruntime"
+    monkeypatch.setattr("runtime.onnxruntime_session.loads", lambda *_: True)
+    assert chosen(SMALL_MODEL, *both) == "onnxruntime"  # where CUDA loads
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"device": "NPU"}, BackendError, "OpenVINO device NPU: this machine has CPU; choose one"),
+        ({"device": "0x"}, OptionError, "device is '0x'; expected a name, such as GPU or NPU"),
+        ({"backend": "tensorrt"}, OptionError, "'tensorrt'; expected onnxruntime or openvino"),
+        ({"backend": "openvino", "device": 0}, OptionError, "device is 0; OpenVINO's have names"),
+        ({"backend": "onnxruntime", "device": "GPU"}, OptionError, "takes the index of a GPU"),
+        ({"backend": "openvino", "providers": []}, OptionError, "OpenVINO, which has no providers"),
+        ({"backend": "onnxruntime", "cache": "x"}, OptionError, "which has no cache; leave it out"),
+        ({"cache": 5}, OptionError, "cache is 5; expected a path"),
+    ],
+)
+def test_options_that_it_lacks_are_refused(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Interpolator(SMALL_MODEL, **options)
+
+
+def test_closed_says_so() -> None:
+    interpolate = Interpolator(SMALL_MODEL, backend="openvino")
+    interpolate.close()
+    interpolate.close()
+    with pytest.raises(BackendError, match="the session is closed"):
+        interpolate(*pair(64, 64))
+
+
+def test_what_openvino_cannot_run_is_the_artifacts_fault(
+    vino: Interpolator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(text: str) -> None:
+        def compile_model(*_: object) -> None:
+            raise RuntimeError(text)
+
+        monkeypatch.setattr(vino._session, "_compiled_with", compile_model)
+
+    fails("Exception from src/x.cpp:1:\nCheck failed: no kernel")
+    with pytest.raises(ArtifactError, match=r"w8\.onnx: openvino cannot run it on CPU: Check fa"):
+        vino(*pair(32, 32))
+    fails("Exception from src/x.cpp:1:\nstd::bad_alloc")
+    with pytest.raises(BackendError, match="openvino is short of memory"):
+        vino(*pair(32, 32))
+
+
+def test_copied_folder_runs_with_numpy_and_openvino_alone(tmp_path: Path) -> None:
+    shutil.copytree(
+        ROOT / "runtime", tmp_path / "runtime", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    code = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("onnxruntime", "onnx", "torch", "av", "rich", "typer"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Block())
+import numpy as np
+from runtime import Interpolator, check_parity
+with Interpolator() as interpolate:
+    frame = np.full((20, 30, 3), 90, np.uint8)
+    made = interpolate(frame, frame, t=[1/3, 2/3])
+print(interpolate.backend.library, made.shape, check_parity().passed)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "openvino (2, 20, 30, 3) True\n", done.stderr
