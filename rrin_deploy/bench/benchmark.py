@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rrin_deploy.bench.peers import FP32_PEERS, Contender, Kind
 from rrin_deploy.bench.worker import Worker
 from runtime.architecture import multiply_adds
 from runtime.errors import BackendError
 from runtime.metadata import Metadata
+from runtime.parity import psnr_db
 from runtime.scene import render_bytes
 from runtime.session import Backend
 
@@ -37,6 +40,11 @@ class Load:
     threads: int
     rounds: int
 
+    @property
+    def name(self) -> str:
+        """The size, such as 1280x720."""
+        return f"{self.size[0]}x{self.size[1]}"
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -47,6 +55,8 @@ class Timing:
         seconds: of each timed call, in the order of the rounds.
         first_frame_seconds: from starting its process to its first result.
         peak_bytes: most memory that its process held; None where the system does not tell.
+        psnr_db: of its frames to PyTorch's, dB, infinite where they are equal; None where PyTorch
+            was not run.
         failure: why it did not run, or None; then all else is empty.
         backend, metadata: of an artifact that ran; None of a peer.
     """
@@ -56,6 +66,7 @@ class Timing:
     seconds: tuple[float, ...] = ()
     first_frame_seconds: float = 0
     peak_bytes: int | None = None
+    psnr_db: float | None = None
     failure: str | None = None
     backend: Backend | None = None
     metadata: Metadata | None = None
@@ -80,12 +91,14 @@ class Timing:
     def to_dict(self, first: Timing) -> dict[str, Any]:
         """Return the timing as JSON types: the attributes, and what follows from the seconds.
 
-        Of one that did not run there are `name`, `kind` and `failure` alone.
+        Of one that did not run there are `name`, `kind` and `failure` alone; frames that are equal
+        to PyTorch's have a `psnr_db` of null, as those have that nothing was compared to.
         """
         if self.failure:
             return {"name": self.name, "kind": self.kind, "failure": self.failure}
         return {
             **asdict(self),
+            "psnr_db": None if self.psnr_db == math.inf else self.psnr_db,
             "median_seconds": self.median,
             "quartiles_seconds": self.quartiles,
             "times_as_fast_as_first": self.ratio_to(first),
@@ -143,7 +156,7 @@ class Report:
         backend, metadata = timing.backend, timing.metadata
         if backend is None or metadata is None:
             return None
-        if backend.device == "CPUExecutionProvider":
+        if backend.device.startswith("CPU"):  # of ONNX Runtime or OpenVINO
             return self.ceilings.get({"fp32": "FP32", "int8": "INT8"}.get(metadata.precision, ""))
         on_gpu = backend.library in _GPU_LIBRARIES or backend.device == "CUDAExecutionProvider"
         return self.ceilings.get("GPU half") if on_gpu and metadata.precision == "fp16" else None
@@ -175,6 +188,8 @@ def run_benchmark(
             if progress:
                 progress(done + 1, load.rounds)
         peaks = [worker.peak_bytes() for worker in workers]
+        made = {each.kind: worker.made for each, worker in zip(contenders, workers, strict=True)}
+        reference = made.get("pytorch")
         return [
             Timing(contender.name, contender.kind, failure=worker.failure)
             if worker.failure
@@ -184,6 +199,7 @@ def run_benchmark(
                 tuple(taken),
                 worker.first_frame_seconds,
                 peak,
+                _psnr_db(worker.made, reference),
                 backend=worker.backend,
                 metadata=worker.metadata,
             )
@@ -194,6 +210,10 @@ def run_benchmark(
     finally:
         for worker in workers:
             worker.stop()
+
+
+def _psnr_db(made: NDArray[np.uint8] | None, reference: NDArray[np.uint8] | None) -> float | None:
+    return None if made is None or reference is None else psnr_db(made / 255, reference / 255)
 
 
 def _check_first(workers: Sequence[Worker], contenders: Sequence[Contender]) -> None:

@@ -32,6 +32,7 @@ class Worker:
 
     Attributes:
         backend, metadata: of an artifact that runs; None of a peer, and where it does not run.
+        made: its first frames, (T, H, W, 3) uint8; None where it does not run.
         first_frame_seconds: from starting the process to its first result.
         failure: why it does not run, or None.
     """
@@ -53,8 +54,10 @@ class Worker:
         with _signals_blocked():
             self._process.start()
         theirs.close()
-        about: tuple[Backend | None, Metadata | None] = self._receive() or (None, None)
-        self.backend, self.metadata = about
+        about = self._receive() or (None, None, None)
+        self.made: NDArray[np.uint8] | None = about[0]
+        self.backend: Backend | None = about[1]
+        self.metadata: Metadata | None = about[2]
         self.first_frame_seconds = time.perf_counter() - started
 
     def call(self) -> float | None:
@@ -121,11 +124,11 @@ def _serve(
     frame0, frame1 = frames
     try:
         interpolate = open_contender(contender, threads)
-        interpolate(frame0, frame1, t)
+        made = interpolate(frame0, frame1, t)
         if isinstance(interpolate, Interpolator):
-            answer = "ready", (interpolate.backend, interpolate.metadata)
+            answer = "ready", (made, interpolate.backend, interpolate.metadata)
         else:
-            answer = "ready", (None, None)
+            answer = "ready", (made, None, None)
     except Exception as error:
         answer = "failure", first_line(error)
     with contextlib.suppress(*_GONE):  # when the parent has

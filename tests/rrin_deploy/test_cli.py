@@ -829,10 +829,25 @@ def test_bench_prints_and_draws(run: Run, tmp_path: Path) -> None:
     assert "1.00x" in out
     assert "ceilings, G multiply-adds/s: FP32" in out
     assert (tmp_path / "bench.png").exists()
-    code, out, _ = run("bench", SMALL_MODEL, "--size", "64x48", "--rounds", 2, "--json")
-    report = json.loads(out)
-    assert len(report["contenders"][0]["seconds"]) == 2
-    assert 0 < report["contenders"][0]["share_of_ceiling"] < 1.2
+
+
+def test_bench_compares_backends_at_several_sizes(run: Run) -> None:
+    code, out, _ = run(
+        "bench", SMALL_MODEL, "--backend", "onnxruntime", "--backend", "openvino",
+        "--size", "64x48", "--size", "96x32", "--rounds", 2, "--json",
+    )  # fmt: skip
+    assert code == 0
+    reports = json.loads(out)
+    assert [report["size"] for report in reports] == [[64, 48], [96, 32]]
+    for report in reports:
+        ours, theirs = report["contenders"]
+        assert (ours["backend"]["library"], theirs["backend"]["library"]) == (
+            "onnxruntime",
+            "openvino",
+        )
+        assert len(theirs["seconds"]) == 2
+        assert 0 < ours["share_of_ceiling"] < 1.2
+        assert 0 < theirs["share_of_ceiling"] < 1.2
 
 
 @pytest.mark.parametrize(
