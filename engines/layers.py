@@ -173,6 +173,8 @@ def _inspector_says(trt: Any, plan: bytes, manifest: Manifest, source: str) -> s
 # Of nodes, as the ONNX graph names them: Q and DQ are QuantizeLinear and DequantizeLinear.
 _QUANTIZING = {"Q", "DQ"}
 _MOVING = {"Cast", "Concat", "Gather", "Reshape", "Slice", "Split", "Transpose", "Unsqueeze"}
+# Of kernels that name no node, as the builders call them: RTX cuts its words to four letters.
+_MOVING_WORDS = {"Cast", "Conc", "Move", "Reformat", "Resh", "Shuffle", "Slic", "Tran"}
 
 
 def _layer(
@@ -201,7 +203,10 @@ def _kind(computes: str, nodes: Iterable[str]) -> Kind:
     if "pool" in lowered:
         return "pooling"
     operators = set(map(_operator, nodes))
-    if operators and operators <= _QUANTIZING:
+    if not operators:
+        words = re.findall(r"[A-Z][a-z]*", computes)
+        return "reformat" if words and set(words) <= _MOVING_WORDS else "other"
+    if operators <= _QUANTIZING:
         return "quantization"
     return "reformat" if operators <= _MOVING else "other"
 
