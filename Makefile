@@ -46,7 +46,7 @@ $(TEST_ENV)/ready: pyproject.toml constraints.txt Makefile
 # It sees what the system brings, such as JetPack's TensorRT.
 $(GPU_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --system-site-packages $(GPU_ENV)
-	$(GPU_ENV)/$(INSTALL) --editable '.[cpu,export,rtx]'
+	$(GPU_ENV)/$(INSTALL) --editable '.[calibration,cpu,export,rtx]'
 	touch $@
 
 clean:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -73,6 +73,12 @@ def layers_of(engine: str | Path, *, trusted: bool = False) -> list[Layer]:
     check_trust(manifest, Path(engine), trusted=trusted)
     trt = import_for(manifest, Path(engine))
     return inspected(_inspector_says(trt, plan, manifest, str(engine)))
+
+
+def moved_bytes(layers: Sequence[Layer]) -> int | None:
+    """Return what layers read and write together; None where that of any is unknown."""
+    known = [layer.bytes for layer in layers if layer.bytes is not None]
+    return sum(known) if len(known) == len(layers) else None
 
 
 _STEP = re.compile(r"  (\w{1,40})=\{ name=(?:__myl_)?\"?([^\" ]{1,4096})(.*)\}")

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,8 +30,6 @@ from runtime.manifest import manifest_path
 from runtime.scene import render, render_bytes
 from tests.conftest import ROOT, Exporter, write_png
 from tests.models import SMALL_MODEL
-from tests.simulation import cuda
-from tests.simulation.machine import Machine
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -49,18 +47,6 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         return (0 if code is None else int(code)), out, err
 
     return run
-
-
-@pytest.fixture
-def simulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A GPU of SM89 with 1 GiB."""
-    for name, module in cuda.modules(Machine()).items():
-        monkeypatch.setitem(sys.modules, name, module)
-    for name in cuda.ON_DRIVER:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    yield
-    for name in cuda.ON_DRIVER:
-        sys.modules.pop(name, None)
 
 
 def save_scene(path: Path, time: float, mode: str = "RGB") -> Path:
