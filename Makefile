@@ -6,7 +6,7 @@ GPU_ENV = .venv-gpu
 INSTALL = bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Of TensorRT, whose names tests hold ours against; a folder each, as they exclude each other. They
-# take 5 MB a version, and no TensorRT. Where one has no wheel, its test says so and is skipped.
+# take 5 MB a version, and no TensorRT. Where one is missing its tests are skipped, or fail under CI.
 BINDINGS = 10.3.0 10.13.0.35 11.4.0.106
 
 # Of `make fuzz`; another seed makes other inputs.
@@ -39,14 +39,15 @@ $(RUN_ENV)/ready: pyproject.toml constraints.txt
 $(TEST_ENV)/ready: pyproject.toml constraints.txt Makefile
 	$(PYTHON) -m venv $(TEST_ENV)
 	$(TEST_ENV)/$(INSTALL) --editable '.[bench,calibration,cpu,eval,export,rtx,test,train,video]'
-	-for version in $(BINDINGS); do $(TEST_ENV)/$(INSTALL) --upgrade --no-deps \
-		--target $(TEST_ENV)/tensorrt-$$version tensorrt-cu12-bindings==$$version; done
+	@for version in $(BINDINGS); do $(TEST_ENV)/$(INSTALL) --upgrade --no-deps \
+		--target $(TEST_ENV)/tensorrt-$$version tensorrt-cu12-bindings==$$version || echo \
+		"no bindings of TensorRT $$version, for what pip said above; remove $@ to try again" >&2; done
 	touch $@
 
 # It sees what the system brings, such as JetPack's TensorRT.
 $(GPU_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --system-site-packages $(GPU_ENV)
-	$(GPU_ENV)/$(INSTALL) --editable '.[cpu,export,rtx]'
+	$(GPU_ENV)/$(INSTALL) --editable '.[calibration,cpu,export,rtx]'
 	touch $@
 
 clean:

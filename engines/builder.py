@@ -181,8 +181,10 @@ def _compile(job: _Job, options: BuildOptions, progress: Progress | None) -> _Co
         config = configure(flavour, builder, options, job.capabilities, job.profile, go_on)
         plan = builder.build_serialized_network(network, config)
     if plan is None:
+        limit = options.workspace_mib
+        hint = f"; allowed were {limit} MiB, workspace_mib allows more" if limit else ""
         raise BuildError(
-            f"{job.model}: {flavour.target} {flavour.version} built nothing: {log.last}"
+            f"{job.model}: {flavour.target} {flavour.version} built nothing: {log.last}{hint}"
         )
     plan = bytes(plan)
     timings = timings_of(config) if options.timing_cache else b""

@@ -32,7 +32,9 @@ class BuildOptions:
             built, and no sizes are computed when it runs.
         max_times: the most times that one run may have, 1 to 10000; memory grows with them. A
             pair at more times is given to the GPU once, and run several times.
-        workspace_mib: limit of the builder's scratch memory, 1 or more; None leaves it open.
+        workspace_mib: 1 or more; None leaves it open. To TensorRT, the limit of a kernel's scratch
+            memory: less excludes fast kernels. To RTX, that of all that a context of the engine
+            takes: less makes no smaller engine, but a build that fails.
         optimization_level: 0 to 5; None leaves TensorRT's own.
         timing_cache: TensorRT only: a file of kernel timings, kept and extended between builds.
         version_compatible: TensorRT only: later versions of the same major may load the engine, and

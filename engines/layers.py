@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -73,6 +73,12 @@ def layers_of(engine: str | Path, *, trusted: bool = False) -> list[Layer]:
     check_trust(manifest, Path(engine), trusted=trusted)
     trt = import_for(manifest, Path(engine))
     return inspected(_inspector_says(trt, plan, manifest, str(engine)))
+
+
+def moved_bytes(layers: Sequence[Layer]) -> int | None:
+    """Return what layers read and write together; None where that of any is unknown."""
+    known = [layer.bytes for layer in layers if layer.bytes is not None]
+    return sum(known) if len(known) == len(layers) else None
 
 
 _STEP = re.compile(r"  (\w{1,40})=\{ name=(?:__myl_)?\"?([^\" ]{1,4096})(.*)\}")
@@ -173,6 +179,8 @@ def _inspector_says(trt: Any, plan: bytes, manifest: Manifest, source: str) -> s
 # Of nodes, as the ONNX graph names them: Q and DQ are QuantizeLinear and DequantizeLinear.
 _QUANTIZING = {"Q", "DQ"}
 _MOVING = {"Cast", "Concat", "Gather", "Reshape", "Slice", "Split", "Transpose", "Unsqueeze"}
+# Of kernels that name no node, as the builders call them: RTX cuts its words to four letters.
+_MOVING_WORDS = {"Cast", "Conc", "Move", "Reformat", "Resh", "Shuffle", "Slic", "Tran"}
 
 
 def _layer(
@@ -201,7 +209,10 @@ def _kind(computes: str, nodes: Iterable[str]) -> Kind:
     if "pool" in lowered:
         return "pooling"
     operators = set(map(_operator, nodes))
-    if operators and operators <= _QUANTIZING:
+    if not operators:
+        words = re.findall(r"[A-Z][a-z]*", computes)
+        return "reformat" if words and set(words) <= _MOVING_WORDS else "other"
+    if operators <= _QUANTIZING:
         return "quantization"
     return "reformat" if operators <= _MOVING else "other"
 

@@ -22,7 +22,9 @@ _EXTRAS = {
 # What a device that has this folder alone may lack, and what has several packages. Not by the extra
 # gpu, which brings an onnxruntime of its own.
 _COMMANDS = {
-    "onnxruntime": "pip install onnxruntime (CPU) or onnxruntime-gpu (CUDA), never both",
+    "onnxruntime": (
+        "pip install onnxruntime (CPU) or 'onnxruntime-gpu[cuda,cudnn]' (CUDA), never both"
+    ),
     "pycuda": "pip install pycuda",
     "tensorrt": "pip install tensorrt, or on a Jetson JetPack's own",
 }

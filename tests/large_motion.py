@@ -21,9 +21,9 @@ from torch import Tensor
 
 from export import RRIN, load_checkpoint
 from runtime.parity import psnr_db
+from tests.layers import moving, opaque, picture_of
 from training import read_stills
 from training.losses import as_read
-from training.motion import Motion
 from training.scene import Layer, displacement, pixels, view
 
 WIDTH, HEIGHT, WIDE, TALL = 448, 256, 140, 110  # of the frames and of the layer
@@ -32,20 +32,12 @@ POINTS, WINDOW = pixels(HEIGHT, WIDTH), torch.tensor([0.0, 0, WIDTH, HEIGHT])
 HALF = torch.tensor([0.5])
 
 
-def opaque(still: np.ndarray, rng: np.random.Generator, height: int, width: int) -> Tensor:
+def piece(still: np.ndarray, rng: np.random.Generator, height: int, width: int) -> Tensor:
     y, x = (
         int(rng.integers(0, have - want + 1))
         for have, want in zip(still.shape[:2], (height, width), strict=True)
     )
-    piece = (
-        torch.from_numpy(still[y : y + height, x : x + width].copy()).permute(2, 0, 1)[None] / 255
-    )
-    return torch.cat([piece, torch.ones_like(piece[:, :1])], 1)
-
-
-def moving(x: float, y: float, shift: float) -> Motion:
-    still = torch.zeros(1, 2)
-    return Motion(torch.tensor([[x, y]]), torch.tensor([[shift, 0.0]]), still, still, still)
+    return opaque(picture_of(still[y : y + height, x : x + width]))
 
 
 def judged(
@@ -84,13 +76,13 @@ def crawl(still: np.ndarray, networks: Mapping[str, RRIN]) -> Image.Image:
     mask = torch.from_numpy(np.array(alpha))[None, None] / 255
     layers = [
         Layer(
-            opaque(still, np.random.default_rng(0), HEIGHT, WIDTH),
-            moving((WIDTH - 1) / 2, (HEIGHT - 1) / 2, 0),
+            piece(still, np.random.default_rng(0), HEIGHT, WIDTH),
+            moving(((WIDTH - 1) / 2, (HEIGHT - 1) / 2)),
             endless=True,
         ),
         Layer(
             torch.cat([torch.ones_like(mask).expand(-1, 3, -1, -1), mask], 1),
-            moving(WIDTH / 2, 225.5, 8),
+            moving((WIDTH / 2, 225.5), shift=(8, 0)),
         ),
     ]
     frames = [view(layers, POINTS, torch.tensor([time])).frame for time in (0.0, 0.5, 1.0)]
@@ -118,11 +110,14 @@ def main(pictures: str, *checkpoints: str) -> None:
             x, y = int(rng.integers(100, WIDTH - 100)), int(rng.integers(70, HEIGHT - 70))
             layers = [
                 Layer(
-                    opaque(stills[below], rng, HEIGHT, WIDTH),
-                    moving((WIDTH - 1) / 2, (HEIGHT - 1) / 2, 0),
+                    piece(stills[below], rng, HEIGHT, WIDTH),
+                    moving(((WIDTH - 1) / 2, (HEIGHT - 1) / 2)),
                     endless=True,
                 ),
-                Layer(opaque(stills[above], rng, TALL, WIDE), moving(x + 0.5, y + 0.5, distance)),
+                Layer(
+                    piece(stills[above], rng, TALL, WIDE),
+                    moving((x + 0.5, y + 0.5), shift=(distance, 0)),
+                ),
             ]
             box = (
                 slice(y - TALL // 2 - MARGIN, y + TALL // 2 + MARGIN),

@@ -111,6 +111,19 @@ def test_classic_tensorrt_has_every_name_and_call_that_is_used(classic: dict[str
     assert not lacking("tensorrt_bindings", wanted + simulated(tensorrt.NAMES), classic)
 
 
+@pytest.mark.parametrize(
+    ("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)]
+)
+def test_bindings_that_are_missing_fail_under_ci_and_are_skipped_elsewhere(
+    ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises((pytest.fail.Exception, pytest.skip.Exception)) as stopped:
+        folder_of("0.0")  # a skip that is not caught would skip this test
+    assert stopped.type is outcome
+    assert "no bindings of TensorRT 0.0 in " in str(stopped.value)
+
+
 def test_rtx_has_every_name_and_call_that_is_used() -> None:
     import tensorrt_rtx
 

@@ -84,7 +84,10 @@ def command(
         int, typer.Option(help="Most times in one run; GPU memory grows with them.", min=1)
     ] = _MAX_TIMES,
     workspace: Annotated[
-        int | None, typer.Option(help="Limit of the builder's scratch memory, MiB.", min=1)
+        int | None,
+        typer.Option(
+            help="MiB of scratch memory for a kernel; RTX: of a context, or the build fails.", min=1
+        ),
     ] = None,
     optimization_level: Annotated[
         int | None, typer.Option(help="How hard TensorRT tries.", min=0, max=5)

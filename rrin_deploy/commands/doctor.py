@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shutil
 from collections.abc import Mapping, Sequence
 
 import typer
@@ -32,6 +33,7 @@ _MODULES = {
     "matplotlib": "bench --chart",
     "openvino": "bench --peers",
 }
+_CUDA = "CUDAExecutionProvider"  # the one on a GPU that an ONNX file runs on without being told
 
 
 def command() -> None:
@@ -60,13 +62,19 @@ def command() -> None:
     loads = _loadable()
     for provider, loaded in loads.items():
         say(f": {'loads' if loaded else 'does not load'}", subject=provider)
-    runs = any(loads.values()) | _engines_run()
+    gpu = _gpu_answers()
+    if loads and not loads.get(_CUDA) and (gpu or shutil.which("nvidia-smi")):
+        say(
+            f"ONNX files run on the CPU here, beside an NVIDIA GPU: {_CUDA} does not load; "
+            f"{install_hint('onnxruntime')}"
+        )
+    runs = any(loads.values()) | (gpu and _tensorrt_is_here())
     say("rrin-deploy can interpolate here" if runs else "no backend runs here")
     raise typer.Exit(0 if runs else 3)
 
 
-def _engines_run() -> bool:
-    """Say whether engines run here, and by what."""
+def _gpu_answers() -> bool:
+    """Say whether a GPU is here that engines could run on, and by what."""
     try:
         from runtime.device import DRIVER, compute_capability
 
@@ -74,10 +82,14 @@ def _engines_run() -> bool:
     except BackendError as error:
         say(f"engines do not run here: {error}")
         return False
-    here = [module for module in MODULES.values() if is_installed(module)]
+    return True
+
+
+def _tensorrt_is_here() -> bool:
+    here = any(map(is_installed, MODULES.values()))
     if not here:
         say(f"engines do not run here: neither {' nor '.join(MODULES.values())} is installed")
-    return bool(here)
+    return here
 
 
 def _installed(module: str, providers_of: Mapping[str, Sequence[str]]) -> list[str]:

@@ -63,6 +63,7 @@ def _engine(file: Path) -> dict[str, Any]:
 
 def _show_layers(file: Path, as_json: bool, *, trusted: bool) -> None:
     from engines import layers_of
+    from engines.layers import moved_bytes
 
     found = layers_of(file, trusted=trusted)
     if as_json:
@@ -75,12 +76,12 @@ def _show_layers(file: Path, as_json: bool, *, trusted: bool) -> None:
         rows.add_row(layer.kind, layer.computes, *types, size)
     out.print(rows)
     kinds = Counter(layer.kind for layer in found)
-    sizes = [layer.bytes for layer in found if layer.bytes is not None]
+    moved = moved_bytes(found)
     say(
         f": {len(found)} kernels: {kinds['convolution']} convolutions, "
         f"{sum(layer.activates for layer in found)} of them with their activation; "
         f"{kinds['quantization']} quantizations and {kinds['reformat']} reformats of their own"
-        + (f"; {sum(sizes) / 1e9:.2f} GB read and written" if len(sizes) == len(found) else ""),
+        + ("" if moved is None else f"; {moved / 1e9:.2f} GB read and written"),
         subject=file,
     )
 

@@ -13,7 +13,7 @@ from rrin_deploy.failures import FAILED
 
 # As `PARTS` has them, whose module is heavy.
 _PARTS = (
-    "build", "engines", "parity", "streams", "arrays", "overhead", "exactness", "speed",
+    "build", "layers", "engines", "parity", "streams", "arrays", "overhead", "exactness", "speed",
     "onnxruntime", "memcheck",
 )  # fmt: skip
 

@@ -7,26 +7,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import onnx
 
-from rrin_deploy.proof import double, engines, machine, sessions
+from rrin_deploy.proof import builds, double, engines, machine, sessions
 from rrin_deploy.proof.overhead import overhead
-from rrin_deploy.proof.report import Finding, NotRunError, Report, verdict
+from rrin_deploy.proof.report import Finding, NotRunError, Report, caught, verdict
 from runtime.errors import BackendError
 from runtime.golden import Golden, golden_beside
 from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Target
 from runtime.metadata import Io, Precision
 from runtime.parity import check_parity
-from runtime.tensorrt_library import load_tensorrt
 
 if TYPE_CHECKING:
     from export import RRIN
 
 _IOS: tuple[Io, ...] = ("float32", "uint8")
-_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
 _SANITIZER_SECONDS = 60
 Tell = Callable[[Finding], None]
 
@@ -123,47 +121,34 @@ def _check_torch() -> None:
 
 
 def _builds(proof: _Proof) -> Iterator[Finding]:
-    targets: tuple[Target, ...] = ("tensorrt", "rtx")
-    for target in targets:
-        for precision in _PRECISIONS:
-            name = f"build, {target} {precision}"
-            try:
-                yield _build(proof, target, precision, name)
-            except (BackendError, ImportError) as error:
-                yield Finding(name, "not run", str(error))
-    yield Finding("build, int8", "not run", "needs ranges measured on a data set: see calibrate")
+    for target in get_args(Target):
+        for precision in builds.PRECISIONS:
+            part = partial(_build, proof, target, precision)
+            yield from caught(f"build, {target} {precision}", part)
 
 
-def _build(proof: _Proof, target: Target, precision: Precision, name: str) -> Finding:
-    load_tensorrt(target)  # before what else a build needs
-    from engines import BuildOptions, build
-    from runtime.device import compute_capability
+def _build(proof: _Proof, target: Target, precision: Precision) -> Iterator[Finding]:
+    engine, finding = builds.build_here(target, precision, proof.scratch)
+    proof.real[f"{target} {precision}"] = engine
+    yield finding
 
-    capability = compute_capability(0)
-    options = BuildOptions(
-        target=target, compute_capabilities=(capability,) if target == "rtx" else ()
-    )
-    output = proof.scratch / f"{target}.{precision}.engine"
-    built = build(BUNDLED_MODEL, output, precision=precision, options=options)
-    passed = not built.proof.failed
-    if passed:
-        proof.real[f"{target} {precision}"] = output
-    text = f"{built.size_bytes} bytes in {built.manifest.seconds:.1f} s"
-    return verdict(name, passed, text, {"context_bytes": built.manifest.context_bytes})
+
+def _layers(proof: _Proof) -> Iterator[Finding]:
+    yield from builds.kernels(proof.real, proof.scratch)
 
 
 def _real_sessions(proof: _Proof) -> Iterator[Finding]:
     if not proof.real:
         raise NotRunError("no engine of TensorRT could be built for this card")
     for name, engine in proof.real.items():
-        yield from sessions.parity(name, engine, _judges(engine, proof))
-        yield from sessions.streams(name, engine, proof.extent.clip)
-        yield from sessions.device_arrays(name, engine)
+        yield from caught(f"engine, {name}", partial(_real_session, proof, name, engine))
 
 
-def _judges(engine: Path, proof: _Proof) -> list[Golden]:
-    own = Golden.load(golden_beside(engine))
-    return [own, proof.goldens[1]]
+def _real_session(proof: _Proof, name: str, engine: Path) -> Iterator[Finding]:
+    judges = [Golden.load(golden_beside(engine)), proof.goldens[1]]
+    yield from sessions.parity(name, engine, judges)
+    yield from sessions.streams(name, engine, proof.extent.clip)
+    yield from sessions.device_arrays(name, engine)
 
 
 def _doubled_parity(proof: _Proof) -> Iterator[Finding]:
@@ -229,6 +214,7 @@ def _onnxruntime(_: _Proof) -> Iterator[Finding]:
 
 PARTS: dict[str, Callable[[_Proof], Iterator[Finding]]] = {
     "build": _builds,
+    "layers": _layers,
     "engines": _real_sessions,
     "parity": _doubled_parity,
     "streams": _doubled_streams,

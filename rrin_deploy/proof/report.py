@@ -65,7 +65,7 @@ class Report:
     def run(self, name: str, part: Part) -> Iterator[Finding]:
         """Run a part, whatever it raises; yield its findings as they come."""
         started = time.perf_counter()
-        for finding in _caught(name, part):
+        for finding in caught(name, part):
             now = time.perf_counter()
             self.findings.append(replace(finding, seconds=now - started))
             self.write()
@@ -127,7 +127,8 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
 
 
-def _caught(name: str, part: Part) -> Iterator[Finding]:
+def caught(name: str, part: Part) -> Iterator[Finding]:
+    """Yield a part's findings; what it raises becomes one of its own, by this name."""
     try:
         yield from part()
     except NotRunError as error:

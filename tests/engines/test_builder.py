@@ -191,6 +191,18 @@ def test_options_that_cannot_be(
     assert not list(tmp_path.iterdir())
 
 
+def test_workspace_of_rtx_is_the_memory_of_a_context(tmp_path: Path) -> None:
+    free = build(SMALL_MODEL, tmp_path / "free.engine", options=RTX).manifest.context_bytes
+    assert free
+    enough, less = (
+        dataclasses.replace(RTX, workspace_mib=free // 2**20 + more) for more in (2, -2)
+    )
+    limited = build(SMALL_MODEL, tmp_path / "limited.engine", options=enough)
+    assert limited.manifest.context_bytes == free
+    with pytest.raises(BuildError, match=f"OutOfMemory.*; allowed were {free // 2**20 - 2} MiB"):
+        build(SMALL_MODEL, tmp_path / "x.engine", options=less)
+
+
 def test_precisions_and_targets_that_are_none(tmp_path: Path) -> None:
     unknown: Any = "xx"
     for target, name in ((build, "x.engine"), (build_onnx, "x.onnx")):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -119,6 +120,29 @@ def test_a_convolution_in_full(engines: dict[str, Path]) -> None:
     assert (first.takes, first.gives) == (("half",), ("half",))
     assert first.bytes == SIZE[0] * SIZE[1] * 2 * (6 + 8)
     assert first.computes == "Flow_L.down_path.0.block.1 LeakyRelu Conv"
+
+
+def test_kernels_without_nodes_copy_skip_tensors(engines: dict[str, Path]) -> None:
+    layers = layers_of(engines["fp16"])
+    # A skip is written into the concatenation, and copied out of it for the pooling that follows.
+    follows = {layer.kind for copy, layer in pairwise(layers) if not copy.nodes}
+    assert follows == {"pooling"}
+    unnamed = Counter((each.name, each.kind, each.takes) for each in layers if not each.nodes)
+    assert unnamed == {("Move", "reformat", ("half",)): 13}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kind"),
+    [("Move", "reformat"), ("ConcCast", "reformat"), ("MulMaxResi", "other"), ("Grid", "other")],
+)
+def test_kernels_without_nodes_are_what_they_are_called(
+    kernel: str, kind: str, engines: dict[str, Path]
+) -> None:
+    plan = engines["fp16"].read_bytes()
+    plan = plan.replace(
+        b"function={ name=__myl_Move ", b"function={ name=__myl_%b " % kernel.encode()
+    )
+    assert {layer.kind for layer in written(plan, "x") if not layer.nodes} == {kind}
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,6 @@ from runtime.manifest import manifest_path
 from runtime.scene import render, render_bytes
 from tests.conftest import ROOT, Exporter, write_png
 from tests.models import SMALL_MODEL
-from tests.simulation import cuda
-from tests.simulation.machine import Machine
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -190,16 +188,11 @@ def test_build_says_where_cards_may_be_too_small(run: Run, sm: tuple[int, ...], 
 @pytest.mark.parametrize(("sm", "shape", "noted"), [
     (89, "1920x1088", True), (89, "640x360", False), (86, "1920x1088", False),
 ])  # fmt: skip
+@pytest.mark.usefixtures("simulated_gpu")
 def test_build_says_where_the_gpu_here_is_too_small(
-    run: Run, sm: int, shape: str, noted: bool, monkeypatch: pytest.MonkeyPatch
+    run: Run, sm: int, shape: str, noted: bool
 ) -> None:
-    for name, module in cuda.modules(Machine()).items():  # SM89, 1 GiB
-        monkeypatch.setitem(sys.modules, name, module)
-    for name in cuda.ON_DRIVER:
-        monkeypatch.delitem(sys.modules, name, raising=False)
     out = build_large(run, shape, "--sm", sm)
-    for name in cuda.ON_DRIVER:
-        sys.modules.pop(name, None)
     assert ("GB of GPU memory, and the GPU here has 1.1 GB: build" in out) == noted
     assert ("GB of GPU memory" in out) == noted
 
@@ -648,6 +641,32 @@ def test_doctor_where_nothing_runs(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert code == 3
     assert "onnxruntime cannot be imported" in out
     assert "no backend runs here" in out
+
+
+ON_THE_CPU = "ONNX files run on the CPU here, beside an NVIDIA GPU"
+
+
+@pytest.mark.needs_no_gpu
+def test_doctor_says_where_a_driver_is_and_onnx_files_run_on_the_cpu(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ON_THE_CPU not in run("doctor")[1]
+    tool = tmp_path / "nvidia-smi"  # as a driver brings it, without a package for it
+    tool.touch(mode=0o755)
+    assert f"{ON_THE_CPU}: CUDAExecutionProvider does not load; " in run("doctor")[1]
+
+
+@pytest.mark.usefixtures("simulated_gpu")
+def test_doctor_says_so_where_a_gpu_answers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = run("doctor")
+    assert (code, "GPU 0: SM89" in out) == (0, True)
+    assert (
+        f"{ON_THE_CPU}: CUDAExecutionProvider does not load; {install_hint('onnxruntime')}" in out
+    )
+    loads = {"CUDAExecutionProvider": True, "CPUExecutionProvider": True}
+    monkeypatch.setattr("runtime.onnxruntime_session.loadable_providers", lambda _: loads)
+    assert ON_THE_CPU not in run("doctor")[1]
 
 
 def test_the_command_itself() -> None:

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from rrin_deploy.commands import prove
+from rrin_deploy.proof import builds, proof
 from rrin_deploy.proof.proof import PARTS
 from rrin_deploy.proof.report import Finding, NotRunError, Report, verdict
 from rrin_deploy.proof.roofline import Ceiling, least_seconds
+from runtime.manifest import Manifest
 from tests.conftest import ROOT
+from tests.models import SMALL_MODEL
 from tests.simulation.libcuda import build_libcuda
 
 # As on a card that TensorRT does not know: what builds engines without a GPU is hidden.
@@ -68,11 +71,49 @@ def test_every_part_of_the_proof_runs_on_the_fake_driver(tmp_path: Path) -> None
         "cost of a session, uint8",
         "PyTorch, full width, one time, U-Nets in half",
     }
-    assert verdicts["engines"] == "not run"
+    assert verdicts["engines"] == verdicts["layers"] == "not run"
+    assert verdicts["build, rtx int8"] == verdicts["build, tensorrt int8"] == "not run"
+    assert not (tmp_path / "scratch" / "drawn.ranges.json").exists()  # for no engine
     assert "| parity, double uint8 | passed |" in (tmp_path / "gpu-proof.md").read_text()
     assert json.loads(report.read_text()) == {
         "left": 0, "without context": 0, "bad copies": 0,
     }  # fmt: skip
+
+
+@pytest.mark.needs_no_gpu
+@pytest.mark.usefixtures("simulated_gpu")
+def test_every_precision_is_built_and_its_kernels_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setattr(builds, "BUNDLED_MODEL", SMALL_MODEL)
+    monkeypatch.setattr(builds, "_DRAWN", (96, 64))
+    (tmp_path / "scratch").mkdir()
+    told: list[Finding] = []
+    extent = proof.Extent(parts=("build", "layers", "engines"), sizes=((64, 64),))
+    proof.prove(tmp_path, tmp_path / "scratch", extent, told.append)
+    found = {each.name: each for each in told}
+    built = {name: found[f"build, rtx {name}"] for name in builds.PRECISIONS}
+    assert {each.status for each in built.values()} == {"passed"}
+    assert found["build, tensorrt int8"].status == "not run"
+    assert "its ranges are of 12 drawn pairs, for this proof alone" in built["int8"].text
+    assert Manifest.load(tmp_path / "scratch" / "rtx.int8.engine").census == {"INT8": 75, "HALF": 6}
+    rows = {row["engine"]: row for row in found["kernels after fusion"].figures["rows"]}
+    assert len(rows) == 6
+    types = {"fp32": "81 float to float", "fp16": "78 half to half", "int8": "75 int8 to float"}
+    for precision, expected in types.items():
+        any_size, one = (rows[f"rtx {precision}{also}"] for also in ("", ", 1280x720 alone"))
+        for row in (any_size, one):
+            assert (row["convolution"], row["quantization"]) == (81, 0)
+            assert expected in row["types of convolutions"]
+        assert any_size["GB read and written"] is None
+        assert one["GB read and written"] > 2
+    page = (tmp_path / "gpu-proof.md").read_text()
+    assert "## kernels after fusion\n\n| engine | kernels | convolution |" in page
+    # RTX loads none here, and each says so for itself.
+    sessions = [each for each in told if each.name.startswith("engine, ")]
+    assert [each.name for each in sessions] == [f"engine, rtx {name}" for name in builds.PRECISIONS]
+    assert {each.status for each in sessions} == {"failed"}
 
 
 def test_sanitized_session_gives_the_frames_that_are_known(tmp_path: Path) -> None:

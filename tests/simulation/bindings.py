@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -94,12 +95,24 @@ def _overridden(
             yield Use(owner, method.name, count, (), False, f"{file}:{method.lineno}")
 
 
+# The first Python that a version has no wheel for.
+_NO_WHEEL = {"10.3.0": (3, 13)}
+
+
 def folder_of(version: str) -> Path:
-    """Return where the Makefile has unpacked bindings; skip the test where it could not."""
+    """Return where the Makefile has unpacked bindings.
+
+    Where it could not, the test is skipped; under CI it fails, which must not pass by skipping.
+    """
     folder = Path(sys.prefix) / f"tensorrt-{version}"
-    if not (folder / "tensorrt_bindings").is_dir():
-        pytest.skip(f"no bindings of TensorRT {version} in {folder}: `make test` unpacks them")
-    return folder
+    if (folder / "tensorrt_bindings").is_dir():
+        return folder
+    if sys.version_info >= _NO_WHEEL.get(version, (99,)):
+        pytest.skip(f"TensorRT {version} has no bindings for this Python")
+    why = f"no bindings of TensorRT {version} in {folder}: `make test` unpacks them"
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 def empty_libraries(bindings: Path, folder: Path) -> None:

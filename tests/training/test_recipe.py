@@ -16,6 +16,7 @@ from media.images import Still, write_still
 from media.video import write_video
 from runtime.errors import ArtifactError, InputNotFoundError, OptionError
 from runtime.scene import render_bytes
+from tests.layers import moving, opaque, picture_of
 from training import (
     Samples,
     TrainOptions,
@@ -26,7 +27,6 @@ from training import (
     train,
 )  # fmt: skip
 from training.losses import Weights, as_read, endpoint_error
-from training.motion import Motion
 from training.samples import Batch
 from training.scene import Layer, pixels, view
 from training.trainer import DivergedError
@@ -55,15 +55,9 @@ class OneSample(Samples):
 
     def batch(self, number: int, count: int) -> Batch:
         del number, count
-        picture = (
-            torch.from_numpy(free_stills()[0][:200, :200]).permute(2, 0, 1)[None].float() / 255
-        )
-        opaque = torch.cat([picture, torch.ones(1, 1, 200, 200)], 1)
-        still = torch.zeros(1, 2)
-        motion = Motion(
-            torch.full((1, 2), SIZE / 2), torch.tensor([[-12.0, 6]]), still, still, still
-        )
-        layers = [Layer(opaque, motion, endless=True)]
+        picture = opaque(picture_of(free_stills()[0][:200, :200]))
+        motion = moving((SIZE / 2, SIZE / 2), shift=(-12, 6))
+        layers = [Layer(picture, motion, endless=True)]
         times = (torch.tensor([time]) for time in (0, 0.5, 1))
         frames = [view(layers, pixels(SIZE, SIZE), time).frame for time in times]
         there = torch.tensor([[-12.0, 6]])[..., None, None].expand(1, 2, SIZE, SIZE)

@@ -2,7 +2,6 @@
 
 import io
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from export.network import warp
+from tests.layers import moving, opaque, picture_of
 from training.damage import compressed
 from training.drawing import Studio
 from training.losses import as_read
@@ -29,21 +29,9 @@ def times(*values: float) -> Tensor:
     return torch.tensor(values)
 
 
-def moving(
-    centre: Any, shift: Any = (0, 0), angle: Any = (0, 0), scale: Any = (0, 0), shear: Any = (0, 0)
-) -> Motion:
-    """The motion of one layer of one scene."""
-    values = (centre, shift, angle, scale, shear)
-    return Motion(*(torch.tensor([each], dtype=torch.float32) for each in values))
-
-
 def smooth(seed: int, size: int) -> Tensor:
     noise = torch.rand(1, 3, size // 8, size // 8, generator=torch.Generator().manual_seed(seed))
     return F.interpolate(noise, size=(size, size), mode="bicubic").clamp(0, 1)
-
-
-def opaque(picture: Tensor) -> Tensor:
-    return torch.cat([picture, torch.ones_like(picture[:, :1])], 1)
 
 
 BOARD = opaque(smooth(1, 40))
@@ -204,11 +192,11 @@ def test_most_crops_are_where_things_move() -> None:
 
 def test_compression_is_that_of_jpeg() -> None:
     picture = np.ascontiguousarray(free_stills()[0][100:228, 150:278])
-    frame = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    frame = picture_of(picture)
     for quality, share in ((40, 0.3), (90, 0.5)):  # JPEG rounds colours to bytes as well
         stored = io.BytesIO()
         Image.fromarray(picture).save(stored, "JPEG", quality=quality, subsampling=0)
-        theirs = torch.from_numpy(np.array(Image.open(stored))).permute(2, 0, 1)[None].float() / 255
+        theirs = picture_of(np.array(Image.open(stored)))
         ours = compressed(frame, times(quality))
         changed = (theirs - frame).abs().mean()
         assert (ours - theirs).abs().mean() < share * changed
