@@ -13,13 +13,14 @@ from rrin_deploy import __version__
 from rrin_deploy.console import out, say, table
 from runtime.errors import BackendError
 from runtime.installation import install_hint, is_installed
-from runtime.interpolator import BUNDLED_MODEL
+from runtime.interpolator import BUNDLED_MODEL, Interpolator
 from runtime.tensorrt_library import MODULES
 
-# By the name that is imported, for several packages may provide it: onnxruntime, onnxruntime-gpu
-# and onnxruntime-openvino, or JetPack's own tensorrt.
+# By the name that is imported, for several packages may provide it: onnxruntime and
+# onnxruntime-gpu, or JetPack's own tensorrt.
 _MODULES = {
     "onnxruntime": "ONNX files",
+    "openvino": "ONNX files, faster on CPUs",
     "tensorrt": "TensorRT engines",
     "tensorrt_rtx": "TensorRT-RTX engines",
     "pycuda": "running engines",
@@ -31,7 +32,6 @@ _MODULES = {
     "av": "images and video",
     "skimage": "eval",
     "matplotlib": "bench --chart",
-    "openvino": "bench --peers",
 }
 _CUDA = "CUDAExecutionProvider"  # the one on a GPU that an ONNX file runs on without being told
 
@@ -68,9 +68,27 @@ def command() -> None:
             f"ONNX files run on the CPU here, beside an NVIDIA GPU: {_CUDA} does not load; "
             f"{install_hint('onnxruntime')}"
         )
-    runs = any(loads.values()) | (gpu and _tensorrt_is_here())
+    runs = _onnx_files_run() | (gpu and _tensorrt_is_here())
     say("rrin-deploy can interpolate here" if runs else "no backend runs here")
     raise typer.Exit(0 if runs else 3)
+
+
+def _onnx_files_run() -> bool:
+    """Say what runs ONNX files here, and why that."""
+    try:
+        with Interpolator() as interpolate:
+            backend = interpolate.backend
+    except BackendError as error:
+        say(f"ONNX files do not run here: {error}")
+        return False
+    if backend.library == "openvino":
+        why = "which is installed, and no CUDA provider loads"
+    elif backend.device == _CUDA:
+        why = "whose CUDA provider loads"
+    else:
+        why = f"as OpenVINO, mostly faster on CPUs, is missing: {install_hint('openvino')}"
+    say(f"ONNX files run in {backend}, {why}")
+    return True
 
 
 def _gpu_answers() -> bool:

@@ -599,22 +599,32 @@ def test_doctor_takes_onnxruntime_by_another_name(
         monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: providers)
         monkeypatch.setattr(importlib.metadata, "version", lambda name: f"1.24-{name[-2:]}")
 
-    provided_by("onnxruntime-openvino")
+    provided_by("onnxruntime-gpu")
     out = run("doctor")[1]
-    assert "onnxruntime-openvino 1.24-no" in out
+    assert "onnxruntime-gpu 1.24-pu" in out
     assert "onnxruntime: missing" not in out
     assert "overwrite" not in out
-    provided_by("onnxruntime-openvino", "onnxruntime")
+    provided_by("onnxruntime-gpu", "onnxruntime")
     out = run("doctor")[1]
-    assert "onnxruntime and onnxruntime-openvino overwrite each other's files" in out
+    assert "onnxruntime and onnxruntime-gpu overwrite each other's files" in out
 
 
 def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("av", "matplotlib", "openvino"):
+    for module in ("av", "onnx", "onnx_ir"):
         monkeypatch.setitem(sys.modules, module, None)
     out = run("doctor")[1]
     assert f"av: missing; {install_hint('av')}" in out
-    assert f"matplotlib, openvino: missing; {install_hint('openvino')}" in out
+    assert f"onnx, onnx_ir: missing; {install_hint('onnx')}" in out
+
+
+def test_doctor_says_what_runs_onnx_files(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = importlib.metadata.version("openvino")
+    assert f"ONNX files run in openvino {version} CPU, " in run("doctor")[1]
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert "ONNX files run in onnxruntime " in out
+    assert f"OpenVINO, mostly faster on CPUs, is missing: {install_hint('openvino')}" in out
 
 
 @pytest.mark.parametrize("module", ["onnx", "onnx_ir"])
@@ -634,9 +644,10 @@ def test_doctor_and_errors_name_one_installation(
 
 
 def test_doctor_where_nothing_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    for module in ("runtime.onnxruntime_library", "runtime.onnxruntime_session"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
+    for library in ("onnxruntime", "openvino"):
+        monkeypatch.setitem(sys.modules, library, None)
+        for module in (f"runtime.{library}_library", f"runtime.{library}_session"):
+            monkeypatch.delitem(sys.modules, module, raising=False)
     code, out, _ = run("doctor")
     assert code == 3
     assert "onnxruntime cannot be imported" in out
