@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ class OpenVinoSession(Session):
 
     What depends on the pair alone runs once a call, what depends on the time once a time: both are
     compiled for a size when it comes first, as kernels for any size were seen to take a tenth
-    longer. A run goes on in a thread of its own, so that a stream prepares the next one meanwhile.
+    longer.
 
     Args:
         path: the artifact, for messages.
@@ -41,8 +40,6 @@ class OpenVinoSession(Session):
         BackendError: there is no such device here.
         ArtifactError: OpenVINO does not read the file.
     """
-
-    runs_ahead = 1
 
     def __init__(
         self,
@@ -63,20 +60,17 @@ class OpenVinoSession(Session):
                 None if part is None else self._core.read_model(part)
                 for part in (parts.pair, parts.times)
             ]
+            if metadata.io == "float32":
+                _unclip(self._models[1])
         name = str(self._core.get_property(device, "FULL_DEVICE_NAME"))
         self.backend = Backend("openvino", openvino.__version__.split("-")[0], f"{device}, {name}")
         self._compiled: OrderedDict[tuple[int, int], _Compiled] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
 
-    @contextmanager
-    def lease(self) -> Iterator[Lease]:
-        """See `Session.lease`."""
-        worker = ThreadPoolExecutor(1, "rrin-openvino")
-        try:
-            yield _Lease(self, worker)
-        finally:
-            worker.shutdown(cancel_futures=True)
+    def lease(self) -> AbstractContextManager[Lease]:
+        """See `Session.lease`; calls need nothing of their own."""
+        return nullcontext(_Lease(self))
 
     def run(self, tensors: _Tensors) -> dict[str, NDArray[Any]]:
         """See `Lease.start`."""
@@ -86,6 +80,8 @@ class OpenVinoSession(Session):
             frames = np.empty((len(tensors["t"]), *shape[1:]), np.dtype(self.metadata.io))
             with compiled.requests() as requests:
                 requests.run(tensors, frames)
+        if self.metadata.io == "float32":
+            np.clip(frames, 0, 1, out=frames)
         return {"frames": frames}
 
     def _compiled_for(self, height: int, width: int) -> _Compiled:
@@ -185,11 +181,26 @@ class _Requests:
 
 
 class _Lease(Lease):
-    def __init__(self, session: OpenVinoSession, worker: ThreadPoolExecutor) -> None:
-        self._session, self._worker = session, worker
+    def __init__(self, session: OpenVinoSession) -> None:
+        self._session = session
 
     def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
-        return self._worker.submit(self._session.run, tensors).result
+        outputs = self._session.run(tensors)
+        return lambda: outputs
+
+
+def _unclip(model: Any) -> None:
+    """Take the frames from before they are clipped: OpenVINO makes a number of NaN there."""
+    (frames,) = (result for result in model.get_results())
+    last = frames.input_value(0).get_node()  # the transposition to [1, H, W, 3]
+    value = last.input_value(0)
+    while value.get_node().get_type_name() in ("Clamp", "Maximum", "Minimum"):
+        value = next(
+            each
+            for each in value.get_node().input_values()
+            if each.get_node().get_type_name() != "Constant"
+        )
+    last.input(0).replace_source_output(value)
 
 
 def _properties(core: Any, device: str, threads: int | None, cache: Path | None) -> dict[str, Any]:

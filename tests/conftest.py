@@ -143,7 +143,7 @@ def small_network(small_checkpoint: Path) -> RRIN:
 @pytest.fixture(scope="session")
 def interpolate() -> Iterator[Interpolator]:
     """The small model."""
-    with Interpolator(SMALL_MODEL) as interpolator:
+    with Interpolator(SMALL_MODEL, backend="onnxruntime") as interpolator:
         yield interpolator
 
 

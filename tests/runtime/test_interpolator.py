@@ -17,6 +17,7 @@ from runtime import (
     OptionError,
     RrinError,
 )
+from runtime.backends import BackendName
 from runtime.metadata import Metadata
 from runtime.onnxruntime_library import find_cuda
 from runtime.onnxruntime_session import times_at_once
@@ -304,7 +305,7 @@ def test_want_of_memory_does_not_blame_the_file(why: str, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", full)
     with pytest.raises(BackendError, match=f"not enough memory to open it .{why}"):
-        Interpolator()
+        Interpolator(backend="onnxruntime")
 
 
 @pytest.mark.parametrize("factor", [None, "2", float("nan"), 2.5, 0, [2]])
@@ -371,14 +372,15 @@ def test_fill_takes_times_that_float32_would_round_to_0_or_1(interpolate: Interp
     assert made.shape == (2, *GOOD.shape)
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_nan_does_not_become_a_picture(dtype: type, tmp_path: Path) -> None:
+def test_nan_does_not_become_a_picture(dtype: type, backend: BackendName, tmp_path: Path) -> None:
     graph = onnx.load(SMALL_MODEL)
     (bias,) = (x for x in graph.graph.initializer if x.name == "final.last.bias")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.nan, np.float32), bias.name))
     onnx.save(graph, tmp_path / "nan.onnx")
     frame = np.zeros(GOOD.shape, dtype)
-    with Interpolator(tmp_path / "nan.onnx") as interpolate:
+    with Interpolator(tmp_path / "nan.onnx", backend=backend) as interpolate:
         with pytest.raises(ArtifactError, match="NaN or infinite"):
             interpolate(frame, frame)
         with pytest.raises(ArtifactError, match="NaN or infinite"):
@@ -399,8 +401,10 @@ def test_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch
         Interpolator(providers=[cuda, cpu])
     with pytest.raises(OptionError, match=f"runs on {cpu}, which has no device"):
         Interpolator(device=0)
-    with Interpolator() as interpolate:  # not asked for: what loads is taken
+    with Interpolator(backend="onnxruntime") as interpolate:  # not asked for: what loads is taken
         assert interpolate.backend.device == cpu
+    with Interpolator() as interpolate:
+        assert interpolate.backend.library == "openvino"
 
 
 @pytest.mark.parametrize("provider", ["CUDAExecutionProvider", "TensorrtExecutionProvider"])

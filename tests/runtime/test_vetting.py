@@ -442,7 +442,7 @@ def test_files_cut_short_anywhere_are_refused(tmp_path: Path) -> None:
 def test_failures_are_blamed_on_memory_only_where_it_is_short(said: str, error: str) -> None:
     expected = {"memory": BackendError, "artifact": ArtifactError}[error]
     frame = np.zeros((32, 32, 3), np.float32)
-    with Interpolator() as interpolate:
+    with Interpolator(backend="onnxruntime") as interpolate:
         failing = SimpleNamespace(run=Mock(side_effect=RuntimeError(said)))
         interpolate._session._times = failing  # type: ignore[attr-defined]
         with pytest.raises(expected, match=re.escape(said)) as caught:
@@ -452,7 +452,7 @@ def test_failures_are_blamed_on_memory_only_where_it_is_short(said: str, error: 
 
 def test_frames_of_another_shape_are_not_broadcast() -> None:
     frame = np.zeros((32, 32, 3), np.float32)
-    with Interpolator() as interpolate:
+    with Interpolator(backend="onnxruntime") as interpolate:
         turned = SimpleNamespace(run=lambda *_: [np.zeros((1, 3, 32, 32), np.float32)])
         interpolate._session._times = turned  # type: ignore[attr-defined]
         with pytest.raises(ArtifactError, match=r"expected \(1, 32, "):
