@@ -33,7 +33,7 @@ gpu-proof: $(GPU_ENV)/ready
 
 $(RUN_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(RUN_ENV)
-	$(RUN_ENV)/$(INSTALL) --editable '.[cpu,video]'
+	$(RUN_ENV)/$(INSTALL) --editable '.[openvino,video]'
 	touch $@
 
 $(TEST_ENV)/ready: pyproject.toml constraints.txt Makefile

@@ -62,8 +62,10 @@ class OpenVinoSession(Session):
             ]
             if metadata.io == "float32":
                 _unclip(self._models[1])
-        name = str(self._core.get_property(device, "FULL_DEVICE_NAME"))
-        self.backend = Backend("openvino", openvino.__version__.split("-")[0], f"{device}, {name}")
+        where = device
+        if device != "CPU":  # of which a machine may have several
+            where += f", {self._core.get_property(device, 'FULL_DEVICE_NAME')}"
+        self.backend = Backend("openvino", openvino.__version__.split("-")[0], where)
         self._compiled: OrderedDict[tuple[int, int], _Compiled] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False

@@ -26,7 +26,7 @@ README = Path(__file__).parents[1] / "README.md"
 # another order on another CPU, and a value that lies between two levels falls to either side.
 _VARYING = {
     "time": r"\d[\d.]* (?:s|ms|fps)\b",
-    "version": r"(?<=onnxruntime )\d+(?:\.\d+)+",
+    "version": r"(?:(?<=onnxruntime )|(?<=openvino ))\d+(?:\.\d+)+",
     "psnr": r"\d[\d.]* dB\b|\bequal\b",
     "error": r"\d\.\d+e[-+]\d+",
     "share": r"\d[\d.]*%",

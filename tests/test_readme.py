@@ -69,6 +69,8 @@ def test_versions_shown_are_those_that_are_installed_for_tests() -> None:
     pinned = (ROOT / "constraints.txt").read_text()
     for version in set(re.findall(r"onnxruntime (\d[\d.]+) CPU", TEXT)):
         assert f"onnxruntime=={version}; python_version >=" in pinned
+    for version in set(re.findall(r"openvino (\d[\d.]+) CPU", TEXT)):
+        assert f"openvino=={version}\n" in pinned
     for version in set(re.findall(r"\brtx (\d[\d.]+) for", TEXT)):
         assert f"tensorrt_rtx_cu13=={version}\n" in pinned
 
