@@ -93,9 +93,12 @@ class Gpu:
     @contextmanager
     def current(self) -> Iterator[None]:
         """Make the context current in this thread; CUDA's errors come out as BackendError."""
-        self._context.push()
         try:
-            yield
+            self._context.push()
+            try:
+                yield
+            finally:
+                cuda.pop_context()
         except cuda.OutOfMemoryError as error:
             raise BackendError(
                 f"{self.name} is out of memory ({error}); take fewer times a call, smaller frames, "
@@ -103,8 +106,6 @@ class Gpu:
             ) from error
         except cuda.Error as error:
             raise BackendError(f"{self.name} failed: {error}") from error
-        finally:
-            cuda.pop_context()
 
     def settle(self) -> None:
         """Wait for all work on the GPU, whoever queued it; the context has to be current."""

@@ -15,6 +15,7 @@ from .errors import ArtifactError, BackendError
 from .manifest import Manifest
 from .publishing import Publication
 from .tensorrt_execution import Execution
+from .tensorrt_library import load_engine
 
 
 class Resources:
@@ -45,16 +46,12 @@ class Resources:
                 manifest says.
         """
         trt = self._trt
-        try:
-            self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        except (RuntimeError, TypeError) as error:
-            raise BackendError(
-                f"{trt.__name__} {trt.__version__} does not start on {self.gpu.name}: {error}"
-            ) from error
-        if manifest.version_compatible:
-            # Such a plan carries code for the host, and whoever opened it trusts that.
-            self._runtime.engine_host_code_allowed = True
-        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        self._runtime, self._engine = load_engine(
+            trt,
+            plan,
+            trt.Logger(trt.Logger.ERROR),
+            host_code=manifest.version_compatible,  # which whoever opened it trusts
+        )
         if self._engine is None:
             raise ArtifactError(
                 f"{self._path}: {trt.__name__} {trt.__version__} does not load it; build it again "
