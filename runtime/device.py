@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from .errors import BackendError
 
 cuda = load_driver()
 DRIVER: str = cuda.NAME
+# Held while work is captured: waiting for a whole GPU then fails, and spoils what is captured.
+capturing = threading.Lock()
 
 
 def compute_capability(index: int) -> int:
@@ -109,7 +112,8 @@ class Gpu:
 
     def settle(self) -> None:
         """Wait for all work on the GPU, whoever queued it; the context has to be current."""
-        cuda.synchronize()
+        with capturing:
+            cuda.synchronize()
 
     def free_memory(self) -> int:
         """Return the bytes that nobody has allocated; the context has to be current."""

@@ -215,10 +215,13 @@ class Interpolator:
             yield frame, run
 
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
-        """Run once on black frames, so that the first real call pays for no one-time work.
+        """Run on black frames, so that the first real call pays for no one-time work.
 
         TensorRT-RTX compiles its kernels for each size when it comes first; they are kept beside
-        the engine for the next start.
+        the engine for the next start. An engine runs twice, as the second run of a size is captured
+        as a CUDA graph. While that goes on, for a few milliseconds, CUDA lets no thread of the
+        process wait for the whole GPU, as `torch.cuda.synchronize()` does: warm up before others
+        begin to.
 
         Args:
             height, width: size of the frames to come, pixels.
@@ -232,7 +235,8 @@ class Interpolator:
             check_whole(name, value, 1, MAX_TIMES if name == "times" else None)
         try:
             black = np.zeros((height, width, 3), np.uint8)
-            self(black, black, np.arange(1, times + 1) / (times + 1))
+            for _ in range(2 if self.backend.cuda_graphs else 1):
+                self(black, black, np.arange(1, times + 1) / (times + 1))
         except MemoryError as error:
             why = f"no memory for {times} frames of {width}x{height}; take fewer or smaller ones"
             raise BackendError(why) from error

@@ -24,14 +24,18 @@ class Backend:
         library: its import name, such as onnxruntime or tensorrt.
         version: of the library.
         device: a provider of ONNX Runtime, or the name of a GPU.
+        cuda_graphs: whether an engine's runs are launched as CUDA graphs, each captured once a size
+            and number of times; False once a run could not be captured, which costs some time.
     """
 
     library: str
     version: str
     device: str
+    cuda_graphs: bool = False
 
     def __str__(self) -> str:
-        return f"{self.library} {self.version} {self.device}"
+        graphs = " with CUDA graphs" if self.cuda_graphs else ""
+        return f"{self.library} {self.version} {self.device}{graphs}"
 
 
 class Lease(ABC):

@@ -31,7 +31,7 @@ class Resources:
         self._runtime: Any = None
         self._engine: Any = None
         self._allocation: Any = None
-        self._brings_scratch = True
+        self._by_itself = True
         self._cache: Any = None
         self._lanes: list[Lane] = []
         self._idle: list[Lane] = []
@@ -62,7 +62,7 @@ class Resources:
             self._allocation = self._configured()
         else:  # else a context of any shape takes what the largest one of the profile needs
             self._allocation = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-            self._brings_scratch = False
+            self._by_itself = False
 
     def _check_tensors(self, manifest: Manifest) -> None:
         engine = self._engine
@@ -102,7 +102,7 @@ class Resources:
             lane = Lane()
             try:
                 lane.execution = Execution(
-                    self._execution_context(), lane.compute, brings_scratch=self._brings_scratch
+                    self._execution_context(), lane.compute, by_itself=self._by_itself
                 )
             except BaseException:
                 lane.free()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ class TensorRTSession(Session):
         self._manifest, self._path = manifest, path
         self._dtype = np.dtype(self.metadata.io)
         gpu = Gpu(device)
-        self.backend = Backend(trt.__name__, str(trt.__version__), gpu.name)
+        self.backend = Backend(trt.__name__, str(trt.__version__), gpu.name, cuda_graphs=True)
         self._held = Resources(trt, gpu, path, capability)
         self._finalizer = weakref.finalize(self, self._held.free)
         try:
@@ -172,6 +173,8 @@ class TensorRTSession(Session):
         self._take_back(lane, settle=False)
 
     def _take_back(self, lane: Lane, *, settle: bool) -> None:
+        if not lane.execution.uses_graphs:
+            self.backend = dataclasses.replace(self.backend, cuda_graphs=False)
         if self._finalizer.alive:  # else it is freed already
             with self._held.gpu.current():
                 if settle:

@@ -105,7 +105,7 @@ def test_calls_give_the_frames_of_onnx_runtime(
     pair = frames(2, width, height)
     t = np.linspace(0.1, 0.9, times)
     with Interpolator(engine(target=target)) as ours:
-        assert str(ours.backend).endswith("Simulated GPU")
+        assert str(ours.backend).endswith("Simulated GPU with CUDA graphs")
         np.testing.assert_array_equal(ours(*pair, t), interpolate(*pair, t))
         np.testing.assert_array_equal(ours(*map(unit, pair), t), interpolate(*map(unit, pair), t))
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
@@ -588,7 +588,7 @@ def test_forgotten_interpolator_is_freed(machine: Machine, engine: MakeEngine) -
 def test_parity_takes_engines(machine: Machine, engine: MakeEngine) -> None:
     report = check_parity(engine(), golden_beside(SMALL_MODEL))
     assert report.passed
-    assert report.backend.endswith("Simulated GPU")
+    assert report.backend.endswith("Simulated GPU with CUDA graphs")
     assert machine.live_buffers == 0
 
 

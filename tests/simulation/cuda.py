@@ -1,7 +1,8 @@
-"""The names of `pycuda.driver` that the runtime uses, on the simulated machine."""
+"""The names of `pycuda.driver` that the runtime uses, on the simulated machine; and its graphs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -30,7 +31,42 @@ def modules(machine: Machine) -> dict[str, ModuleType]:
     package: Any = ModuleType("pycuda")
     package.__spec__ = ModuleSpec("pycuda", None, origin="simulated")
     package.driver = driver(machine)
-    return {"pycuda": package, "pycuda.driver": package.driver}
+    return {
+        "pycuda": package,
+        "pycuda.driver": package.driver,
+        "runtime.driver_graphs": graphs(machine),  # which calls the driver's own library
+    }
+
+
+def graphs(machine: Machine) -> ModuleType:
+    """Return a module that stands for `runtime.driver_graphs`."""
+
+    class Graph:
+        def __init__(self, work: list[Callable[[], None]]) -> None:
+            machine.check_current()
+            machine.live_handles += 1
+            self.work = work
+
+        @classmethod
+        def captured(cls, stream: int, enqueue: Callable[[], bool]) -> Graph | None:
+            queue = machine.streams[stream]
+            queue.captured = work = []
+            try:
+                return cls(work) if enqueue() else None
+            finally:
+                queue.captured = None
+
+        def launch(self, stream: int) -> None:
+            machine.launches += 1
+            for each in self.work:
+                machine.streams[stream].put(each)
+
+        def free(self) -> None:
+            machine.drop_handle()
+
+    module: Any = ModuleType("runtime.driver_graphs")
+    module.Graph = Graph
+    return module  # type: ignore[no-any-return]
 
 
 def driver(machine: Machine) -> ModuleType:
