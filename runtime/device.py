@@ -90,7 +90,7 @@ class Gpu:
     """
 
     def __init__(self, index: int) -> None:
-        self.name = str(_gpu(index).name)
+        self.index, self.name = index, str(_gpu(index).name)
         self._context = _primary_context(index)
 
     @contextmanager
@@ -124,9 +124,13 @@ class Lane:
     """What one call or stream has on the GPU: two streams, an execution context, and memory.
 
     Uploads of frames run on a stream of their own, so that the next one overlaps with inference.
+
+    Args:
+        gpu: its index.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gpu: int) -> None:
+        self.gpu = gpu
         self.compute: Any = cuda.Stream()
         try:
             self.transfer: Any = cuda.Stream()

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import open_session
-from .errors import BackendError
+from .errors import BackendError, FrameError
 from .frames import (
     MAX_TIMES,
     DeviceArray,
+    DLPackArray,
     Frame,
-    check_device_frames,
     check_frame,
     check_pair,
     check_same_kind,
@@ -123,33 +123,37 @@ class Interpolator:
 
     def on_device(
         self,
-        frame0: DeviceArray,
-        frame1: DeviceArray,
+        frame0: DeviceArray | DLPackArray,
+        frame1: DeviceArray | DLPackArray,
         t: float | Sequence[float] | NDArray[Any] = 0.5,
     ) -> DeviceArray:
         """Interpolate one pair that lies in the GPU's memory, and leave the result there.
 
-        Nothing is padded or converted, so that the frames have to be what the engine takes.
+        The frames are padded, and those made are cropped, on the GPU; they are those of a call.
+
+        Whoever still fills a frame is waited for, on the GPU alone where the frame says of whom:
+        DLPack, and `__cuda_array_interface__` from version 3 on, which is taken where a frame has
+        both. Before version 3, as torch has it, all work on the GPU is waited for.
 
         Args:
-            frame0, frame1: (H, W, 3) of the engine's own dtype (`metadata.io`), C-contiguous, H and
-                W multiples of 32; also parts of a larger array.
+            frame0, frame1: (H, W, 3) of any size and of the engine's own dtype (`metadata.io`), as
+                nothing is converted; also parts of a larger array, whose pixels are contiguous.
             t: when between them, inside (0, 1); 1000 times at most.
 
         Returns:
-            (T, H, W, 3), also for a number t. Its memory is used again when nobody refers to it any
-            more, and freed when the interpolator is closed: wait for whatever reads it before that.
+            (T, H, W, 3), C-contiguous, also for a number t; finished. It has
+            `__cuda_array_interface__` and DLPack. Its memory is used again when nobody refers to it
+            any more, and freed when the interpolator is closed: wait for whatever reads it before
+            that.
 
         Raises:
             FrameError: the arrays or times are not as above.
             BackendError: the backend has no device memory, or it failed.
         """
-        times = times_of(t)
-        height, width = check_device_frames(frame0, frame1, times)
-        window = np.array([0, 0, width, height], np.float32)
-        return self._session.run_on_device(
-            {"frame0": frame0, "frame1": frame1, "t": times, "window": window}
-        )
+        times = times_inside(t)
+        if not len(times):
+            raise FrameError("t is empty; expected one time at least")
+        return self._session.run_on_device(frame0, frame1, times)
 
     def stream(self, frames: Iterable[Frame], factor: int) -> Iterator[Frame]:
         """Yield every frame and, before each next one, the `factor` - 1 frames between.

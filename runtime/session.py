@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BackendError
-from .frames import DeviceArray
+from .frames import DeviceArray, DLPackArray
 from .metadata import Metadata
 
 
@@ -84,10 +85,16 @@ class Session(ABC):
             BackendError: the session is closed, or the device has no memory for another one.
         """
 
-    def run_on_device(self, tensors: Mapping[str, Any]) -> DeviceArray:  # noqa: ARG002
-        """Run on device arrays and leave `frames` there.
+    def run_on_device(
+        self,
+        frame0: DeviceArray | DLPackArray,  # noqa: ARG002
+        frame1: DeviceArray | DLPackArray,  # noqa: ARG002
+        times: NDArray[np.float32],  # noqa: ARG002
+    ) -> DeviceArray:
+        """Run on device arrays and leave the result there; see `Interpolator.on_device`.
 
         Raises:
+            FrameError: the arrays are not what the artifact takes.
             BackendError: this backend has no device memory.
         """
         raise BackendError(f"{self.backend} takes numpy arrays; device arrays need an engine")

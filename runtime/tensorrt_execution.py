@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .device import capturing, cuda
-from .driver_graphs import Graph
+from .driver_library import Graph
 from .errors import BackendError
 
 

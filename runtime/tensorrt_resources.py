@@ -99,7 +99,7 @@ class Resources:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-            lane = Lane()
+            lane = Lane(self.gpu.index)
             try:
                 lane.execution = Execution(
                     self._execution_context(), lane.compute, by_itself=self._by_itself

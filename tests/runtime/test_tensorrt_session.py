@@ -462,10 +462,12 @@ def test_device_arrays_are_taken_and_given_without_a_copy(
 @pytest.mark.parametrize(
     ("array", "more", "message"),
     [
-        (np.zeros((64, 96, 3), np.uint8), {}, r"takes float32"),
-        (np.zeros((64, 96, 3), np.float32), {"strides": (1152, 12, 4)}, "C-contiguous"),
-        (np.zeros((64, 90, 3), np.float32), {}, "multiples of 32"),
-        (np.zeros((64, 96), np.float32), {}, "expected two of one"),
+        (np.zeros((64, 96, 3), np.uint8), {}, r"frame0 is uint8; .* takes float32"),
+        (np.zeros((64, 96, 3), np.float32), {"strides": (1152, 4, 384)}, "contiguous pixels"),
+        (np.zeros((64, 96, 3), np.float32), {"strides": (0, 12, 4)}, "contiguous pixels"),
+        (np.zeros((64, 96, 3), np.float32), {"strides": (-1152, 12, 4)}, "contiguous pixels"),
+        (np.zeros((64, 96), np.float32), {}, r"shape \(64, 96\); expected \(H, W, 3\)"),
+        (np.zeros((0, 96, 3), np.float32), {}, r"shape \(0, 96, 3\); expected"),
     ],
 )
 def test_device_arrays_that_do_not_fit(

@@ -26,7 +26,7 @@ static const size_t TOTAL = 8UL << 30;
 typedef struct Block { char *at; size_t size; int on_host; struct Block *next; } Block;
 typedef struct Work {
     enum { COPY, WAIT, CALL } kind;
-    void *to; const void *from; size_t size;
+    char *to; const char *from; size_t size, rows, to_pitch, from_pitch;
     struct Stream *other; long position;
     void (*function)(void *); void *argument;
     struct Work *next;
@@ -173,9 +173,13 @@ static void drain(Stream *stream, long until) {
         else if (work->kind == CALL) work->function(work->argument);
         else {
             pthread_mutex_lock(&lock);
-            if (block_of(work->to, work->size) && block_of(work->from, work->size))
-                memcpy(work->to, work->from, work->size);
-            else bad_copies++;
+            for (size_t row = 0; row < work->rows; row++) {
+                char *to = work->to + row * work->to_pitch;
+                const char *from = work->from + row * work->from_pitch;
+                if (block_of(to, work->size) && block_of(from, work->size))
+                    memcpy(to, from, work->size);
+                else bad_copies++;
+            }
             copies++;
             pthread_mutex_unlock(&lock);
         }
@@ -205,7 +209,7 @@ static int copy(void *to, const void *from, size_t size, const void *host, Strea
     Block *block = host ? block_of(host, size) : NULL;
     if (host && !(block && block->on_host)) pageable_copies++;
     pthread_mutex_unlock(&lock);
-    return put(stream, (Work){.kind = COPY, .to = to, .from = from, .size = size});
+    return put(stream, (Work){.kind = COPY, .to = to, .from = from, .size = size, .rows = 1});
 }
 
 static int synchronize_all(void) {
@@ -280,6 +284,23 @@ int cuMemcpyDtoDAsync_v2(Address to, Address from, size_t size, Stream *stream) 
     return copy((void *)to, (void *)from, size, NULL, stream);
 }
 
+/* CUDA_MEMCPY2D; both sides on the device, from their beginnings on. */
+typedef struct Side {
+    size_t x, y; int kind; const void *host; Address device; void *array; size_t pitch;
+} Side;
+typedef struct Rows { Side from, to; size_t width, height; } Rows;
+int cuMemcpy2DAsync_v2(const Rows *rows, Stream *stream) {
+    NEEDS_CONTEXT
+    enum { ON_DEVICE = 2 };
+    const Side *from = &rows->from, *to = &rows->to;
+    if (from->kind != ON_DEVICE || to->kind != ON_DEVICE || from->x || from->y || to->x || to->y
+        || from->pitch < rows->width || to->pitch < rows->width || !rows->width || !rows->height)
+        return INVALID_VALUE;
+    return put(stream, (Work){
+        .kind = COPY, .to = (char *)to->device, .from = (char *)from->device, .size = rows->width,
+        .rows = rows->height, .to_pitch = to->pitch, .from_pitch = from->pitch});
+}
+
 int cuStreamCreate(Stream **made, unsigned flags) {
     NEEDS_CONTEXT
     Stream *stream = calloc(1, sizeof *stream);
@@ -341,6 +362,10 @@ int cuEventDestroy_v2(Event *event) {
 }
 int cuEventRecord(Event *event, Stream *stream) {
     NEEDS_CONTEXT
+    if ((Address)stream <= 2) {  /* the default streams, on which nothing is put here */
+        event->stream = NULL;
+        return SUCCESS;
+    }
     BREAKS_CAPTURE_OF(stream)  /* which the driver does not: other streams could join it there */
     event->stream = stream;
     event->position = stream->queued;

@@ -1,7 +1,6 @@
-"""CUDA graphs: work that is captured from a stream once, and launched as a whole from then on.
+"""Calls of CUDA's driver that PyCUDA does not have: CUDA graphs, and the streams of others.
 
-By the driver's library itself, for PyCUDA has no calls for them; the streams are those of either
-package, by their handles.
+By the driver's library itself; streams are those of either package, or of anyone, by their handles.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from .errors import BackendError
 
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate meanwhile
+_DISABLE_TIMING = 2  # CU_EVENT_DISABLE_TIMING
 
 
 class Graph:
@@ -57,13 +57,32 @@ class Graph:
 
     def launch(self, stream: int) -> None:
         """Put the work on a stream, as if it were queued anew."""
-        failed = _libcuda().cuGraphLaunch(self._handle, ctypes.c_void_p(stream))
-        if failed:
-            raise BackendError(f"a CUDA graph could not be launched: cuGraphLaunch gave {failed}")
+        _check("cuGraphLaunch", _libcuda().cuGraphLaunch(self._handle, ctypes.c_void_p(stream)))
 
     def free(self) -> None:
         """Let go of it; what was launched is still done."""
         _libcuda().cuGraphExecDestroy(self._handle)
+
+
+def wait_for_stream(stream: int, other: int) -> None:
+    """Let the next work on a stream wait for all that is queued on another one by now.
+
+    Args:
+        stream, other: by their handles; 1 and 2 are the default streams, as in
+            `__cuda_array_interface__`.
+    """
+    cuda, event = _libcuda(), ctypes.c_void_p()
+    _check("cuEventCreate", cuda.cuEventCreate(ctypes.byref(event), _DISABLE_TIMING))
+    try:
+        _check("cuEventRecord", cuda.cuEventRecord(event, ctypes.c_void_p(other)))
+        _check("cuStreamWaitEvent", cuda.cuStreamWaitEvent(ctypes.c_void_p(stream), event, 0))
+    finally:
+        cuda.cuEventDestroy_v2(event)  # which the driver puts off until it has come
+
+
+def _check(call: str, failed: int) -> None:
+    if failed:
+        raise BackendError(f"the GPU's driver failed: {call} gave {failed}")
 
 
 @functools.cache
