@@ -129,11 +129,9 @@ class Interpolator:
     ) -> DeviceArray:
         """Interpolate one pair that lies in the GPU's memory, and leave the result there.
 
-        The frames are padded, and those made are cropped, on the GPU; they are those of a call.
-
-        Whoever still fills a frame is waited for, on the GPU alone where the frame says of whom:
-        DLPack, and `__cuda_array_interface__` from version 3 on, which is taken where a frame has
-        both. Before version 3, as torch has it, all work on the GPU is waited for.
+        What still fills the frames is waited for: the stream that `__cuda_array_interface__` names,
+        all work on the GPU where it is older than version 3, as torch's is; DLPack's own where
+        there is no such interface.
 
         Args:
             frame0, frame1: (H, W, 3) of any size and of the engine's own dtype (`metadata.io`), as
@@ -141,10 +139,9 @@ class Interpolator:
             t: when between them, inside (0, 1); 1000 times at most.
 
         Returns:
-            (T, H, W, 3), C-contiguous, also for a number t; finished. It has
-            `__cuda_array_interface__` and DLPack. Its memory is used again when nobody refers to it
-            any more, and freed when the interpolator is closed: wait for whatever reads it before
-            that.
+            (T, H, W, 3), finished, also for a number t; it offers DLPack as well. Its memory is
+            used again when nobody refers to it any more, and freed when the interpolator is closed:
+            wait for whatever reads it before that.
 
         Raises:
             FrameError: the arrays or times are not as above.
@@ -222,10 +219,8 @@ class Interpolator:
         """Run on black frames, so that the first real call pays for no one-time work.
 
         TensorRT-RTX compiles its kernels for each size when it comes first; they are kept beside
-        the engine for the next start. An engine runs twice, as the second run of a size is captured
-        as a CUDA graph. While that goes on, for a few milliseconds, CUDA lets no thread of the
-        process wait for the whole GPU, as `torch.cuda.synchronize()` does: warm up before others
-        begin to.
+        the engine for the next start. An engine's second run of a size becomes a CUDA graph; while
+        it is captured, for milliseconds, `torch.cuda.synchronize()` in another thread fails.
 
         Args:
             height, width: size of the frames to come, pixels.
