@@ -130,8 +130,7 @@ class Interpolator:
         """Interpolate one pair that lies in the GPU's memory, and leave the result there.
 
         What still fills the frames is waited for: the stream that `__cuda_array_interface__` names,
-        all work on the GPU where it is older than version 3, as torch's is; DLPack's own where
-        there is no such interface.
+        all work on the GPU where it is older than version 3, as torch's is; else DLPack's own.
 
         Args:
             frame0, frame1: (H, W, 3) of any size and of the engine's own dtype (`metadata.io`), as
