@@ -568,6 +568,22 @@ def test_callers_own_context_stays_current(machine: Machine, engine: MakeEngine)
     assert machine.stack() == [theirs]
 
 
+@pytest.mark.usefixtures("machine")
+def test_context_that_cannot_be_made_current_is_said_as_any_other_error(
+    engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def push(_: object) -> None:
+        raise sys.modules["pycuda.driver"].Error("the GPU has fallen off the bus")
+
+    with Interpolator(engine()) as ours:
+        held = sys.modules["runtime.device"]._primary_context(0)
+        with monkeypatch.context() as broken:
+            broken.setattr(type(held), "push", push)
+            with pytest.raises(BackendError, match="Simulated GPU failed: .* off the bus"):
+                ours(*frames(2))
+        ours(*frames(2))
+
+
 def test_second_start_reads_the_kernels_that_the_first_compiled(
     machine: Machine, engine: MakeEngine
 ) -> None:
