@@ -70,7 +70,7 @@ RTX_ONLY = {
 # Members of TensorRT's objects that Python's, numpy's or ours have as well.
 COMMON = {
     "append", "clear", "close", "count", "dtype", "get", "itemsize", "name", "nbytes", "pop",
-    "shape", "write", "align_corners", "engine", "enqueue", "kind", "metadata",
+    "release", "shape", "write", "align_corners", "engine", "enqueue", "kind", "metadata",
 }  # fmt: skip
 
 

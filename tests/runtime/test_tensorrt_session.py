@@ -579,7 +579,7 @@ def test_context_that_cannot_be_made_current_is_said_as_any_other_error(
         held = sys.modules["runtime.device"]._primary_context(0)
         with monkeypatch.context() as broken:
             broken.setattr(type(held), "push", push)
-            with pytest.raises(BackendError, match="Simulated GPU failed: .* off the bus"):
+            with pytest.raises(BackendError, match=r"Simulated GPU failed: .* off the bus"):
                 ours(*frames(2))
         ours(*frames(2))
 
