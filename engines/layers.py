@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from runtime.errors import ArtifactError, BackendError
 from runtime.manifest import Manifest, read_plan
-from runtime.tensorrt_library import check_trust, import_for
+from runtime.tensorrt_library import check_trust, import_for, load_engine
 
 Kind = Literal["convolution", "pooling", "quantization", "reformat", "other"]
 
@@ -161,11 +161,9 @@ def _described(tensor: dict[str, Any]) -> _Tensor:
 def _inspector_says(trt: Any, plan: bytes, manifest: Manifest, source: str) -> str:
     engine, why = None, "it gave no reason"
     try:
-        runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        if manifest.version_compatible:
-            runtime.engine_host_code_allowed = True
-        engine = runtime.deserialize_cuda_engine(plan)
-    except (RuntimeError, TypeError) as error:
+        log = trt.Logger(trt.Logger.ERROR)
+        _runtime, engine = load_engine(trt, plan, log, host_code=manifest.version_compatible)
+    except BackendError as error:
         why = str(error)
     if engine is None:
         raise BackendError(

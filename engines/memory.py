@@ -7,6 +7,7 @@ from typing import Any
 
 from engines.flavours import Flavour
 from runtime.errors import BackendError
+from runtime.tensorrt_library import load_engine
 
 _BEGINNING = b"region = { name=devmem"
 _REGION = re.compile(
@@ -60,7 +61,6 @@ def _named(plan: bytes) -> int | None:
 
 
 def _asked(trt: Any, plan: bytes, log: Any) -> int | None:
-    runtime = trt.Runtime(log)
-    runtime.engine_host_code_allowed = True  # version-compatible plans carry such code, ours
-    engine = runtime.deserialize_cuda_engine(plan)
+    # The code in a version-compatible plan is ours.
+    _runtime, engine = load_engine(trt, plan, log, host_code=True)
     return None if engine is None else int(engine.device_memory_size_v2)

@@ -16,9 +16,8 @@ from runtime.scene import render, render_bytes
 def thirds(interpolate: Interpolator, frame0: Any, frame1: Any) -> Any:
     """Return the two frames between two tensors, (2, H, W, 3) in the GPU's memory.
 
-    The frames are (H, W, 3) of the engine's dtype, contiguous, H and W multiples of 32, each a
-    tensor of its own. What comes back shares the interpolator's memory and is freed with it; a copy
-    is the caller's own.
+    The frames are (H, W, 3) of the engine's dtype and of any size. What comes back shares the
+    interpolator's memory and is freed with it; a copy is the caller's own.
     """
     made = interpolate.on_device(frame0, frame1, t=[1 / 3, 2 / 3])
     return torch.as_tensor(made, device="cuda").clone()

@@ -14,7 +14,7 @@ from .errors import (
     OutputExistsError,
     RrinError,
 )
-from .frames import DeviceArray, PairInterpolator
+from .frames import DeviceArray, DLPackArray, PairInterpolator
 from .golden import Golden, GoldenCase, Measured
 from .interpolator import Interpolator
 from .limits import Limits
@@ -30,6 +30,7 @@ __all__ = [
     "BackendError",
     "CaseResult",
     "CutDetector",
+    "DLPackArray",
     "DeviceArray",
     "FrameError",
     "Golden",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from .errors import BackendError
 
 cuda = load_driver()
 DRIVER: str = cuda.NAME
+# Held while work is captured: waiting for a whole GPU then fails, and spoils what is captured.
+capturing = threading.Lock()
 
 
 def compute_capability(index: int) -> int:
@@ -87,15 +90,18 @@ class Gpu:
     """
 
     def __init__(self, index: int) -> None:
-        self.name = str(_gpu(index).name)
+        self.index, self.name = index, str(_gpu(index).name)
         self._context = _primary_context(index)
 
     @contextmanager
     def current(self) -> Iterator[None]:
         """Make the context current in this thread; CUDA's errors come out as BackendError."""
-        self._context.push()
         try:
-            yield
+            self._context.push()
+            try:
+                yield
+            finally:
+                cuda.pop_context()
         except cuda.OutOfMemoryError as error:
             raise BackendError(
                 f"{self.name} is out of memory ({error}); take fewer times a call, smaller frames, "
@@ -103,12 +109,11 @@ class Gpu:
             ) from error
         except cuda.Error as error:
             raise BackendError(f"{self.name} failed: {error}") from error
-        finally:
-            cuda.pop_context()
 
     def settle(self) -> None:
         """Wait for all work on the GPU, whoever queued it; the context has to be current."""
-        cuda.synchronize()
+        with capturing:
+            cuda.synchronize()
 
     def free_memory(self) -> int:
         """Return the bytes that nobody has allocated; the context has to be current."""
@@ -119,9 +124,13 @@ class Lane:
     """What one call or stream has on the GPU: two streams, an execution context, and memory.
 
     Uploads of frames run on a stream of their own, so that the next one overlaps with inference.
+
+    Args:
+        gpu: its index.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gpu: int) -> None:
+        self.gpu = gpu
         self.compute: Any = cuda.Stream()
         try:
             self.transfer: Any = cuda.Stream()

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import dlpack
+from .architecture import padded
 from .device import Lane, Pool, cuda
+from .device_frames import DeviceFrame, copy_rows
 
 
 class _Tensor:
@@ -56,14 +59,15 @@ class HostTensor(_Tensor):
         """Begin to copy it to device memory; keep it until that is done."""
         cuda.copy_to_device(memory, self.memory.array[: self.nbytes], stream)
 
-    def receive(self, memory: Any, offset: int, nbytes: int) -> None:
-        """Begin to copy device memory into it, once the work so far is done."""
-        target = self.memory.array[offset : offset + nbytes]
+    def receive(self, memory: Any, first: int, count: int) -> None:
+        """Begin to copy frames that lie on the device into its own, from the `first` on."""
+        frame = self.nbytes // self.shape[0]
+        target = self.memory.array[first * frame : (first + count) * frame]
         cuda.copy_to_host(target, memory, self.lane.compute)
 
 
 class DeviceTensor(_Tensor):
-    """An array on the device, as other libraries take it: see `__cuda_array_interface__`.
+    """An array on the device, as other libraries take it: `torch.from_dlpack`, `cupy.asarray`.
 
     Its memory is used again when nobody refers to it any more, and freed when the interpolator is
     closed: wait for whatever reads it before that.
@@ -84,10 +88,22 @@ class DeviceTensor(_Tensor):
         tensor._source.send(tensor.memory, lane.transfer)
         return tensor
 
-    def receive(self, memory: Any, offset: int, nbytes: int) -> None:
-        """Begin to copy other device memory into it, once the work so far is done."""
-        target = self.memory.address + offset
-        cuda.copy_on_device(target, memory.address, nbytes, self.lane.compute)
+    @property
+    def frame(self) -> DeviceFrame:
+        """The only frame in it, where there is one."""
+        _, height, width, channels = self.shape
+        pitch = width * channels * self.dtype.itemsize
+        shape = height, width, channels
+        return DeviceFrame(self.memory.address, shape, self.dtype, pitch, self)
+
+    def receive(self, memory: Any, first: int, count: int) -> None:
+        """Begin to copy frames into its own, from the `first` on, cropped from multiples of 32."""
+        _, height, width, channels = self.shape
+        row, pitch = (each * channels * self.dtype.itemsize for each in (width, padded(width)))
+        for index in range(count):
+            target = self.memory.address + (first + index) * height * row
+            source = memory.address + index * padded(height) * pitch
+            copy_rows((target, row), (source, pitch), (row, height), self.lane.compute)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
@@ -98,3 +114,18 @@ class DeviceTensor(_Tensor):
             "strides": None,
             "version": 3,
         }
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return dlpack.CUDA, self.lane.gpu
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,  # it is finished, for whichever
+        max_version: Any = None,  # everyone takes capsules of before 1.0
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        if copy or dl_device not in (None, self.__dlpack_device__()):
+            raise BufferError("it is given where it lies; copy it with the library that takes it")
+        return dlpack.given(self, self.lane.gpu)

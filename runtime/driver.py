@@ -13,7 +13,8 @@ Each package has a module of its own with the same names, `driver_pycuda` and `d
   made in is current.
 - `copy_to_device(memory, array, stream)` and `copy_to_host(array, memory, stream)`, which only
   begin the copy of `array.nbytes` bytes; so does `copy_on_device(target, source, nbytes, stream)`,
-  between two addresses.
+  between two addresses; and `copy_rows_on_device(target, source, size, stream)`, each an address
+  and the bytes from a row to the next, of (bytes of a row, rows).
 """
 
 from __future__ import annotations

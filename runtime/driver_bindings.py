@@ -156,3 +156,14 @@ def copy_to_host(array: NDArray[Any], memory: DeviceMemory, stream: Stream) -> N
 
 def copy_on_device(target: int, source: int, nbytes: int, stream: Stream) -> None:  # noqa: D103
     _called(cuda.cuMemcpyDtoDAsync, target, source, nbytes, stream.own)
+
+
+def copy_rows_on_device(  # noqa: D103
+    target: tuple[int, int], source: tuple[int, int], size: tuple[int, int], stream: Stream
+) -> None:
+    copy = cuda.CUDA_MEMCPY2D()
+    copy.dstMemoryType = copy.srcMemoryType = cuda.CUmemorytype.CU_MEMORYTYPE_DEVICE
+    copy.dstDevice, copy.dstPitch = target
+    copy.srcDevice, copy.srcPitch = source
+    copy.WidthInBytes, copy.Height = size
+    _called(cuda.cuMemcpy2DAsync, copy, stream.own)

@@ -123,3 +123,14 @@ def copy_to_host(array: NDArray[Any], memory: DeviceMemory, stream: Stream) -> N
 
 def copy_on_device(target: int, source: int, nbytes: int, stream: Stream) -> None:  # noqa: D103
     cuda.memcpy_dtod_async(target, source, nbytes, stream.own)
+
+
+def copy_rows_on_device(  # noqa: D103
+    target: tuple[int, int], source: tuple[int, int], size: tuple[int, int], stream: Stream
+) -> None:
+    copy = cuda.Memcpy2D()
+    copy.set_dst_device(target[0])
+    copy.set_src_device(source[0])
+    copy.dst_pitch, copy.src_pitch = target[1], source[1]
+    copy.width_in_bytes, copy.height = size
+    copy(stream.own)

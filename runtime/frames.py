@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .architecture import PADDING_MULTIPLE, padded
+from .architecture import padded
 from .errors import FrameError, NotFiniteError, shown
 from .metadata import Io
 
@@ -19,10 +19,18 @@ Frame = NDArray[Any]
 
 
 class DeviceArray(Protocol):
-    """An array in a GPU's memory, of whatever library: CuPy, PyCUDA, torch."""
+    """An array in a GPU's memory that says where, as those of CuPy, PyCUDA and torch do."""
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]: ...
+
+
+class DLPackArray(Protocol):
+    """An array that hands over its memory by the DLPack protocol, as those of most libraries do."""
+
+    def __dlpack_device__(self) -> tuple[Any, int]: ...
+
+    def __dlpack__(self, *, stream: Any = None) -> Any: ...
 
 
 class PairInterpolator(Protocol):
@@ -100,28 +108,6 @@ def with_times(frames: Iterable[Any]) -> Iterator[tuple[Frame, Any]]:
                 f"frames holds a {type(item).__name__}; expected pairs, as in (frame, [0.5])"
             )
         yield item[0], item[1]
-
-
-def check_device_frames(
-    frame0: DeviceArray, frame1: DeviceArray, times: NDArray[np.float32]
-) -> tuple[int, int]:
-    """Return the height and width of two device arrays, as `__cuda_array_interface__` has them.
-
-    Raises:
-        FrameError: not two of one (H, W, 3), not multiples of 32, or no times in (0, 1).
-    """
-    if not ((times > 0) & (times < 1)).all() or not len(times):
-        raise FrameError(f"t is {times}; device frames need times inside (0, 1)")
-    arrays = [getattr(frame, "__cuda_array_interface__", {}) for frame in (frame0, frame1)]
-    shapes = [tuple(array.get("shape", ())) for array in arrays]
-    height, width = shapes[0][:2] if len(shapes[0]) == 3 else (0, 0)
-    whole = (padded(height), padded(width)) == (height, width)
-    if shapes != [(height, width, 3)] * 2 or not height or not whole:
-        raise FrameError(
-            f"device frames of shapes {shapes}; expected two of one (H, W, 3), multiples of "
-            f"{PADDING_MULTIPLE}: pad them, or give numpy arrays"
-        )
-    return height, width
 
 
 def times_of(t: float | Sequence[float] | NDArray[Any]) -> NDArray[np.float32]:

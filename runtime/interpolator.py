@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import BackendName, open_session
-from .errors import BackendError
+from .errors import BackendError, FrameError
 from .frames import (
     MAX_TIMES,
     DeviceArray,
+    DLPackArray,
     Frame,
-    check_device_frames,
     check_frame,
     check_pair,
     check_same_kind,
@@ -133,33 +133,33 @@ class Interpolator:
 
     def on_device(
         self,
-        frame0: DeviceArray,
-        frame1: DeviceArray,
+        frame0: DeviceArray | DLPackArray,
+        frame1: DeviceArray | DLPackArray,
         t: float | Sequence[float] | NDArray[Any] = 0.5,
     ) -> DeviceArray:
         """Interpolate one pair that lies in the GPU's memory, and leave the result there.
 
-        Nothing is padded or converted, so that the frames have to be what the engine takes.
+        What still fills the frames is waited for: the stream that `__cuda_array_interface__` names,
+        all work on the GPU where it is older than version 3, as torch's is; else DLPack's own.
 
         Args:
-            frame0, frame1: (H, W, 3) of the engine's own dtype (`metadata.io`), C-contiguous, H and
-                W multiples of 32; also parts of a larger array.
+            frame0, frame1: (H, W, 3) of any size and of the engine's own dtype (`metadata.io`), as
+                nothing is converted; also parts of a larger array, whose pixels are contiguous.
             t: when between them, inside (0, 1); 1000 times at most.
 
         Returns:
-            (T, H, W, 3), also for a number t. Its memory is used again when nobody refers to it any
-            more, and freed when the interpolator is closed: wait for whatever reads it before that.
+            (T, H, W, 3), finished, also for a number t; it offers DLPack as well. Its memory is
+            used again when nobody refers to it any more, and freed when the interpolator is closed:
+            wait for whatever reads it before that.
 
         Raises:
             FrameError: the arrays or times are not as above.
             BackendError: the backend has no device memory, or it failed.
         """
-        times = times_of(t)
-        height, width = check_device_frames(frame0, frame1, times)
-        window = np.array([0, 0, width, height], np.float32)
-        return self._session.run_on_device(
-            {"frame0": frame0, "frame1": frame1, "t": times, "window": window}
-        )
+        times = times_inside(t)
+        if not len(times):
+            raise FrameError("t is empty; expected one time at least")
+        return self._session.run_on_device(frame0, frame1, times)
 
     def stream(self, frames: Iterable[Frame], factor: int) -> Iterator[Frame]:
         """Yield every frame and, before each next one, the `factor` - 1 frames between.
@@ -225,10 +225,11 @@ class Interpolator:
             yield frame, run
 
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
-        """Run once on black frames, so that the first real call pays for no one-time work.
+        """Run on black frames, so that the first real call pays for no one-time work.
 
         TensorRT-RTX compiles its kernels for each size when it comes first; they are kept beside
-        the engine for the next start.
+        the engine for the next start. An engine's second run of a size becomes a CUDA graph; while
+        it is captured, for milliseconds, `torch.cuda.synchronize()` in another thread fails.
 
         Args:
             height, width: size of the frames to come, pixels.
@@ -242,7 +243,8 @@ class Interpolator:
             check_whole(name, value, 1, MAX_TIMES if name == "times" else None)
         try:
             black = np.zeros((height, width, 3), np.uint8)
-            self(black, black, np.arange(1, times + 1) / (times + 1))
+            for _ in range(2 if self.backend.cuda_graphs else 1):
+                self(black, black, np.arange(1, times + 1) / (times + 1))
         except MemoryError as error:
             why = f"no memory for {times} frames of {width}x{height}; take fewer or smaller ones"
             raise BackendError(why) from error

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BackendError
-from .frames import DeviceArray
+from .frames import DeviceArray, DLPackArray
 from .metadata import Metadata
 
 
@@ -24,14 +25,18 @@ class Backend:
         library: its import name, such as onnxruntime or tensorrt.
         version: of the library.
         device: a provider of ONNX Runtime, or the name of a GPU.
+        cuda_graphs: whether an engine's runs are launched as CUDA graphs, each captured once a size
+            and number of times; False once a run could not be captured, which costs some time.
     """
 
     library: str
     version: str
     device: str
+    cuda_graphs: bool = False
 
     def __str__(self) -> str:
-        return f"{self.library} {self.version} {self.device}"
+        graphs = " with CUDA graphs" if self.cuda_graphs else ""
+        return f"{self.library} {self.version} {self.device}{graphs}"
 
 
 class Lease(ABC):
@@ -80,10 +85,16 @@ class Session(ABC):
             BackendError: the session is closed, or the device has no memory for another one.
         """
 
-    def run_on_device(self, tensors: Mapping[str, Any]) -> DeviceArray:  # noqa: ARG002
-        """Run on device arrays and leave `frames` there.
+    def run_on_device(
+        self,
+        frame0: DeviceArray | DLPackArray,  # noqa: ARG002
+        frame1: DeviceArray | DLPackArray,  # noqa: ARG002
+        times: NDArray[np.float32],  # noqa: ARG002
+    ) -> DeviceArray:
+        """Run on device arrays and leave the result there; see `Interpolator.on_device`.
 
         Raises:
+            FrameError: the arrays are not what the artifact takes.
             BackendError: this backend has no device memory.
         """
         raise BackendError(f"{self.backend} takes numpy arrays; device arrays need an engine")

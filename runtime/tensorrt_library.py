@@ -61,6 +61,30 @@ def import_for(manifest: Manifest, path: Path) -> Any:
     return trt
 
 
+def load_engine(trt: Any, plan: bytes, log: Any, *, host_code: bool) -> tuple[Any, Any]:
+    """Load a plan.
+
+    Args:
+        trt: its TensorRT.
+        plan: an engine's bytes.
+        log: a logger of that TensorRT.
+        host_code: whether the code for the host in a version-compatible plan may run.
+
+    Returns:
+        A runtime, to be kept as long as what it made; and the engine, None where it does not load.
+
+    Raises:
+        BackendError: TensorRT does not start here.
+    """
+    try:
+        runtime = trt.Runtime(log)
+    except (RuntimeError, TypeError) as error:
+        raise BackendError(f"{trt.__name__} {trt.__version__} does not start: {error}") from error
+    if host_code:
+        runtime.engine_host_code_allowed = True
+    return runtime, runtime.deserialize_cuda_engine(plan)
+
+
 def check_trust(manifest: Manifest, path: Path, *, trusted: bool) -> None:
     """Raise ArtifactError for an engine that holds code for the host, unless it is trusted."""
     if manifest.version_compatible and not trusted:

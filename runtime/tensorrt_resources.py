@@ -15,6 +15,7 @@ from .errors import ArtifactError, BackendError
 from .manifest import Manifest
 from .publishing import Publication
 from .tensorrt_execution import Execution
+from .tensorrt_library import load_engine
 
 
 class Resources:
@@ -30,7 +31,7 @@ class Resources:
         self._runtime: Any = None
         self._engine: Any = None
         self._allocation: Any = None
-        self._brings_scratch = True
+        self._by_itself = True
         self._cache: Any = None
         self._lanes: list[Lane] = []
         self._idle: list[Lane] = []
@@ -45,16 +46,12 @@ class Resources:
                 manifest says.
         """
         trt = self._trt
-        try:
-            self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        except (RuntimeError, TypeError) as error:
-            raise BackendError(
-                f"{trt.__name__} {trt.__version__} does not start on {self.gpu.name}: {error}"
-            ) from error
-        if manifest.version_compatible:
-            # Such a plan carries code for the host, and whoever opened it trusts that.
-            self._runtime.engine_host_code_allowed = True
-        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        self._runtime, self._engine = load_engine(
+            trt,
+            plan,
+            trt.Logger(trt.Logger.ERROR),
+            host_code=manifest.version_compatible,  # which whoever opened it trusts
+        )
         if self._engine is None:
             raise ArtifactError(
                 f"{self._path}: {trt.__name__} {trt.__version__} does not load it; build it again "
@@ -65,7 +62,7 @@ class Resources:
             self._allocation = self._configured()
         else:  # else a context of any shape takes what the largest one of the profile needs
             self._allocation = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-            self._brings_scratch = False
+            self._by_itself = False
 
     def _check_tensors(self, manifest: Manifest) -> None:
         engine = self._engine
@@ -102,10 +99,10 @@ class Resources:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-            lane = Lane()
+            lane = Lane(self.gpu.index)
             try:
                 lane.execution = Execution(
-                    self._execution_context(), lane.compute, brings_scratch=self._brings_scratch
+                    self._execution_context(), lane.compute, by_itself=self._by_itself
                 )
             except BaseException:
                 lane.free()

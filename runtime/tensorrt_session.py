@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import Gpu, Lane, compute_capability, cuda
+from .architecture import padded
+from .device import Gpu, Lane, compute_capability
+from .device_frames import DeviceFrame
 from .device_tensors import DeviceTensor, HostTensor
 from .errors import BackendError, FrameError
+from .frames import DeviceArray, DLPackArray, two_sizes
 from .manifest import Manifest, read_plan
 from .session import Backend, Lease, Session
 from .tensorrt_library import check_gpu, check_trust, import_for
@@ -47,7 +51,7 @@ class TensorRTSession(Session):
         self._manifest, self._path = manifest, path
         self._dtype = np.dtype(self.metadata.io)
         gpu = Gpu(device)
-        self.backend = Backend(trt.__name__, str(trt.__version__), gpu.name)
+        self.backend = Backend(trt.__name__, str(trt.__version__), gpu.name, cuda_graphs=True)
         self._held = Resources(trt, gpu, path, capability)
         self._finalizer = weakref.finalize(self, self._held.free)
         try:
@@ -63,11 +67,25 @@ class TensorRTSession(Session):
         with self._lane() as lane:
             yield _LaneLease(self, lane)
 
-    def run_on_device(self, tensors: Mapping[str, Any]) -> DeviceTensor:
+    def run_on_device(
+        self,
+        frame0: DeviceArray | DLPackArray,
+        frame1: DeviceArray | DLPackArray,
+        times: NDArray[np.float32],
+    ) -> DeviceTensor:
         """See `Session.run_on_device`."""
         with self._lane() as lane, self.open():
-            if any(_may_be_filling(tensor) for tensor in tensors.values()):
-                self._held.gpu.settle()
+            given = {"frame0": frame0, "frame1": frame1}
+            pair = {
+                name: DeviceFrame.of(frame, name, self._held.gpu, lane)
+                for name, frame in given.items()
+            }
+            shape0, shape1 = (frame.shape for frame in pair.values())
+            if shape0 != shape1:
+                raise two_sizes(shape0, shape1)
+            height, width, _ = pair["frame0"].padded_shape
+            window = np.array([0, 0, width, height], np.float32)
+            tensors = {**pair, "t": times, "window": window}
             frames, _inputs = self.enqueue(lane, tensors, DeviceTensor)
             lane.compute.synchronize()
             return frames
@@ -84,19 +102,19 @@ class TensorRTSession(Session):
         at_once = -(-len(times) // -(-len(times) // self._manifest.profile.max_times))
         inputs: list[Any] = []
         try:
-            size: tuple[int, ...] = self._take_pair(lane, tensors, inputs)
+            shape: tuple[int, ...] = self._take_pair(lane, tensors, inputs)
             self._take_numbers(lane, "window", tensors["window"], inputs)
-            frames = kind(lane, (len(times), *size), self._dtype)
-            frame_bytes = frames.nbytes // len(times)
+            frames = kind(lane, (len(times), *shape), self._dtype)
+            made_bytes = padded(shape[0]) * padded(shape[1]) * 3 * self._dtype.itemsize
             for first in range(0, len(times), at_once):
                 few = times[first : first + at_once]
                 self._take_numbers(lane, "t", few, inputs)
-                made = lane.execution.output(len(few) * frame_bytes)
+                made = lane.execution.output(len(few) * made_bytes)
                 if not lane.execution.run():
                     raise BackendError(
                         f"{self.backend} failed to run {self._path}; its log says why"
                     )
-                frames.receive(made, first * frame_bytes, len(few) * frame_bytes)
+                frames.receive(made, first, len(few))
         except BaseException:
             lane.settle()  # before the inputs' memory is used again
             raise
@@ -110,16 +128,18 @@ class TensorRTSession(Session):
             given = tensors[name]
             uploads = isinstance(given, np.ndarray)
             inputs.append(DeviceTensor.uploaded(lane, given) if uploads else given)
-        pair = dict(zip(("frame0", "frame1"), inputs, strict=True))
         # Uploads are in order, so that one wait serves all that went before. What another lane made
         # was waited for before it was given out.
         lane.await_uploads()
-        for name, tensor in pair.items():
-            shape, address = self._checked(name, tensor)
+        for name, given in zip(("frame0", "frame1"), inputs, strict=True):
+            frame = given.frame if isinstance(given, DeviceTensor) else given
+            if frame.dtype != self._dtype:
+                raise FrameError(f"{name} is {frame.dtype}; {self._path} takes {self._dtype}")
+            shape = frame.padded_shape
             nbytes = int(np.prod(shape)) * self._dtype.itemsize
-            target = self._input(lane, name, shape, nbytes).address
-            cuda.copy_on_device(target, address, nbytes, lane.compute)
-        return shape[1:]
+            target = self._input(lane, name, (1, *shape), nbytes)
+            frame.copy_padded(target.address, lane.compute)
+        return frame.shape
 
     def _take_numbers(
         self, lane: Lane, name: str, array: NDArray[np.float32], inputs: list[Any]
@@ -134,17 +154,6 @@ class TensorRTSession(Session):
         if memory is None:
             raise FrameError(self._out_of_profile(name, shape))
         return memory
-
-    def _checked(self, name: str, tensor: Any) -> tuple[tuple[int, ...], int]:
-        """Return the shape, (1, H, W, 3), and address of a device array."""
-        array, dtype = tensor.__cuda_array_interface__, self._dtype
-        if np.dtype(array["typestr"]) != dtype or array.get("strides") is not None:
-            raise FrameError(
-                f"{name} on the device is {array['typestr']}, strides {array.get('strides')}; "
-                f"{self._path} takes {dtype}, C-contiguous (strides None)"
-            )
-        shape = tuple(array["shape"])
-        return ((1, *shape) if len(shape) == 3 else shape), array["data"][0]
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -173,6 +182,8 @@ class TensorRTSession(Session):
 
     def _take_back(self, lane: Lane, *, settle: bool) -> None:
         if self._finalizer.alive:  # else it is freed already
+            if not lane.execution.uses_graphs:
+                self.backend = dataclasses.replace(self.backend, cuda_graphs=False)
             with self._held.gpu.current():
                 if settle:
                     lane.settle()
@@ -183,15 +194,6 @@ class TensorRTSession(Session):
             f"{name} has shape {tuple(shape)}; {self._path} takes frames of "
             f"{self._manifest.profile.sizes}; build it for others"
         )
-
-
-def _may_be_filling(tensor: Any) -> bool:
-    """Say whether someone else's work on a device array may still be under way.
-
-    From version 3 on the interface names the stream to wait for, or None; before, nothing.
-    """
-    array = getattr(tensor, "__cuda_array_interface__", None)
-    return array is not None and (array["version"] < 3 or array.get("stream") is not None)
 
 
 class _LaneLease(Lease):

@@ -44,19 +44,14 @@ OBJECTS: dict[str, dict[str, str]] = {
         "shapes": "IOptimizationProfile",
     },
     "engines/flavours.py": {},
-    "engines/layers.py": {
-        "engine": "ICudaEngine",
-        "inspector": "EngineInspector",
-        "runtime": "Runtime",
-    },
-    "engines/memory.py": {"engine": "ICudaEngine", "runtime": "Runtime"},
+    "engines/layers.py": {"engine": "ICudaEngine", "inspector": "EngineInspector"},
+    "engines/memory.py": {"engine": "ICudaEngine"},
     "runtime/tensorrt_execution.py": {"self._context": "IExecutionContext"},
-    "runtime/tensorrt_library.py": {},
+    "runtime/tensorrt_library.py": {"runtime": "Runtime"},
     "runtime/tensorrt_resources.py": {
         **dict.fromkeys(("engine", "self._engine"), "ICudaEngine"),
         "config": "IRuntimeConfig",
         "self._cache": "IRuntimeCache",
-        "self._runtime": "Runtime",
         "specialization": "DynamicShapesKernelSpecializationStrategy",
     },
     "runtime/tensorrt_session.py": {},
@@ -75,7 +70,7 @@ RTX_ONLY = {
 # Members of TensorRT's objects that Python's, numpy's or ours have as well.
 COMMON = {
     "append", "clear", "close", "count", "dtype", "get", "itemsize", "name", "nbytes", "pop",
-    "shape", "write", "align_corners", "engine", "enqueue", "kind", "metadata",
+    "release", "shape", "write", "align_corners", "engine", "enqueue", "kind", "metadata",
 }  # fmt: skip
 
 

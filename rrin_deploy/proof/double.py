@@ -43,8 +43,9 @@ class Binding:
         return {"shape": self.shape, "typestr": self.dtype.str, "data": data, "version": 2}
 
 
-# Begins a run on a stream, by its handle, and on frame0, frame1, window, t and frames.
-Execute = Callable[[int, Mapping[str, Binding]], None]
+# Begins a run on a stream, by its handle, and on frame0, frame1, window, t and frames; says whether
+# it could.
+Execute = Callable[[int, Mapping[str, Binding]], bool]
 
 
 def dtypes_of(model: onnx.ModelProto) -> dict[str, np.dtype[Any]]:
@@ -83,8 +84,7 @@ class _Context:
             name: Binding(self._addresses[name], shapes[name], dtype)
             for name, dtype in self._dtypes.items()
         }
-        self._execute(handle, bindings)
-        return True
+        return self._execute(handle, bindings)
 
 
 class _Engine:

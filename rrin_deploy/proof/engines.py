@@ -48,14 +48,17 @@ def torch_rrin(model: onnx.ModelProto) -> Execute:
     deployed = DeployedRRIN(network_of(model), metadata_of(model).io).eval().cuda()
     torch.cuda.synchronize()  # the streams to come do not wait for the one that copied the weights
 
-    def execute(handle: int, bindings: Mapping[str, Binding]) -> None:
+    def execute(handle: int, bindings: Mapping[str, Binding]) -> bool:
         stream: Any = torch.cuda.ExternalStream(handle)  # type: ignore[no-untyped-call]
         with torch.cuda.stream(stream), torch.inference_mode():
+            if torch.cuda.is_current_stream_capturing():
+                return False  # PyTorch would give the memory in between to others
             tensors = {
                 name: torch.as_tensor(binding, device="cuda") for name, binding in bindings.items()
             }
             made = tensors.pop("frames")
             made.copy_(deployed(**tensors)[0])
+        return True
 
     return execute
 
@@ -66,12 +69,13 @@ def frame0_again(model: onnx.ModelProto) -> Execute:  # noqa: ARG001 - the weigh
     copy = driver.cuMemcpyDtoDAsync_v2
     copy.argtypes = [ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p]
 
-    def execute(handle: int, bindings: Mapping[str, Binding]) -> None:
+    def execute(handle: int, bindings: Mapping[str, Binding]) -> bool:
         frame0, frames = bindings["frame0"], bindings["frames"]
         nbytes = int(np.prod(frame0.shape)) * frame0.dtype.itemsize
         for index in range(frames.shape[0]):
             error = copy(frames.address + index * nbytes, frame0.address, nbytes, handle)
             if error:
                 raise RuntimeError(f"cuMemcpyDtoDAsync gave {error}, expected 0")
+        return True
 
     return execute

@@ -173,6 +173,20 @@ class _Named:
         return self._facts
 
 
+class _Lent:
+    """A tensor that offers DLPack alone."""
+
+    def __init__(self, tensor: Any) -> None:
+        self._tensor = tensor
+
+    def __dlpack_device__(self) -> tuple[Any, int]:
+        device: tuple[Any, int] = self._tensor.__dlpack_device__()
+        return device
+
+    def __dlpack__(self, *, stream: Any = None) -> Any:
+        return self._tensor.__dlpack__(stream=stream)
+
+
 def device_arrays(name: str, engine: Path, *, busy_cycles: int = 200_000_000) -> Iterator[Finding]:
     """Hand over tensors that a side stream of PyTorch is still filling when the call is made."""
     import torch
@@ -182,7 +196,7 @@ def device_arrays(name: str, engine: Path, *, busy_cycles: int = 200_000_000) ->
     torch_cuda: Any = torch.cuda
     side, t = torch_cuda.Stream(), [0.25, 0.5, 0.75]
     with Interpolator(engine) as interpolate:
-        frames = [render_bytes(448, 256, time) for time in (0, 1)]
+        frames = [render_bytes(450, 250, time) for time in (0, 1)]  # no multiples of 32
         given: list[NDArray[Any]] = list(frames)
         if interpolate.metadata.io == "float32":
             given = [frame / np.float32(255) for frame in frames]
@@ -213,6 +227,7 @@ def device_arrays(name: str, engine: Path, *, busy_cycles: int = 200_000_000) ->
 
         attempts = {
             "as PyTorch hands it over": attempt(lambda tensor: tensor),
+            "by DLPack": attempt(_Lent),
             "naming its stream": attempt(lambda tensor: _Named(tensor, side.cuda_stream)),
         }
         _, unwaited = attempt(lambda tensor: _Named(tensor, None))

@@ -105,7 +105,7 @@ def test_calls_give_the_frames_of_onnx_runtime(
     pair = frames(2, width, height)
     t = np.linspace(0.1, 0.9, times)
     with Interpolator(engine(target=target)) as ours:
-        assert str(ours.backend).endswith("Simulated GPU")
+        assert str(ours.backend).endswith("Simulated GPU with CUDA graphs")
         np.testing.assert_array_equal(ours(*pair, t), interpolate(*pair, t))
         np.testing.assert_array_equal(ours(*map(unit, pair), t), interpolate(*map(unit, pair), t))
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
@@ -462,10 +462,12 @@ def test_device_arrays_are_taken_and_given_without_a_copy(
 @pytest.mark.parametrize(
     ("array", "more", "message"),
     [
-        (np.zeros((64, 96, 3), np.uint8), {}, r"takes float32"),
-        (np.zeros((64, 96, 3), np.float32), {"strides": (1152, 12, 4)}, "C-contiguous"),
-        (np.zeros((64, 90, 3), np.float32), {}, "multiples of 32"),
-        (np.zeros((64, 96), np.float32), {}, "expected two of one"),
+        (np.zeros((64, 96, 3), np.uint8), {}, r"frame0 is uint8; .* takes float32"),
+        (np.zeros((64, 96, 3), np.float32), {"strides": (1152, 4, 384)}, "contiguous pixels"),
+        (np.zeros((64, 96, 3), np.float32), {"strides": (0, 12, 4)}, "contiguous pixels"),
+        (np.zeros((64, 96, 3), np.float32), {"strides": (-1152, 12, 4)}, "contiguous pixels"),
+        (np.zeros((64, 96), np.float32), {}, r"shape \(64, 96\); expected \(H, W, 3\)"),
+        (np.zeros((0, 96, 3), np.float32), {}, r"shape \(0, 96, 3\); expected"),
     ],
 )
 def test_device_arrays_that_do_not_fit(
@@ -566,6 +568,22 @@ def test_callers_own_context_stays_current(machine: Machine, engine: MakeEngine)
     assert machine.stack() == [theirs]
 
 
+@pytest.mark.usefixtures("machine")
+def test_context_that_cannot_be_made_current_is_said_as_any_other_error(
+    engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def push(_: object) -> None:
+        raise sys.modules["pycuda.driver"].Error("the GPU has fallen off the bus")
+
+    with Interpolator(engine()) as ours:
+        held = sys.modules["runtime.device"]._primary_context(0)
+        with monkeypatch.context() as broken:
+            broken.setattr(type(held), "push", push)
+            with pytest.raises(BackendError, match=r"Simulated GPU failed: .* off the bus"):
+                ours(*frames(2))
+        ours(*frames(2))
+
+
 def test_second_start_reads_the_kernels_that_the_first_compiled(
     machine: Machine, engine: MakeEngine
 ) -> None:
@@ -588,7 +606,7 @@ def test_forgotten_interpolator_is_freed(machine: Machine, engine: MakeEngine) -
 def test_parity_takes_engines(machine: Machine, engine: MakeEngine) -> None:
     report = check_parity(engine(), golden_beside(SMALL_MODEL))
     assert report.passed
-    assert report.backend.endswith("Simulated GPU")
+    assert report.backend.endswith("Simulated GPU with CUDA graphs")
     assert machine.live_buffers == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ ON_DRIVER = tuple(
     f"runtime.{name}"
     for name in (
         "device",
+        "device_frames",
         "device_tensors",
         "driver_pycuda",
         "tensorrt_execution",
@@ -30,7 +32,48 @@ def modules(machine: Machine) -> dict[str, ModuleType]:
     package: Any = ModuleType("pycuda")
     package.__spec__ = ModuleSpec("pycuda", None, origin="simulated")
     package.driver = driver(machine)
-    return {"pycuda": package, "pycuda.driver": package.driver}
+    return {
+        "pycuda": package,
+        "pycuda.driver": package.driver,
+        "runtime.driver_library": library(machine),
+    }
+
+
+def library(machine: Machine) -> ModuleType:
+    """Return a module that stands for `runtime.driver_library`."""
+
+    class Graph:
+        def __init__(self, work: list[Callable[[], None]]) -> None:
+            machine.check_current()
+            machine.live_handles += 1
+            self.work = work
+
+        @classmethod
+        def captured(cls, stream: int, enqueue: Callable[[], bool]) -> Graph | None:
+            queue = machine.streams[stream]
+            queue.captured = work = []
+            try:
+                return cls(work) if enqueue() else None
+            finally:
+                queue.captured = None
+
+        def launch(self, stream: int) -> None:
+            machine.launches += 1
+            for each in self.work:
+                machine.streams[stream].put(each)
+
+        def free(self) -> None:
+            machine.drop_handle()
+
+    module: Any = ModuleType("runtime.driver_library")
+
+    def wait_for_stream(stream: int, other: int) -> None:
+        theirs = machine.streams[other]
+        position = theirs.queued
+        machine.wait(lambda: machine.streams[stream].put(lambda: theirs.drain(position)))
+
+    module.Graph, module.wait_for_stream = Graph, wait_for_stream
+    return module  # type: ignore[no-any-return]
 
 
 def driver(machine: Machine) -> ModuleType:
@@ -177,6 +220,27 @@ def driver(machine: Machine) -> ModuleType:
 
         stream.queue.put(copy)
 
+    class Memcpy2D:
+        def set_src_device(self, address: int) -> None:
+            self.source = address
+
+        def set_dst_device(self, address: int) -> None:
+            self.target = address
+
+        src_pitch = dst_pitch = width_in_bytes = height = 0
+
+        def __call__(self, stream: Any) -> None:
+            row, rows, source, target = self.width_in_bytes, self.height, self.source, self.target
+            pitches = self.src_pitch, self.dst_pitch
+            assert row <= min(pitches)
+
+            def copy() -> None:
+                for index in range(rows):
+                    taken = machine.at(source + index * pitches[0])[:row]
+                    machine.at(target + index * pitches[1])[:row] = taken
+
+            stream.queue.put(copy)
+
     class event_flags:  # noqa: N801 - PyCUDA's own name
         BLOCKING_SYNC = 1
         DISABLE_TIMING = 2
@@ -202,6 +266,14 @@ NAMES: dict[str, set[str]] = {
     "event_flags": {"BLOCKING_SYNC", "DISABLE_TIMING"},
     "DeviceAllocation": {"free", "__int__"},
     "PagelockedHostAllocation": {"free"},
+    "Memcpy2D": {
+        "set_src_device",
+        "set_dst_device",
+        "src_pitch",
+        "dst_pitch",
+        "width_in_bytes",
+        "height",
+    },
     "mem_alloc": set(),
     "mem_get_info": set(),
     "pagelocked_empty": set(),

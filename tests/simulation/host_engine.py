@@ -15,11 +15,12 @@ from rrin_deploy.proof.double import Binding, Execute
 _FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 driver = ctypes.CDLL("libcuda.so.1")
 driver.fake_count.restype = ctypes.c_long
+driver.cuStreamSynchronize.argtypes = [ctypes.c_void_p]
 driver.cuLaunchHostFunc.argtypes = [ctypes.c_void_p, _FUNCTION, ctypes.c_void_p]
 
 failures: list[BaseException] = []
 bound: list[tuple[Any, ...]] = []  # addresses and shapes of every run
-_kept: list[Any] = []  # a function that is still queued must not be collected
+_kept: list[Any] = []  # a function that is queued, or in a graph, must not be collected
 
 
 def count(name: str) -> int:
@@ -31,11 +32,11 @@ def host_rrin(model: onnx.ModelProto) -> Execute:
     """Return what queues a run of the model on a stream of the fake driver."""
     session = _session(model)
 
-    def execute(handle: int, bindings: Mapping[str, Binding]) -> None:
+    def execute(handle: int, bindings: Mapping[str, Binding]) -> bool:
         given = dict(bindings)
-        bound.append(tuple((each.address, each.shape) for each in given.values()))
 
         def work(_: object) -> None:
+            bound.append(tuple((each.address, each.shape) for each in given.values()))
             try:
                 arrays = {name: _array(binding) for name, binding in given.items()}
                 made = arrays.pop("frames")
@@ -46,8 +47,17 @@ def host_rrin(model: onnx.ModelProto) -> Execute:
         function = _FUNCTION(work)
         _kept.append(function)
         assert driver.cuLaunchHostFunc(handle, function, None) == 0
+        return True
 
     return execute
+
+
+def host_rrin_that_waits(model: onnx.ModelProto) -> Execute:
+    """Return the same, but it waits for the stream, and so cannot be captured."""
+    execute = host_rrin(model)
+    return lambda handle, bindings: (
+        driver.cuStreamSynchronize(handle) == 0 and execute(handle, bindings)
+    )
 
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:

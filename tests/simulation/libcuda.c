@@ -3,7 +3,9 @@
    Device memory is host memory, poisoned when it is taken and when it is freed. Streams are lazy:
    what is queued happens only where something waits for it, so a forgotten wait shows as wrong
    pixels. Every call that needs a context and has none is counted, and so is all that is made and
-   not destroyed; a copy has to lie inside memory that is allocated when it happens. */
+   not destroyed; a copy has to lie inside memory that is allocated when it happens. What is put on a
+   stream that captures is only recorded, with its addresses, and done when the graph is launched;
+   calls that capture forbids fail, and the capture with them. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -14,21 +16,25 @@
 typedef unsigned long long Address;
 enum {
     SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, INVALID_CONTEXT = 201,
-    NOT_FOUND = 500, NOT_READY = 600
+    ILLEGAL_STATE = 401, NOT_FOUND = 500, NOT_READY = 600, CAPTURE_UNSUPPORTED = 900,
+    CAPTURE_INVALIDATED = 901, CAPTURE_ISOLATION = 905, CAPTURE_WRONG_THREAD = 908
 };
+enum { GLOBAL_MODE = 0, THREAD_LOCAL_MODE = 1 };
 enum { POISON = 0xCB, NON_BLOCKING = 1, BLOCKING_SYNC = 1, MAX_DEPTH = 64 };
 static const size_t TOTAL = 8UL << 30;
 
 typedef struct Block { char *at; size_t size; int on_host; struct Block *next; } Block;
 typedef struct Work {
     enum { COPY, WAIT, CALL } kind;
-    void *to; const void *from; size_t size;
+    char *to; const char *from; size_t size, rows, to_pitch, from_pitch;
     struct Stream *other; long position;
     void (*function)(void *); void *argument;
     struct Work *next;
 } Work;
+typedef struct Graph { Work *first, *last; int broken, mode; pthread_t owner; } Graph;
 typedef struct Stream {
     pthread_mutex_t draining;
+    Graph *capture;
     Work *first, *last;
     long queued, done;
     struct Stream *next;
@@ -40,6 +46,7 @@ static Block *blocks;
 static Stream *streams;       /* never freed, for events may still name them */
 static long device_bytes, device_blocks, host_blocks, live_streams, live_events;
 static long without_context, bad_copies, pageable_copies, legacy_streams, spinning_events, copies;
+static long live_graphs, captures, broken_captures, launches;
 static __thread void *stack[MAX_DEPTH];
 static __thread int depth;
 static int the_context;
@@ -63,6 +70,8 @@ long fake_count(const char *name) {
         {"without context", without_context}, {"bad copies", bad_copies},
         {"pageable copies", pageable_copies}, {"legacy streams", legacy_streams},
         {"spinning events", spinning_events}, {"copies", copies},
+        {"graphs", live_graphs}, {"captures", captures},
+        {"broken captures", broken_captures}, {"launches", launches},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!strcmp(all[i].name, name)) return all[i].value;
@@ -84,7 +93,7 @@ __attribute__((destructor)) static void report(void) {
     FILE *file = path ? fopen(path, "w") : NULL;
     if (!file) return;
     fprintf(file, "{\"left\": %ld, \"without context\": %ld, \"bad copies\": %ld}\n",
-            device_blocks + host_blocks + live_streams + live_events, without_context, bad_copies);
+            device_blocks + host_blocks + live_streams + live_events + live_graphs, without_context, bad_copies);
     fclose(file);
 }
 
@@ -94,8 +103,26 @@ static Block *block_of(const void *at, size_t size) {
     return NULL;
 }
 
+/* Of a call that captures forbid: those of the thread itself, or of every one. */
+static int breaks_captures(int of_all) {
+    int broken = 0;
+    pthread_mutex_lock(&lock);
+    for (Stream *stream = streams; stream; stream = stream->next) {
+        Graph *graph = stream->capture;
+        int own = graph && graph->mode == THREAD_LOCAL_MODE
+                  && pthread_equal(graph->owner, pthread_self());
+        if (graph && (of_all || own || graph->mode == GLOBAL_MODE)) graph->broken = broken = 1;
+    }
+    pthread_mutex_unlock(&lock);
+    return broken;
+}
+#define BREAKS_CAPTURES(of_all) if (breaks_captures(of_all)) return CAPTURE_UNSUPPORTED;
+#define BREAKS_CAPTURE_OF(stream) \
+    if ((stream)->capture) { (stream)->capture->broken = 1; return CAPTURE_UNSUPPORTED; }
+
 static int take(void **at, size_t size, int on_host) {
     NEEDS_CONTEXT
+    BREAKS_CAPTURES(0)
     if (!size) return INVALID_VALUE;
     pthread_mutex_lock(&lock);
     int full = !on_host && device_bytes + size > TOTAL;
@@ -117,6 +144,7 @@ static int synchronize_all(void);
 
 static int release(void *at, int on_host) {
     NEEDS_CONTEXT
+    BREAKS_CAPTURES(0)
     synchronize_all();  /* as the driver does */
     pthread_mutex_lock(&lock);
     Block **place = &blocks;
@@ -145,9 +173,13 @@ static void drain(Stream *stream, long until) {
         else if (work->kind == CALL) work->function(work->argument);
         else {
             pthread_mutex_lock(&lock);
-            if (block_of(work->to, work->size) && block_of(work->from, work->size))
-                memcpy(work->to, work->from, work->size);
-            else bad_copies++;
+            for (size_t row = 0; row < work->rows; row++) {
+                char *to = work->to + row * work->to_pitch;
+                const char *from = work->from + row * work->from_pitch;
+                if (block_of(to, work->size) && block_of(from, work->size))
+                    memcpy(to, from, work->size);
+                else bad_copies++;
+            }
             copies++;
             pthread_mutex_unlock(&lock);
         }
@@ -162,9 +194,11 @@ static int put(Stream *stream, Work given) {
     *work = given;
     work->next = NULL;
     pthread_mutex_lock(&lock);
-    if (stream->last) stream->last->next = work; else stream->first = work;
-    stream->last = work;
-    stream->queued++;
+    Graph *graph = stream->capture;
+    Work **first = graph ? &graph->first : &stream->first, **last = graph ? &graph->last : &stream->last;
+    if (*last) (*last)->next = work; else *first = work;
+    *last = work;
+    if (!graph) stream->queued++;
     pthread_mutex_unlock(&lock);
     return SUCCESS;
 }
@@ -175,7 +209,7 @@ static int copy(void *to, const void *from, size_t size, const void *host, Strea
     Block *block = host ? block_of(host, size) : NULL;
     if (host && !(block && block->on_host)) pageable_copies++;
     pthread_mutex_unlock(&lock);
-    return put(stream, (Work){.kind = COPY, .to = to, .from = from, .size = size});
+    return put(stream, (Work){.kind = COPY, .to = to, .from = from, .size = size, .rows = 1});
 }
 
 static int synchronize_all(void) {
@@ -228,7 +262,7 @@ int cuCtxGetApiVersion(void *context, unsigned *version) {
     *version = 13000;
     return SUCCESS;
 }
-int cuCtxSynchronize(void) { NEEDS_CONTEXT return synchronize_all(); }
+int cuCtxSynchronize(void) { NEEDS_CONTEXT BREAKS_CAPTURES(1) return synchronize_all(); }
 
 int cuMemAlloc_v2(Address *address, size_t size) { return take((void **)address, size, 0); }
 int cuMemFree_v2(Address address) { return release((void *)address, 0); }
@@ -250,6 +284,23 @@ int cuMemcpyDtoDAsync_v2(Address to, Address from, size_t size, Stream *stream) 
     return copy((void *)to, (void *)from, size, NULL, stream);
 }
 
+/* CUDA_MEMCPY2D; both sides on the device, from their beginnings on. */
+typedef struct Side {
+    size_t x, y; int kind; const void *host; Address device; void *array; size_t pitch;
+} Side;
+typedef struct Rows { Side from, to; size_t width, height; } Rows;
+int cuMemcpy2DAsync_v2(const Rows *rows, Stream *stream) {
+    NEEDS_CONTEXT
+    enum { ON_DEVICE = 2 };
+    const Side *from = &rows->from, *to = &rows->to;
+    if (from->kind != ON_DEVICE || to->kind != ON_DEVICE || from->x || from->y || to->x || to->y
+        || from->pitch < rows->width || to->pitch < rows->width || !rows->width || !rows->height)
+        return INVALID_VALUE;
+    return put(stream, (Work){
+        .kind = COPY, .to = (char *)to->device, .from = (char *)from->device, .size = rows->width,
+        .rows = rows->height, .to_pitch = to->pitch, .from_pitch = from->pitch});
+}
+
 int cuStreamCreate(Stream **made, unsigned flags) {
     NEEDS_CONTEXT
     Stream *stream = calloc(1, sizeof *stream);
@@ -265,23 +316,30 @@ int cuStreamCreate(Stream **made, unsigned flags) {
 }
 int cuStreamDestroy_v2(Stream *stream) {
     NEEDS_CONTEXT
+    BREAKS_CAPTURE_OF(stream)
     drain(stream, stream->queued);
     add(&live_streams, -1);
     return SUCCESS;
 }
 int cuStreamSynchronize(Stream *stream) {
     NEEDS_CONTEXT
+    BREAKS_CAPTURE_OF(stream)
     drain(stream, stream->queued);
     return SUCCESS;
 }
 int cuStreamQuery(Stream *stream) {
     NEEDS_CONTEXT
+    BREAKS_CAPTURE_OF(stream)
     return stream->done == stream->queued ? SUCCESS : NOT_READY;
 }
 int cuStreamWaitEvent(Stream *stream, Event *event, unsigned flags) {
     NEEDS_CONTEXT
     (void)flags;
     if (!event->stream) return SUCCESS;
+    if (stream->capture) {  /* of work from without */
+        stream->capture->broken = 1;
+        return CAPTURE_ISOLATION;
+    }
     return put(stream, (Work){.kind = WAIT, .other = event->stream, .position = event->position});
 }
 int cuLaunchHostFunc(Stream *stream, void (*function)(void *), void *argument) {
@@ -304,6 +362,11 @@ int cuEventDestroy_v2(Event *event) {
 }
 int cuEventRecord(Event *event, Stream *stream) {
     NEEDS_CONTEXT
+    if ((Address)stream <= 2) {  /* the default streams, on which nothing is put here */
+        event->stream = NULL;
+        return SUCCESS;
+    }
+    BREAKS_CAPTURE_OF(stream)  /* which the driver does not: other streams could join it there */
     event->stream = stream;
     event->position = stream->queued;
     return SUCCESS;
@@ -317,6 +380,69 @@ int cuEventQuery(Event *event) {
     NEEDS_CONTEXT
     return !event->stream || event->stream->done >= event->position ? SUCCESS : NOT_READY;
 }
+
+int cuStreamBeginCapture_v2(Stream *stream, int mode) {
+    NEEDS_CONTEXT
+    BREAKS_CAPTURE_OF(stream)
+    Graph *graph = calloc(1, sizeof *graph);
+    graph->mode = mode;
+    graph->owner = pthread_self();
+    add(&live_graphs, 1);
+    stream->capture = graph;
+    return SUCCESS;
+}
+static int destroy(Graph *graph) {
+    while (graph->first) {
+        Work *work = graph->first;
+        graph->first = work->next;
+        free(work);
+    }
+    free(graph);
+    add(&live_graphs, -1);
+    return SUCCESS;
+}
+int cuStreamEndCapture(Stream *stream, Graph **made) {
+    NEEDS_CONTEXT
+    Graph *graph = stream->capture;
+    *made = NULL;
+    if (!graph) return ILLEGAL_STATE;
+    if (!pthread_equal(graph->owner, pthread_self())) {
+        graph->broken = 1;
+        return CAPTURE_WRONG_THREAD;
+    }
+    stream->capture = NULL;
+    if (graph->broken) {
+        destroy(graph);
+        add(&broken_captures, 1);
+        return CAPTURE_INVALIDATED;
+    }
+    add(&captures, 1);
+    *made = graph;
+    return SUCCESS;
+}
+int cuGraphInstantiateWithFlags(Graph **made, Graph *graph, unsigned long long flags) {
+    NEEDS_CONTEXT
+    (void)flags;
+    *made = calloc(1, sizeof **made);
+    add(&live_graphs, 1);
+    for (Work *work = graph->first; work; work = work->next) {
+        Work *copy = malloc(sizeof *copy);
+        *copy = *work;
+        copy->next = NULL;
+        if ((*made)->last) (*made)->last->next = copy; else (*made)->first = copy;
+        (*made)->last = copy;
+    }
+    return SUCCESS;
+}
+int cuGraphLaunch(Graph *graph, Stream *stream) {
+    NEEDS_CONTEXT
+    BREAKS_CAPTURE_OF(stream)
+    for (Work *work = graph->first; work; work = work->next) put(stream, *work);
+    add(&launches, 1);
+    return SUCCESS;
+}
+int cuGraphDestroy(Graph *graph) { NEEDS_CONTEXT return destroy(graph); }
+int cuGraphExecDestroy(Graph *graph) { NEEDS_CONTEXT return destroy(graph); }
 
 int cuGetErrorString(int error, const char **text) {
     *text = error == OUT_OF_MEMORY ? "out of memory"

@@ -24,6 +24,7 @@ class Machine:
         fail_allocation: the how-manieth allocation fails; None for none.
         ignore_wait: the how-manieth wait is ignored; None for none.
         fail_execution: whether execution fails.
+        launches: of CUDA graphs that the session captured, so far.
         waits, allocations: counted so far.
         contexts: execution contexts that were made.
         captures: addresses of every CUDA graph that RTX would have captured.
@@ -41,6 +42,7 @@ class Machine:
         self.fail_allocation: int | None = None
         self.ignore_wait: int | None = None
         self.fail_execution = False
+        self.launches = 0
         self.waits = 0
         self.allocations = 0
         self.uploaded: dict[int, int] = {}
@@ -100,6 +102,7 @@ class Stream:
         self.machine = machine
         self.done = 0
         self.queue: deque[Callable[[], None]] = deque()
+        self.captured: list[Callable[[], None]] | None = None
         self.handle = len(machine.streams) + 1
         machine.streams[self.handle] = self
 
@@ -110,7 +113,7 @@ class Stream:
     def put(self, work: Callable[[], None]) -> None:
         self.machine.check_current()
         with self.machine.lock:
-            self.queue.append(work)
+            (self.queue if self.captured is None else self.captured).append(work)
 
     def drain(self, until: int | None = None) -> None:
         """Do the work up to a position in the queue, or all."""

@@ -39,7 +39,8 @@ def _tensor_at(array: dict[str, Any]) -> torch.Tensor:
     return torch.from_numpy(np.ctypeslib.as_array(raw).view(dtype).reshape(array["shape"]))
 
 
-def _interface(tensor: torch.Tensor) -> dict[str, Any]:
+def _lying(tensor: torch.Tensor) -> np.ndarray:
+    """Return a copy in what the fake GPU has for memory."""
     content = tensor.contiguous().numpy()
     room = np.zeros(content.nbytes + 256, np.uint8)
     start = -room.ctypes.data % 256  # aligned, as device memory is
@@ -47,8 +48,16 @@ def _interface(tensor: torch.Tensor) -> dict[str, Any]:
     aligned[:] = content.view(np.uint8).ravel()
     _kept.append(room)
     _driver.fake_adopt(aligned.ctypes.data, content.nbytes)
-    data = aligned.ctypes.data, False
-    return {"shape": content.shape, "typestr": content.dtype.str, "data": data, "version": 2}
+    return aligned.view(content.dtype).reshape(content.shape)
+
+
+def _interface(tensor: torch.Tensor) -> dict[str, Any]:
+    return {**_lying(tensor).__array_interface__, "version": 2}
+
+
+def _dlpack(tensor: torch.Tensor, *, stream: int) -> Any:
+    assert stream > 2
+    return _lying(tensor).__dlpack__()
 
 
 class _Event:
@@ -69,7 +78,7 @@ class _Event:
 
 
 class _Stream:
-    cuda_stream = 7
+    cuda_stream = 1  # the default one
 
     def synchronize(self) -> None:
         pass
@@ -99,5 +108,7 @@ def install() -> None:
     for name, value in offered.items():
         setattr(torch.cuda, name, value)
     torch.Tensor.cuda = torch.nn.Module.cuda = lambda self: self  # type: ignore[assignment, method-assign]
+    torch.Tensor.__dlpack_device__ = lambda _: (2, 0)  # type: ignore[assignment, method-assign]
+    torch.Tensor.__dlpack__ = _dlpack  # type: ignore[assignment, method-assign]
     torch.Tensor.__cuda_array_interface__ = property(_interface)  # type: ignore[assignment]
     _OnCpu().__enter__()
