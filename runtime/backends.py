@@ -37,23 +37,7 @@ def open_session(
 ) -> Session:
     """Open an artifact with the backend that its kind needs.
 
-    Args:
-        artifact: an ONNX file of `rrin-deploy export` or `build`, or an engine.
-        backend: for an ONNX file, onnxruntime or openvino; None takes ONNX Runtime where its CUDA
-            provider loads, else OpenVINO where it is installed, else ONNX Runtime. A file that was
-            laid out for one of them goes to that one where it is installed.
-        device: index of the GPU, for engines and the CUDA and TensorRT providers, None takes the
-            first; or a device of OpenVINO, such as GPU or NPU, None takes the CPU.
-        threads: CPU threads within one operator, 1024 at most; None leaves the backend the choice.
-        providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
-            where it loads, else the CPU.
-        cache: a folder for what OpenVINO compiles, so that the next start is quick; it is as
-            trusted as code. None keeps nothing.
-        trusted: whether the code in a version-compatible engine may run.
-
-    Raises:
-        InputNotFoundError, ArtifactError, BackendError.
-        OptionError: an option that is not as above, or that this backend does not have.
+    The arguments and errors are those of `Interpolator`.
     """
     check_path("artifact", artifact, "rrin.onnx")
     if backend is not None:

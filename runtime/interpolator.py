@@ -48,24 +48,20 @@ class Interpolator:
     Args:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
             takes the bundled model.
-        backend: for an ONNX file, onnxruntime or openvino; None takes ONNX Runtime where its CUDA
-            provider loads, else OpenVINO where it is installed, else ONNX Runtime on the CPU. A
-            file that was laid out for one of them goes to that one where it is installed.
+        backend: onnxruntime or openvino, for an ONNX file; None takes the one that it was laid out
+            for, else the first that is here: ONNX Runtime with CUDA, OpenVINO, ONNX Runtime.
         device: index of the GPU, for engines and providers that use one, None takes the first; or
             a device of OpenVINO, such as GPU or NPU, None takes the CPU.
         threads: CPU threads, for ONNX files, 1024 at most; None leaves the backend the choice.
-        providers: ONNX Runtime execution providers, all of which have to load; None takes CUDA
-            where it loads, else the CPU. TensorRT's builds an engine at every start, which takes
-            minutes, and may compute float32 in TF32: build an engine instead.
-        cache: a folder for what OpenVINO compiles at the first frame of each size: the next start
-            finds it there, in INT8 half a second sooner. Files in it are not checked, so let it be
-            one that only you write to. None keeps nothing.
+        providers: of ONNX Runtime, all of which have to load; None takes CUDA, else the CPU.
+            TensorRT's builds an engine at every start, and may compute in TF32: build one instead.
+        cache: a folder for what OpenVINO compiles at the first frame of a size, so that the next
+            start is quicker. It is as trusted as code: let nobody else write to it.
         trusted: whether a version-compatible engine may be opened: it holds code, which runs with
             your rights. Other artifacts do not need it.
 
     Raises:
-        InputNotFoundError: there is no such file.
-        ArtifactError: the file is damaged, not one of ours, or has to be trusted.
+        InputNotFoundError, ArtifactError: no such file; damaged, not ours, or to be trusted first.
         BackendError: a backend, provider or device that it needs is missing here.
         OptionError: an option that is not as above, or that the artifact's backend does not have.
     """
@@ -83,8 +79,8 @@ class Interpolator:
     ) -> None:
         path = BUNDLED_MODEL if artifact is None else artifact
         self._session = open_session(
-            path, backend=backend, device=device, threads=threads, providers=providers,
-            cache=cache, trusted=trusted,
+            path, backend=backend, device=device, threads=threads, providers=providers, cache=cache,
+            trusted=trusted,
         )  # fmt: skip
 
     @property
@@ -106,10 +102,9 @@ class Interpolator:
             frame0, frame1: (H, W, 3), uint8, or float32 in [0, 1]; of one size and dtype.
             t: when between them, in [0, 1]; exactly 0 or 1 gives that frame; 1000 times at most.
                 Several in one call cost less than several calls, as the flow between the frames is
-                30 % of the arithmetic: ONNX Runtime computes it once a call, an engine once a run
-                of as many times as it was built for. Memory does not grow with the times: what
-                ONNX Runtime runs at once takes about 1 GiB, but is one time at least: 9 at 448x256
-                with the bundled model, one at 1920x1080.
+                30 % of the arithmetic: an engine computes it once a run of as many times as it was
+                built for, all else once a call. Memory does not grow with the times; what ONNX
+                Runtime runs at once takes about 1 GiB, or is a single time.
 
         Returns:
             (H, W, 3) for a number t, (T, H, W, 3) for several; dtype of the frames.
@@ -139,35 +134,32 @@ class Interpolator:
     ) -> DeviceArray:
         """Interpolate one pair that lies in the GPU's memory, and leave the result there.
 
-        What still fills the frames is waited for: the stream that `__cuda_array_interface__` names,
-        all work on the GPU where it is older than version 3, as torch's is; else DLPack's own.
+        What still fills them is waited for: the stream that `__cuda_array_interface__` names, all
+        work on the GPU where it is older than version 3, as torch's is; else DLPack's own.
 
         Args:
-            frame0, frame1: (H, W, 3) of any size and of the engine's own dtype (`metadata.io`), as
-                nothing is converted; also parts of a larger array, whose pixels are contiguous.
+            frame0, frame1: (H, W, 3) of any size, of the engine's own dtype (`metadata.io`); also
+                parts of a larger array, whose pixels are contiguous.
             t: when between them, inside (0, 1); 1000 times at most.
 
         Returns:
-            (T, H, W, 3), finished, also for a number t; it offers DLPack as well. Its memory is
-            used again when nobody refers to it any more, and freed when the interpolator is closed:
-            wait for whatever reads it before that.
+            (T, H, W, 3), finished, also for a number t, with DLPack. Its memory is used again when
+            nobody refers to it, and freed at closing: wait for whatever reads it before that.
 
         Raises:
             FrameError: the arrays or times are not as above.
             BackendError: the backend has no device memory, or it failed.
         """
-        times = times_inside(t)
-        if not len(times):
+        if not len(times := times_inside(t)):
             raise FrameError("t is empty; expected one time at least")
         return self._session.run_on_device(frame0, frame1, times)
 
     def stream(self, frames: Iterable[Frame], factor: int) -> Iterator[Frame]:
         """Yield every frame and, before each next one, the `factor` - 1 frames between.
 
-        n frames give (n - 1) * factor + 1. The source may fill one array with every frame, as each
-        is taken over when it arrives. The originals are the very objects that came in, which such
-        a source fills anew when the next frame is asked for. With an engine they are copies, as
-        one more frame is read ahead, whose upload overlaps with inference.
+        n frames give (n - 1) * factor + 1. The source may fill one array with every frame. The
+        originals are the very objects that came in; with an engine they are copies, as one more
+        frame is read ahead, whose upload overlaps with inference.
 
         Raises:
             FrameError, ArtifactError: as for a call.
@@ -186,7 +178,7 @@ class Interpolator:
 
         Args:
             frames: each with the times wanted before it, inside (0, 1), possibly none; those of the
-                first are checked, and make nothing. The source may fill one array, as for `stream`.
+                first make nothing. The source may fill one array, as for `stream`.
 
         Yields:
             The frame that came in, with an engine a copy, and (T, H, W, 3) of its dtype.
@@ -227,13 +219,12 @@ class Interpolator:
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
         """Run on black frames, so that the first real call pays for no one-time work.
 
-        TensorRT-RTX compiles its kernels for each size when it comes first; they are kept beside
-        the engine for the next start. An engine's second run of a size becomes a CUDA graph; while
-        it is captured, for milliseconds, `torch.cuda.synchronize()` in another thread fails.
+        TensorRT-RTX and OpenVINO compile for each size when it comes first; RTX keeps its kernels
+        beside the engine. An engine's second run of a size becomes a CUDA graph; while that is
+        captured, for milliseconds, `torch.cuda.synchronize()` in another thread fails.
 
         Args:
-            height, width: size of the frames to come, pixels.
-            times: how many times a call will have, 1000 at most.
+            height, width, times: of the calls to come: pixels, and 1000 at most.
 
         Raises:
             OptionError: not integers from 1 on.
