@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,7 +10,7 @@ from .errors import OptionError
 from .graph_check import read_checked
 from .installation import is_installed
 from .manifest import is_engine
-from .metadata import Metadata
+from .metadata import Runtime
 from .options import (
     check_choice,
     check_device,
@@ -69,7 +69,7 @@ def _open_engine(path: Path, options: dict[str, Any], trusted: bool) -> Session:
 def _open_onnx(path: Path, options: dict[str, Any]) -> Session:
     # What was checked is what runs: a moment later the file may be another one.
     content, metadata = read_checked(path)
-    backend = options["backend"] or _named(options) or _fastest(path, content, metadata)
+    backend = backend_for(path, metadata.runtime, options)
     threads, device = options["threads"], options["device"]
     if backend == "openvino":
         _refuse(f"{path}: runs in OpenVINO", options, ("providers",))
@@ -92,25 +92,30 @@ def _open_onnx(path: Path, options: dict[str, Any]) -> Session:
     )
 
 
-def _named(options: dict[str, Any]) -> BackendName | None:
-    """Return the backend that an option belongs to, if one is given that only one has."""
-    device = options["device"]
-    if options["providers"] is not None or isinstance(device, int):
+def backend_for(path: Path, layout: Runtime, options: Mapping[str, Any]) -> BackendName:
+    """Return what an ONNX file is run in here.
+
+    Args:
+        path: the file.
+        layout: what it was laid out for.
+        options: of `open_session`; what only one backend has decides.
+    """
+    device, named = options.get("device"), options.get("backend")
+    if named:
+        return named  # type: ignore[no-any-return]
+    if options.get("providers") is not None or isinstance(device, int):
         return "onnxruntime"
-    return "openvino" if isinstance(device, str) or options["cache"] is not None else None
-
-
-def _fastest(path: Path, content: bytes, metadata: Metadata) -> BackendName:
-    """Choose for a machine: see `open_session`."""
+    if isinstance(device, str) or options.get("cache") is not None:
+        return "openvino"
     if not is_installed("openvino"):
         return "onnxruntime"
     if not is_installed("onnxruntime"):
         return "openvino"
-    if metadata.runtime == "onnxruntime":
+    if layout == "onnxruntime":
         return "onnxruntime"
     from .onnxruntime_session import CUDA, loads
 
-    return "onnxruntime" if loads(CUDA, path, content) else "openvino"
+    return "onnxruntime" if loads(CUDA, path) else "openvino"
 
 
 def _refuse(what: str, options: dict[str, Any], names: Sequence[str]) -> None:

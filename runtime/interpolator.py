@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import BackendName, open_session
+from .bundled import bundled_for
 from .errors import BackendError, FrameError
 from .frames import (
     MAX_TIMES,
@@ -31,8 +32,6 @@ from .options import check_whole
 from .runs import Finish, begun, finished, once
 from .session import Backend, Lease
 
-BUNDLED_MODEL = Path(__file__).parent / "model" / "rrin-w16.onnx"
-
 
 class Interpolator:
     """A callable that makes the frames between two frames.
@@ -47,7 +46,7 @@ class Interpolator:
 
     Args:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
-            takes the bundled model.
+            takes the bundled model, in INT8 where that is faster (see `metadata.precision`).
         backend: onnxruntime or openvino, for an ONNX file; None takes the one that it was laid out
             for, else the first that is here: ONNX Runtime with CUDA, OpenVINO, ONNX Runtime.
         device: index of the GPU, for engines and providers that use one, None takes the first; or
@@ -77,11 +76,12 @@ class Interpolator:
         cache: str | Path | None = None,
         trusted: bool = False,
     ) -> None:
-        path = BUNDLED_MODEL if artifact is None else artifact
-        self._session = open_session(
-            path, backend=backend, device=device, threads=threads, providers=providers, cache=cache,
-            trusted=trusted,
-        )  # fmt: skip
+        where: dict[str, Any] = {
+            "backend": backend, "device": device, "threads": threads, "providers": providers,
+            "cache": cache,
+        }  # fmt: skip
+        path = bundled_for(**where) if artifact is None else artifact
+        self._session = open_session(path, **where, trusted=trusted)
 
     @property
     def backend(self) -> Backend:

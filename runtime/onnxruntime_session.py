@@ -148,14 +148,14 @@ def times_at_once(height: int, width: int, base_width: int) -> int:
 
 def loadable_providers(path: Path) -> dict[str, bool]:
     """Say of each provider that this onnxruntime was built with whether it really loads `path`."""
-    content, _ = read_checked(path)
-    return {provider: loads(provider, path, content) for provider in _available()}
+    return {provider: loads(provider, path) for provider in _available()}
 
 
-def loads(provider: str, path: Path, content: bytes) -> bool:
-    """Say whether a provider is here and loads a checked file."""
+def loads(provider: str, path: Path) -> bool:
+    """Say whether a provider is here and loads a file."""
     if provider not in _available():
         return False
+    content, _ = read_checked(path)
     try:
         _open(path, content, None, None, [provider])
     except BackendError:

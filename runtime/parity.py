@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import BackendName
+from .bundled import bundled_for
 from .errors import ArtifactError, NotFiniteError
 from .golden import Golden, GoldenCase, golden_beside
-from .interpolator import BUNDLED_MODEL, Interpolator
+from .interpolator import Interpolator
 from .limits import ILL_CONDITIONED, LEVEL, Limits, limits_of
 from .metadata import Metadata
 from .options import check_path, check_within
@@ -48,9 +49,10 @@ def check_parity(
         InputNotFoundError: the artifact or the golden file is missing.
         OptionError: a limit that is negative or not finite, or no path.
     """
-    if artifact is not None:
-        check_path("artifact", artifact, "rrin.onnx")
-    path = Path(BUNDLED_MODEL if artifact is None else artifact)
+    if artifact is None:
+        artifact = bundled_for(backend=backend, device=device, providers=providers)
+    check_path("artifact", artifact, "rrin.onnx")
+    path = Path(artifact)
     source = golden_beside(path) if golden is None else golden
     if not isinstance(source, Golden):
         check_path("golden", source, "rrin.golden.npz")

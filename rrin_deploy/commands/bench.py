@@ -14,7 +14,7 @@ import typer
 from rrin_deploy.console import errors, frame_progress, out, parse_size, say, short_names, table
 from rrin_deploy.options import Providers, Trust
 from runtime.backends import BackendName
-from runtime.interpolator import BUNDLED_MODEL
+from runtime.bundled import BUNDLED_MODEL
 from runtime.options import MAX_THREADS, check_file
 from runtime.publishing import Publication
 

@@ -46,6 +46,6 @@ def command(
     say(
         f"PSNR against truth {result.psnr_db:.2f} dB, plain averaging {result.average_psnr_db:.2f} "
         f"dB; parity with PyTorch: {'pass' if result.parity.passed else 'FAIL'} "
-        f"({result.parity.backend})"
+        f"({result.parity.backend}, {result.parity.precision})"
     )
     raise typer.Exit(0 if result.parity.passed else 1)

@@ -11,9 +11,10 @@ import typer
 
 from rrin_deploy import __version__
 from rrin_deploy.console import out, say, table
+from runtime.bundled import BUNDLED_MODEL
 from runtime.errors import BackendError
 from runtime.installation import install_hint, is_installed
-from runtime.interpolator import BUNDLED_MODEL, Interpolator
+from runtime.interpolator import Interpolator
 from runtime.tensorrt_library import MODULES
 
 # By the name that is imported, for several packages may provide it: onnxruntime and

@@ -251,4 +251,5 @@ def _video_options(given: Given, overwrite: bool) -> VideoOptions:
 
 def _say_made(output: Path, made: str, started: float, interpolate: Interpolator) -> None:
     seconds = time.perf_counter() - started
-    say(f": {made}; {seconds:.1f} s with {interpolate.backend}", subject=output)
+    how = f"{interpolate.backend}, {interpolate.metadata.precision}"
+    say(f": {made}; {seconds:.1f} s with {how}", subject=output)

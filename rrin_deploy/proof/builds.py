@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from rrin_deploy.proof.report import Finding, NotRunError, verdict
+from runtime.bundled import BUNDLED_MODEL
 from runtime.errors import BackendError, RrinError
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Target
 from runtime.metadata import Precision
 from runtime.scene import render_bytes

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from runtime.interpolator import BUNDLED_MODEL
+from runtime.bundled import BUNDLED_MODEL
 from runtime.manifest import Manifest, Profile, manifest_path
 from runtime.metadata import Io, Metadata
 

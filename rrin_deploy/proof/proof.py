@@ -14,9 +14,9 @@ import onnx
 from rrin_deploy.proof import builds, double, engines, machine, sessions
 from rrin_deploy.proof.overhead import overhead
 from rrin_deploy.proof.report import Finding, NotRunError, Report, caught, verdict
+from runtime.bundled import BUNDLED_MODEL
 from runtime.errors import BackendError
 from runtime.golden import Golden, golden_beside
-from runtime.interpolator import BUNDLED_MODEL
 from runtime.manifest import Target
 from runtime.metadata import Io, Precision
 from runtime.parity import check_parity

@@ -1,5 +1,6 @@
 """OpenVINO as a backend: ONNX Runtime's frames, in any order of sizes, threads and streams."""
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calibration import triplet_folders
 from engines import build_onnx
 from precision import Ranges
 from runtime import (
@@ -20,6 +22,7 @@ from runtime import (
     OptionError,
     check_parity,
 )
+from runtime.bundled import BUNDLED_INT8, BUNDLED_MODEL
 from runtime.parity import psnr_db
 from runtime.scene import render_bytes
 from tests.conftest import ROOT, Exporter
@@ -247,3 +250,40 @@ print(interpolate.backend.library, made.shape, check_parity().passed)
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout == "openvino (2, 20, 30, 3) True\n", done.stderr
+
+
+def test_the_bundled_model_is_int8_where_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def precision(**options: Any) -> str:
+        with Interpolator(**options) as interpolate:
+            return interpolate.metadata.precision
+
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    assert precision() == "int8"
+    assert precision(backend="openvino", device="CPU") == "int8"
+    assert precision(backend="onnxruntime") == "fp32"
+    assert precision(providers=["CPUExecutionProvider"]) == "fp32"
+    assert precision(artifact=BUNDLED_MODEL) == "fp32"  # nobody gets another than he named
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert precision() == "fp32"
+
+
+def test_the_bundled_model_passes_in_both_precisions() -> None:
+    for artifact in (BUNDLED_MODEL, BUNDLED_INT8):
+        assert check_parity(artifact, backend="openvino").passed
+
+
+def test_int8_of_the_bundled_model_loses_nothing_visible(data: Path) -> None:
+    """Against true frames that nothing was chosen by."""
+    losses = []
+    with (
+        Interpolator(BUNDLED_INT8, backend="openvino") as int8,
+        Interpolator(BUNDLED_MODEL, backend="openvino") as fp32,
+    ):
+        for triplet in triplet_folders(data / "middlebury_other"):
+            frames = triplet.read()
+            near = [
+                psnr_db(made(frames.frame0, frames.frame1) / 255, frames.truth / 255)
+                for made in (fp32, int8)
+            ]
+            losses.append(near[0] - near[1])
+    assert np.mean(losses) < 0.05

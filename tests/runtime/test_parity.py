@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from runtime import ArtifactError, InputNotFoundError, check_parity
+from runtime.bundled import BUNDLED_MODEL
 from runtime.errors import OptionError, RrinError
 from runtime.golden import Golden, Measured, golden_beside
 from runtime.graph_check import read_checked
-from runtime.interpolator import BUNDLED_MODEL, Interpolator
+from runtime.interpolator import Interpolator
 from runtime.limits import Limits, limits_of
 from runtime.parity import judge, psnr_db
 from tests.conftest import Exporter
