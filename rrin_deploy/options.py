@@ -8,16 +8,14 @@ import typer
 
 from runtime.backends import BackendName
 from runtime.errors import OptionError
-from runtime.options import MAX_THREADS, check_device
+from runtime.options import MAX_THREADS, checked_device
 
 
 def _device(text: str) -> int | str:
-    device = int(text) if text.lstrip("-").isdecimal() else text
     try:
-        check_device(device)
+        return checked_device(int(text) if text.lstrip("-").isdecimal() else text) or 0
     except OptionError as error:
         raise typer.BadParameter(str(error)) from error
-    return device
 
 
 Backend = Annotated[

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from .errors import OptionError
+from .errors import BackendError, OptionError
 from .graph_check import read_checked
 from .installation import is_installed
 from .manifest import is_engine
-from .metadata import Runtime
+from .metadata import Metadata, Runtime
 from .options import (
     check_choice,
-    check_device,
     check_file,
     check_path,
     check_providers,
     check_threads,
+    checked_device,
 )
 from .session import Session
 
+if TYPE_CHECKING:
+    from .onnxruntime_session import OnnxRuntimeSession
+
 BackendName = Literal["onnxruntime", "openvino"]
+Options = Mapping[str, Any]
 _NOT_OF_ENGINES = ("backend", "threads", "providers", "cache")
 
 
@@ -42,21 +47,21 @@ def open_session(
     check_path("artifact", artifact, "rrin.onnx")
     if backend is not None:
         check_choice("backend", backend, get_args(BackendName))
-    check_device(device)
+    device = checked_device(device)
     check_threads(threads)
     check_providers(providers)
     if cache is not None:
         check_path("cache", cache, "openvino-cache")
     path = Path(artifact)
     check_file(path, "expected an artifact such as rrin.onnx")
-    options: dict[str, Any] = {
+    options: Options = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,
         "cache": cache,
     }  # fmt: skip
     return _open_engine(path, options, trusted) if is_engine(path) else _open_onnx(path, options)
 
 
-def _open_engine(path: Path, options: dict[str, Any], trusted: bool) -> Session:
+def _open_engine(path: Path, options: Options, trusted: bool) -> Session:
     _refuse(f"{path}: is an engine", options, _NOT_OF_ENGINES)
     device = options["device"]
     if isinstance(device, str):
@@ -66,39 +71,76 @@ def _open_engine(path: Path, options: dict[str, Any], trusted: bool) -> Session:
     return TensorRTSession(path, device=device or 0, trusted=trusted)
 
 
-def _open_onnx(path: Path, options: dict[str, Any]) -> Session:
+def _open_onnx(path: Path, options: Options) -> Session:
     # What was checked is what runs: a moment later the file may be another one.
     content, metadata = read_checked(path)
-    backend = backend_for(path, metadata.runtime, options)
-    threads, device = options["threads"], options["device"]
-    if backend == "openvino":
-        _refuse(f"{path}: runs in OpenVINO", options, ("providers",))
-        if isinstance(device, int):
-            raise OptionError(
-                f"device is {device}; OpenVINO's have names: CPU, GPU, GPU.1, NPU and others"
-            )
+    chosen = backend_for(metadata.runtime, options)
+    if chosen == "openvino":
+        return _open_openvino(path, content, metadata, options)
+    session = _open_onnxruntime(path, content, metadata, options)
+    if chosen is None and not session.on_gpu:
+        session.close()
+        return _open_openvino(path, content, metadata, options)
+    return session
+
+
+def _open_openvino(path: Path, content: bytes, metadata: Metadata, options: Options) -> Session:
+    _refuse(f"{path}: runs in OpenVINO", options, ("providers",))
+    device, cache = options["device"], options["cache"]
+    if device is None:
+        device = "CPU"
+    if isinstance(device, int):
+        raise OptionError(f"device is {device}; OpenVINO's have names, such as CPU, GPU.1 or NPU")
+    if device != "CPU":
+        _refuse(f"{path}: runs on OpenVINO's {device}", options, ("threads",))
+    if cache is not None:
+        try:
+            Path(cache).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OptionError(f"cache is {cache}, no folder: {error.strerror}") from error
+    with _other_named("onnxruntime"):
         from .openvino_session import OpenVinoSession
 
-        return OpenVinoSession(
-            path, content, metadata, device=device or "CPU", threads=threads, cache=options["cache"]
-        )
-    _refuse(f"{path}: runs in ONNX Runtime", options, ("cache",))
-    if isinstance(device, str):
-        raise OptionError(f"device is {device}; ONNX Runtime takes the index of a GPU, such as 0")
-    from .onnxruntime_session import OnnxRuntimeSession
-
-    return OnnxRuntimeSession(
-        path, content, metadata, device=device, threads=threads, providers=options["providers"]
+    return OpenVinoSession(
+        path, content, metadata, device=device, threads=options["threads"], cache=cache
     )
 
 
-def backend_for(path: Path, layout: Runtime, options: Mapping[str, Any]) -> BackendName:
+def _open_onnxruntime(
+    path: Path, content: bytes, metadata: Metadata, options: Options
+) -> OnnxRuntimeSession:
+    _refuse(f"{path}: runs in ONNX Runtime", options, ("cache",))
+    device = options["device"]
+    if isinstance(device, str):
+        raise OptionError(f"device is {device}; ONNX Runtime takes the index of a GPU, such as 0")
+    with _other_named("openvino"):
+        from .onnxruntime_session import OnnxRuntimeSession
+
+    return OnnxRuntimeSession(
+        path, content, metadata, device=device, threads=options["threads"],
+        providers=options["providers"],
+    )  # fmt: skip
+
+
+@contextmanager
+def _other_named(other: BackendName) -> Iterator[None]:
+    """Where a backend cannot be imported, name the other one that is installed."""
+    try:
+        yield
+    except BackendError as error:
+        hint = f"; or take backend='{other}', which is installed" if is_installed(other) else ""
+        raise BackendError(f"{error}{hint}") from error
+
+
+def backend_for(layout: Runtime, options: Mapping[str, Any]) -> BackendName | None:
     """Return what an ONNX file is run in here.
 
     Args:
-        path: the file.
-        layout: what it was laid out for.
+        layout: what the file was laid out for.
         options: of `open_session`; what only one backend has decides.
+
+    Returns:
+        None for ONNX Runtime if its CUDA provider loads, which only opening shows, else OpenVINO.
     """
     device, named = options.get("device"), options.get("backend")
     if named:
@@ -113,12 +155,13 @@ def backend_for(path: Path, layout: Runtime, options: Mapping[str, Any]) -> Back
         return "openvino"
     if layout == "onnxruntime":
         return "onnxruntime"
-    from .onnxruntime_session import CUDA, loads
+    with _other_named("openvino"):
+        from .onnxruntime_session import offers_cuda
 
-    return "onnxruntime" if loads(CUDA, path) else "openvino"
+    return None if offers_cuda() else "openvino"
 
 
-def _refuse(what: str, options: dict[str, Any], names: Sequence[str]) -> None:
+def _refuse(what: str, options: Options, names: Sequence[str]) -> None:
     for name in names:
         if options[name] is not None:
             raise OptionError(f"{what}, which has no {name}; leave it out")

@@ -21,6 +21,6 @@ def bundled_for(**options: Any) -> Path:
     """
     on_cpu = options.get("device") in (None, "CPU")
     measured = on_cpu and platform.machine() in ("x86_64", "AMD64")
-    if measured and backend_for(BUNDLED_INT8, "openvino", options) == "openvino":
+    if measured and backend_for("openvino", options) == "openvino":
         return BUNDLED_INT8
     return BUNDLED_MODEL

@@ -11,7 +11,9 @@ from typing import Any
 from .protobuf import field_bytes, raw_fields
 
 # Fields of a model, a graph, a node, and the names of weights and values, by onnx.proto.
-_GRAPH = 7
+_IR_VERSION, _GRAPH, _OPSETS, _METADATA = 1, 7, 8, 14
+# What a library is handed, in this order: it shall have nothing to take for another kind of file.
+_HANDED_OVER = (_IR_VERSION, _OPSETS, _METADATA, _GRAPH)
 _NODES, _GRAPH_NAME, _WEIGHTS, _INPUTS, _OUTPUTS, _VALUES = 1, 2, 5, 11, 12, 13
 _NODE_INPUTS, _NODE_OUTPUTS, _NODE_OPERATOR = 1, 2, 4
 _WEIGHT_NAME, _VALUE_NAME, _VALUE_TYPE = 8, 1, 2
@@ -68,7 +70,7 @@ def parts_of(content: bytes) -> Parts:
         if any(number == _VALUE_TYPE for number, _ in raw_fields(value))
     }
     if not flow or flow - typed.keys():
-        return Parts(None, content)
+        return Parts(None, _file(model, graph))
     shared = {name: typed[name] for name in sorted(flow)}
     untimed = {name: value for name, value in graph.inputs.items() if name != "t"}
     pair = _needed(replace(graph, inputs=untimed, outputs=shared), given=set())
@@ -147,6 +149,10 @@ def _file(model: list[tuple[int, Any]], graph: _Graph) -> bytes:
         *((_VALUES, value) for value in graph.values.values()),
     ]
     whole = b"".join(field_bytes(*message) for message in messages)
+    ordered = sorted(
+        (field for field in model if field[0] in _HANDED_OVER),
+        key=lambda field: _HANDED_OVER.index(field[0]),
+    )
     return b"".join(
-        field_bytes(number, whole if number == _GRAPH else content) for number, content in model
+        field_bytes(number, whole if number == _GRAPH else content) for number, content in ordered
     )

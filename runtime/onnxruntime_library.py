@@ -18,7 +18,7 @@ from .installation import install_hint
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 try:
     import onnxruntime as ort
-except ImportError as error:
+except (ImportError, OSError) as error:  # or a library of it cannot be loaded
     raise BackendError(
         f"onnxruntime cannot be imported ({error}); install it: {install_hint('onnxruntime')}"
     ) from error
@@ -37,6 +37,8 @@ def options_with(threads: int | None) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = _FATAL_ONLY
+    # Else it looks at the first bytes for its own format, which nothing here has checked.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
 
 

@@ -55,10 +55,10 @@ class OnnxRuntimeSession(Session):
             self._pair = _open(path, parts.pair, device, threads, providers)
         provider = times.get_providers()[0]
         self.backend = Backend("onnxruntime", ort.__version__, provider)
-        on_gpu = provider in (CUDA, TENSORRT)
-        if device is not None and not on_gpu:
+        self.on_gpu = provider in (CUDA, TENSORRT)
+        if device is not None and not self.on_gpu:
             raise OptionError(f"{path}: runs on {provider}, which has no device; leave it out")
-        self._place = ("cuda", device or 0) if on_gpu else ("cpu", 0)
+        self._place = ("cuda", device or 0) if self.on_gpu else ("cpu", 0)
 
     def lease(self) -> AbstractContextManager[Lease]:
         """See `Session.lease`; calls need nothing of their own."""
@@ -148,19 +148,20 @@ def times_at_once(height: int, width: int, base_width: int) -> int:
 
 def loadable_providers(path: Path) -> dict[str, bool]:
     """Say of each provider that this onnxruntime was built with whether it really loads `path`."""
-    return {provider: loads(provider, path) for provider in _available()}
-
-
-def loads(provider: str, path: Path) -> bool:
-    """Say whether a provider is here and loads a file."""
-    if provider not in _available():
-        return False
+    loads = {}
     content, _ = read_checked(path)
-    try:
-        _open(path, content, None, None, [provider])
-    except BackendError:
-        return False
-    return True
+    for provider in _available():
+        try:
+            _open(path, content, None, None, [provider])
+            loads[provider] = True
+        except BackendError:
+            loads[provider] = False
+    return loads
+
+
+def offers_cuda() -> bool:
+    """Say whether this onnxruntime has the CUDA provider; it may not load all the same."""
+    return CUDA in _available()
 
 
 def _available() -> list[str]:

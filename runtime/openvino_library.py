@@ -34,7 +34,7 @@ def _without_telemetry() -> Iterator[None]:
 try:
     with _without_telemetry():
         import openvino
-except ImportError as error:
+except (ImportError, OSError) as error:  # or a library of it cannot be loaded
     raise BackendError(
         f"openvino cannot be imported ({error}); install it: {install_hint('openvino')}"
     ) from error

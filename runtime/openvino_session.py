@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -16,6 +16,7 @@ from .errors import ArtifactError, BackendError, first_line, short_of_memory
 from .graph_parts import parts_of
 from .metadata import Metadata
 from .openvino_library import openvino
+from .openvino_model import read_model, unclip
 from .session import Backend, Lease, Session
 
 _SIZES = 2  # that a session stays compiled for: a folder's upright pictures and the others
@@ -57,17 +58,17 @@ class OpenVinoSession(Session):
         parts = parts_of(content)
         with self._explained():
             self._models = [
-                None if part is None else self._core.read_model(part)
-                for part in (parts.pair, parts.times)
+                None if part is None else read_model(part) for part in (parts.pair, parts.times)
             ]
             if metadata.io == "float32":
-                _unclip(self._models[1])
-        where = device
-        if device != "CPU":  # of which a machine may have several
-            where += f", {self._core.get_property(device, 'FULL_DEVICE_NAME')}"
+                unclip(self._models[1], path)
+            where = device
+            if device != "CPU":  # of which a machine may have several
+                where += f", {self._core.get_property(device, 'FULL_DEVICE_NAME')}"
         self.backend = Backend("openvino", openvino.__version__.split("-")[0], where)
         self._compiled: OrderedDict[tuple[int, int], _Compiled] = OrderedDict()
         self._lock = threading.Lock()
+        self._compiling = threading.Lock()  # calls of sizes that are compiled go on meanwhile
         self._closed = False
 
     def lease(self) -> AbstractContextManager[Lease]:
@@ -87,14 +88,26 @@ class OpenVinoSession(Session):
         return {"frames": frames}
 
     def _compiled_for(self, height: int, width: int) -> _Compiled:
-        with self._lock:  # reshaping changes the models
-            if self._closed:
-                raise BackendError("the session is closed; open the artifact again")
-            size = height, width
-            if size not in self._compiled:
+        size = height, width
+        if (found := self._known(size)) is not None:
+            return found
+        with self._compiling:  # which reshapes the models
+            if (found := self._known(size)) is not None:
+                return found
+            with self._lock:
                 while len(self._compiled) >= _SIZES:
                     self._compiled.popitem(last=False)
-                self._compiled[size] = self._compile(height, width)
+            compiled = self._compile(height, width)
+            with self._lock:
+                self._compiled[size] = compiled
+        return compiled
+
+    def _known(self, size: tuple[int, int]) -> _Compiled | None:
+        with self._lock:
+            if self._closed:
+                raise BackendError("the session is closed; open the artifact again")
+            if size not in self._compiled:
+                return None
             self._compiled.move_to_end(size)
             return self._compiled[size]
 
@@ -148,12 +161,16 @@ class _Compiled:
 
     def __init__(self, pair: Any, times: Any) -> None:
         self._pair, self._times = pair, times
-        self._idle: list[_Requests] = []
+        # One, as it holds the memory of a run, 100 MB and more; calls side by side make others.
+        self._idle: deque[_Requests] = deque(maxlen=1)
 
     @contextmanager
     def requests(self) -> Iterator[_Requests]:
-        """Lend requests, which hold the memory of a run; of what failed they are not used again."""
-        requests = self._idle.pop() if self._idle else _Requests(self._pair, self._times)
+        """Lend requests; of what failed they are not used again."""
+        try:
+            requests = self._idle.pop()
+        except IndexError:
+            requests = _Requests(self._pair, self._times)
         yield requests
         self._idle.append(requests)
 
@@ -191,23 +208,9 @@ class _Lease(Lease):
         return lambda: outputs
 
 
-def _unclip(model: Any) -> None:
-    """Take the frames from before they are clipped: OpenVINO makes a number of NaN there."""
-    (frames,) = (result for result in model.get_results())
-    last = frames.input_value(0).get_node()  # the transposition to [1, H, W, 3]
-    value = last.input_value(0)
-    while value.get_node().get_type_name() in ("Clamp", "Maximum", "Minimum"):
-        value = next(
-            each
-            for each in value.get_node().input_values()
-            if each.get_node().get_type_name() != "Constant"
-        )
-    last.input(0).replace_source_output(value)
-
-
 def _properties(core: Any, device: str, threads: int | None, cache: Path | None) -> dict[str, Any]:
     here = core.available_devices
-    if device.split(".")[0] not in {name.split(".")[0] for name in here}:
+    if device not in {*here, *(name.split(".")[0] for name in here)}:
         raise BackendError(
             f"OpenVINO device {device}: this machine has {', '.join(here) or 'none'}; choose one, "
             "or install the driver of the device"

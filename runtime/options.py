@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,13 +69,16 @@ def check_threads(threads: int | None) -> None:
         check_whole("threads", threads, 1, MAX_THREADS)
 
 
-def check_device(device: Any) -> None:
-    """Raise OptionError unless `device` is None, an index, or the name of a device of OpenVINO."""
+def checked_device(device: Any) -> int | str | None:
+    """Return an index or the name of a device of OpenVINO; OptionError if it is none."""
+    if device is None:
+        return None
     if isinstance(device, str):
-        if not device.split(".")[0].isalpha():
+        if not re.fullmatch(r"[A-Z]+(\.[0-9]+)?", device):
             raise OptionError(f"device is {shortened(device)}; expected a name, such as GPU or NPU")
-    elif device is not None:
-        check_whole("device", device, 0)
+        return device
+    check_whole("device", device, 0)
+    return int(device)
 
 
 def check_providers(providers: Sequence[str] | None) -> None:

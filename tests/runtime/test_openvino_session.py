@@ -1,11 +1,13 @@
 """OpenVINO as a backend: ONNX Runtime's frames, in any order of sizes, threads and streams."""
 
+import os
 import platform
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -179,21 +181,29 @@ def test_the_backend_is_chosen_by_what_is_here(int8: Path, monkeypatch: pytest.M
     assert chosen(SMALL_MODEL, *both, providers=["CPUExecutionProvider"]) == "onnxruntime"
     assert chosen(theirs, *both, device="CPU") == "openvino"
     assert chosen(int8, *both, backend="onnxruntime") == "onnxruntime"
-    monkeypatch.setattr("runtime.onnxruntime_session.loads", lambda *_: True)
-    assert chosen(SMALL_MODEL, *both) == "onnxruntime"  # where CUDA loads
+    monkeypatch.setattr("runtime.onnxruntime_session.offers_cuda", lambda: True)
+    assert chosen(SMALL_MODEL, *both) == "openvino"  # onnxruntime-gpu on a machine without a GPU
+    on_gpu = property(lambda _: True, lambda *_: None)
+    theirs_on_gpu = "runtime.onnxruntime_session.OnnxRuntimeSession.on_gpu"
+    monkeypatch.setattr(theirs_on_gpu, on_gpu, raising=False)
+    assert chosen(SMALL_MODEL, *both) == "onnxruntime"
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
         ({"device": "NPU"}, BackendError, "OpenVINO device NPU: this machine has CPU; choose one"),
+        ({"device": "CPU.1"}, BackendError, r"OpenVINO device CPU\.1: this machine has CPU"),
         ({"device": "0x"}, OptionError, "device is '0x'; expected a name, such as GPU or NPU"),
+        ({"device": "GPU", "threads": 2}, OptionError, "OpenVINO's GPU, which has no threads"),
+        ({"backend": "openvino", "device": np.int64(0)}, OptionError, "OpenVINO's have names"),
         ({"backend": "tensorrt"}, OptionError, "'tensorrt'; expected onnxruntime or openvino"),
         ({"backend": "openvino", "device": 0}, OptionError, "device is 0; OpenVINO's have names"),
         ({"backend": "onnxruntime", "device": "GPU"}, OptionError, "takes the index of a GPU"),
         ({"backend": "openvino", "providers": []}, OptionError, "OpenVINO, which has no providers"),
         ({"backend": "onnxruntime", "cache": "x"}, OptionError, "which has no cache; leave it out"),
         ({"cache": 5}, OptionError, "cache is 5; expected a path"),
+        ({"cache": SMALL_MODEL}, OptionError, "cache is .*w8.onnx, no folder: File exists"),
     ],
 )
 def test_options_that_it_lacks_are_refused(
@@ -201,6 +211,33 @@ def test_options_that_it_lacks_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         Interpolator(SMALL_MODEL, **options)
+
+
+@pytest.mark.parametrize(("broken", "other"), permutations(("onnxruntime", "openvino")))
+def test_a_backend_that_is_broken_names_the_other(broken: str, other: str, tmp_path: Path) -> None:
+    (tmp_path / broken).mkdir()
+    raising = "raise OSError('libx.so.3: cannot open shared object file')"
+    (tmp_path / broken / "__init__.py").write_text(raising)
+    code = f"""
+from runtime import BackendError, Interpolator
+for options in ({{}}, {{"backend": {broken!r}}}):
+    try:
+        Interpolator({str(SMALL_MODEL)!r}, **options)
+    except BackendError as error:
+        print(error)
+print(Interpolator({str(SMALL_MODEL)!r}, backend={other!r}).backend.library)
+"""
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    *errors, library = done.stdout.splitlines()
+    assert library == other, done.stderr
+    assert len(errors) == 2
+    for error in errors:
+        assert f"{broken} cannot be imported (libx.so.3: cannot open" in error
+        assert f"or take backend='{other}', which is installed" in error
 
 
 def test_closed_says_so() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import Mock
 
 import numpy as np
@@ -22,8 +22,10 @@ from precision import Ranges
 from precision.conversion import with_precision
 from precision.graph import load_graph
 from runtime import ArtifactError, BackendError, Interpolator
+from runtime.backends import BackendName
 from runtime.graph_check import read_checked
 from runtime.metadata import Precision, Runtime
+from runtime.scene import render_bytes
 from tests.conftest import ROOT, Exporter
 from tests.fuzz.random_graphs import random_model
 from tests.fuzz.seeds import write_model
@@ -503,3 +505,34 @@ def test_every_precision_is_accepted(
     assert content == path.read_bytes()
     assert metadata.precision == precision
     load_graph(path)
+
+
+@pytest.mark.parametrize("backend", get_args(BackendName))
+@pytest.mark.parametrize("first", [b'<net version="11" name="q"></net>', b"__ORTM__"])
+def test_what_was_checked_is_what_runs(first: bytes, backend: BackendName, tmp_path: Path) -> None:
+    """Libraries look at the first bytes of a file for formats of their own."""
+    model = onnx.load(SMALL_MODEL)
+    model.ClearField("producer_name")
+    producer = b"\x12" + bytes([len(first)]) + first
+    path = tmp_path / "rrin.onnx"
+    path.write_bytes(producer + model.SerializeToString())
+    frames = [render_bytes(64, 64, time) for time in (0, 1)]
+    with (
+        Interpolator(path, backend=backend) as ours,
+        Interpolator(SMALL_MODEL, backend=backend) as plain,
+    ):
+        assert np.array_equal(ours(*frames), plain(*frames))
+
+
+@pytest.mark.parametrize("bounds", [(0.4, 0.6), (1.0, 0.0), (0.0, 0.5)])
+def test_openvino_takes_no_other_clipping(bounds: tuple[float, float], tmp_path: Path) -> None:
+    model = onnx.load(SMALL_MODEL)
+    clip = next(node for node in model.graph.node if "clamp" in node.output)
+    for name, bound in zip(clip.input[1:], bounds, strict=True):
+        clip.input[list(clip.input).index(name)] = f"bound_{bound}"
+        model.graph.initializer.append(
+            onnx.numpy_helper.from_array(np.array(bound, np.float32), f"bound_{bound}")
+        )
+    onnx.save(model, tmp_path / "rrin.onnx")
+    with pytest.raises(ArtifactError, match=r"does not clip its frames to \[0, 1\]"):
+        Interpolator(tmp_path / "rrin.onnx", backend="openvino")
