@@ -19,7 +19,7 @@ from runtime.errors import OptionError
 from runtime.metadata import Metadata, Precision, Runtime
 from runtime.options import check_choice
 
-_LAYOUTS: dict[Runtime, Layout] = {
+LAYOUTS: dict[Runtime, Layout] = {
     "tensorrt": TENSORRT,
     "onnxruntime": ONNXRUNTIME,
     "openvino": OPENVINO,
@@ -100,7 +100,7 @@ def _converted(
     kept_float: Collection[str],
 ) -> tuple[ir.Model, Metadata]:
     """Do what `with_precision` says, once all is checked; ranges are given for int8 alone."""
-    layout = _LAYOUTS[runtime]
+    layout = LAYOUTS[runtime]
     if ranges is not None:
         quantize(model.graph, ranges, layout, kept_float=kept_float)
     if precision == "fp16" or (precision == "int8" and layout.rest_in_half):
@@ -115,7 +115,7 @@ def _check(
     precision: Precision, runtime: Runtime, ranges: object, kept_float: Collection[str]
 ) -> None:
     check_choice("precision", precision, get_args(Precision))
-    check_choice("runtime", runtime, tuple(_LAYOUTS))
+    check_choice("runtime", runtime, tuple(LAYOUTS))
     check_blocks(kept_float)
     for what, given in (("ranges", ranges is not None), ("blocks to keep in float", kept_float)):
         if given and precision != "int8":

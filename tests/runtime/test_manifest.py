@@ -135,9 +135,7 @@ def test_absurd_fields_are_refused(change: dict[str, Any], message: str, tmp_pat
 )
 def test_absurd_metadata_is_refused(name: str, value: str) -> None:
     properties = METADATA.to_properties() | {f"rrin.{name}": value}
-    with pytest.raises(
-        ArtifactError, match=f"x: its RRIN metadata is damaged .*{name} (.[01]. )?is"
-    ):
+    with pytest.raises(ArtifactError, match=f"x: its RRIN metadata is damaged .*{name}.* is"):
         Metadata.from_properties(properties, "x")
 
 
