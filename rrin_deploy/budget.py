@@ -47,14 +47,15 @@ def _tell(budget: Budget, max_drop: float, rest: str) -> None:
         f"INT8 for {budget.int8_share:.1%} of the multiply-adds, "
         f"{len(budget.blocks) - kept} of {len(budget.blocks)} blocks"
     )
-    say(f"PSNR within {max_drop:g} dB: {_shown(budget.chosen)} that the blocks were chosen by")
-    say(f"on the others: {_shown(budget.checked)}")
+    say(f"PSNR within {max_drop:g} dB on those chosen by: {_shown(budget.chosen)}")
+    say(f"and on the others, which check: {_shown(budget.checked)}")
     if budget.checked.worst_db > max_drop:
         say("note: that is more; take more triplets, or a smaller --max-drop, if it has to hold")
 
 
 def _shown(drop: Drop) -> str:
+    suffers = f", {-drop.worst_db:+.4f} in the motion that suffers most"
     return (
-        f"{-drop.mean_db:+.4f} dB, {-drop.worst_db:+.4f} in the motion that suffers most, on the "
-        f"{drop.triplets} triplets"
+        f"{-drop.mean_db:+.4f} dB{suffers if drop.worst_db > drop.mean_db else ''} "
+        f"({drop.triplets} triplets)"
     )
