@@ -1,5 +1,6 @@
-"""Image triplets, and the activation ranges measured on them."""
+"""Image triplets, the activation ranges measured on them, and what INT8 costs by them."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from calibration.datasets import (
@@ -14,14 +15,20 @@ from calibration.datasets import (
 from calibration.videos import ClipTriplet, clips
 
 if TYPE_CHECKING:
+    from calibration.budget import Block, Budget, BudgetError, Drop, fit_budget
     from calibration.measurement import measure_ranges
 
 __all__ = [
+    "Block",
+    "Budget",
+    "BudgetError",
     "ClipTriplet",
+    "Drop",
     "Frames",
     "Sample",
     "Triplet",
     "clips",
+    "fit_budget",
     "measure_ranges",
     "middlebury",
     "triplet_folders",
@@ -30,9 +37,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name != "measure_ranges":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from calibration.measurement import measure_ranges  # needs onnx, which triplets do not
+# They need onnx, which triplets do not.
+_LATER = {
+    "measure_ranges": "calibration.measurement",
+    **dict.fromkeys(("Block", "Budget", "BudgetError", "Drop", "fit_budget"), "calibration.budget"),
+}
 
-    return measure_ranges
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ from engines.census import take_census
 from engines.configuration import (
     BuildOptions,
     Progress,
+    asked_of,
     check_for_target,
     configure,
     profile_of,
@@ -58,6 +60,7 @@ def build(
     *,
     precision: Precision = "fp16",
     ranges: str | Path | None = None,
+    kept_float: Collection[str] = (),
     golden: str | Path | None = None,
     options: BuildOptions | None = None,
     keep_onnx: bool = False,
@@ -71,6 +74,8 @@ def build(
             as rrin.rtx.fp16.engine.
         precision: of the U-Nets; all else stays float32. With int8, their convolutions.
         ranges: for int8, the ranges file; None takes the one beside the model.
+        kept_float: for int8, blocks that are not quantized, such as Flow_L.down_path.0; see
+            `calibration.fit_budget`.
         golden: the model's golden file; None takes the one beside it, where there is one.
         keep_onnx: also write the graph as it was compiled, as rrin.fp16.engine.onnx.
         progress: called with the builder's phase, its step and number of steps.
@@ -81,13 +86,13 @@ def build(
         OutputError: see `Publication`.
         BackendError: no such TensorRT here, or it cannot build for that target.
         BuildError, CensusError: TensorRT refused the graph or read it otherwise.
-        OptionError: another precision or name, or ranges without int8.
+        OptionError: another precision, block or name, or ranges or blocks without int8.
     """
     started = time.perf_counter()
     check_path("model", model, "rrin.onnx")
     check_choice("precision", precision, get_args(Precision))
     options = options or BuildOptions()
-    job = _job(Path(model), output, precision, ranges, golden, options)
+    job = _job(Path(model), output, precision, ranges, kept_float, golden, options)
     kept = job.engine.with_name(f"{job.engine.name}.onnx") if keep_onnx else None
     others = [manifest_path(job.engine), *([kept] if kept else [])]
     # Now, so that what could not be written is refused before the work.
@@ -105,7 +110,7 @@ def build(
         onnx_sha256=job.onnx_sha256,
         context_bytes=compiled.context_bytes,
         seconds=round(time.perf_counter() - started, 3),
-        **_asked(job.flavour, options),
+        **asked_of(job.flavour, options),
     )
     rest = [job.proto] if kept else []
     measurement.publish(target, compiled.plan, manifest.to_bytes(), *rest)
@@ -135,6 +140,7 @@ def _job(
     output: str | Path | None,
     precision: Precision,
     ranges: str | Path | None,
+    kept_float: Collection[str],
     golden: str | Path | None,
     options: BuildOptions,
 ) -> _Job:
@@ -144,7 +150,9 @@ def _job(
     engine = Path(output or model.with_name(model.stem + _ENDINGS[flavour.target] % precision))
     if engine.suffix != ENGINE_SUFFIX:
         raise OptionError(f"{engine}: an engine is named *{ENGINE_SUFFIX}")
-    graph, metadata = load_with_precision(model, precision, Path(ranges) if ranges else None)
+    graph, metadata = load_with_precision(
+        model, precision, Path(ranges) if ranges else None, kept_float=kept_float
+    )
     return _Job(
         model=model,
         onnx_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
@@ -191,17 +199,6 @@ def _compile(job: _Job, options: BuildOptions, progress: Progress | None) -> _Co
     return _Compiled(plan, census, context_bytes(flavour, plan, log), timings)
 
 
-def _asked(flavour: Flavour, options: BuildOptions) -> dict[str, Any]:
-    """Return what a manifest says of the builder and of its options."""
-    return {
-        "target": flavour.target,
-        "version": flavour.version,
-        "version_compatible": options.version_compatible,
-        "hardware_compatible": options.hardware_compatible,
-        "options": {key: _plain(value) for key, value in asdict(options).items()},
-    }
-
-
 def _logger(trt: Any) -> Any:
     class Log(trt.ILogger):  # type: ignore[misc]
         """Keeps the last error for the message; the rest is noise to a person."""
@@ -240,10 +237,3 @@ def _here() -> tuple[int, ...]:
     from runtime.device import compute_capability
 
     return (compute_capability(0),)
-
-
-def _plain(value: Any) -> Any:
-    """Return an option as JSON would give it back."""
-    if isinstance(value, Path):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from precision.blocks import quantized_count
 from precision.graph import CONVOLUTIONS
-from precision.quantization import QUANTIZED
 from runtime.errors import RrinError
 from runtime.metadata import Metadata
 
 _ALL = sum(CONVOLUTIONS.values())
-_EXPECTED = {
-    "fp32": {"FLOAT": _ALL},
-    "fp16": {"HALF": _ALL},
-    "int8": {"INT8": QUANTIZED, "HALF": _ALL - QUANTIZED},
-}
 
 
 class CensusError(RrinError, RuntimeError):
@@ -43,7 +38,7 @@ def take_census(trt: Any, network: Any, metadata: Metadata) -> dict[str, int]:
         for layer in layers
         if layer.type == trt.LayerType.CONVOLUTION and layer.name.split(".")[0] in CONVOLUTIONS
     )
-    expected = _EXPECTED[metadata.precision]
+    expected = _expected(metadata)
     if dict(types) != expected:
         raise CensusError(
             f"the U-Nets' convolutions ask for {dict(types)}, expected {expected}: "
@@ -66,6 +61,14 @@ def take_census(trt: Any, network: Any, metadata: Metadata) -> dict[str, int]:
     if len(warps) != 2:
         raise CensusError(f"the network has {len(warps)} warps, expected 2; please report this")
     return dict(types)
+
+
+def _expected(metadata: Metadata) -> dict[str, int]:
+    """Return how many U-Net convolutions are to ask for which type."""
+    if metadata.precision != "int8":
+        return {"HALF" if metadata.precision == "fp16" else "FLOAT": _ALL}
+    int8 = quantized_count(metadata.kept_float)
+    return {kind: count for kind, count in (("INT8", int8), ("HALF", _ALL - int8)) if count}
 
 
 def _type_of(convolution: Any, dequantized: set[str]) -> str:

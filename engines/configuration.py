@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -178,3 +178,21 @@ def _load_timings(config: Any, options: BuildOptions) -> None:
 def timings_of(config: Any) -> bytes:
     """Return a timing cache's content, with what a build has added to it."""
     return bytes(config.get_timing_cache().serialize())
+
+
+def asked_of(flavour: Flavour, options: BuildOptions) -> dict[str, Any]:
+    """Return what a manifest says of the builder and of its options."""
+    return {
+        "target": flavour.target,
+        "version": flavour.version,
+        "version_compatible": options.version_compatible,
+        "hardware_compatible": options.hardware_compatible,
+        "options": {key: _plain(value) for key, value in asdict(options).items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return an option as JSON would give it back."""
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -45,6 +46,7 @@ def build_onnx(
     precision: Precision = "int8",
     target: OnnxTarget = "onnxruntime",
     ranges: str | Path | None = None,
+    kept_float: Collection[str] = (),
     golden: str | Path | None = None,
 ) -> OnnxReport:
     """Write a float32 ONNX file in another precision, with a golden file of its own beside it.
@@ -56,13 +58,15 @@ def build_onnx(
         target: what int8 is laid out for: ONNX Runtime's own CPU kernels or OpenVINO; each runs
             the other's file too, but slower.
         ranges: for int8, the ranges file; None takes the one beside the model.
+        kept_float: for int8, blocks that are not quantized, such as Flow_L.down_path.0; see
+            `calibration.fit_budget`.
         golden: the model's golden file; None takes the one beside it, where there is one.
 
     Raises:
         InputNotFoundError, ArtifactError: the model, its ranges file or golden file is missing,
             damaged, not one of ours, or one of them is of another model.
         OutputError: see `Publication`.
-        OptionError: another target or precision, or fp32, which the model is already.
+        OptionError: another target, precision or block, or fp32, which the model is already.
     """
     check_path("model", model, "rrin.onnx")
     check_choice("target", target, get_args(OnnxTarget))
@@ -74,7 +78,7 @@ def build_onnx(
     if output.suffix != ".onnx" or output.resolve() == model.resolve():
         raise OptionError(f"{output}: give the new file another name, ending in .onnx")
     graph, metadata = load_with_precision(
-        model, precision, Path(ranges) if ranges else None, target
+        model, precision, Path(ranges) if ranges else None, target, kept_float=kept_float
     )
     reference = find_golden(model, Path(golden) if golden else None, output, metadata)
     published = output_of(output, golden=reference)

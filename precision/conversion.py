@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import get_args
 
 import onnx_ir as ir
 
+from precision.blocks import check_blocks, multiply_adds
 from precision.graph import check_float32, load_graph
 from precision.half import halve
 from precision.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
@@ -17,7 +19,7 @@ from runtime.errors import OptionError
 from runtime.metadata import Metadata, Precision, Runtime
 from runtime.options import check_choice
 
-_LAYOUTS: dict[Runtime, Layout] = {
+LAYOUTS: dict[Runtime, Layout] = {
     "tensorrt": TENSORRT,
     "onnxruntime": ONNXRUNTIME,
     "openvino": OPENVINO,
@@ -25,20 +27,25 @@ _LAYOUTS: dict[Runtime, Layout] = {
 
 
 def load_with_precision(
-    path: Path, precision: Precision, ranges: Path | None, runtime: Runtime = "tensorrt"
+    path: Path,
+    precision: Precision,
+    ranges: Path | None,
+    runtime: Runtime = "tensorrt",
+    *,
+    kept_float: Collection[str] = (),
 ) -> tuple[ir.Model, Metadata]:
     """Read a float32 file and return it in another precision; see `with_precision`.
 
     Args:
         ranges: the ranges file, for int8; None takes the one beside the model.
-        runtime: see `with_precision`.
+        runtime, kept_float: see `with_precision`.
 
     Raises:
         InputNotFoundError: the model or its ranges file is missing.
         ArtifactError: either is damaged, or the ranges are of another model.
         OptionError: as `with_precision`.
     """
-    _check(precision, runtime, ranges)
+    _check(precision, runtime, ranges, kept_float)
     model, metadata = load_graph(path)
     check_float32(metadata, str(path))
     measured = None
@@ -46,7 +53,7 @@ def load_with_precision(
         ranges = ranges or ranges_beside(path)
         measured = Ranges.load(ranges)
         measured.check_model(metadata, str(ranges))
-    return _converted(model, metadata, precision, measured, runtime)
+    return _converted(model, metadata, precision, measured, runtime, kept_float)
 
 
 def with_precision(
@@ -55,6 +62,8 @@ def with_precision(
     precision: Precision,
     ranges: Ranges | None = None,
     runtime: Runtime = "tensorrt",
+    *,
+    kept_float: Collection[str] = (),
 ) -> tuple[ir.Model, Metadata]:
     """Return the graph with its U-Nets in the type asked for; a float32 graph is changed in place.
 
@@ -63,19 +72,23 @@ def with_precision(
         precision: of the U-Nets. What int8 leaves out is half for TensorRT, else float32.
         ranges: measured on this model; int8 needs them, and nothing else takes them.
         runtime: what the graph is for, which its metadata will say; int8 is laid out for it.
+        kept_float: blocks of the U-Nets that int8 leaves out besides, such as Flow_L.down_path.0 or
+            Mask.midconv; the metadata names them. They cost time and save quality: see
+            `calibration.fit_budget`.
 
     Raises:
         ArtifactError: the graph is not float32, so that there is nothing to start from; or the
             ranges are of another model.
-        OptionError: another precision or runtime, int8 without ranges, or ranges without int8.
+        OptionError: another precision, runtime or block, int8 without ranges, or ranges or blocks
+            without int8.
     """
-    _check(precision, runtime, ranges)
+    _check(precision, runtime, ranges, kept_float)
     check_float32(metadata, "the graph")
     if precision == "int8":
         if ranges is None:
             raise OptionError("int8 needs the model's activation ranges; calibrate it first")
         ranges.check_model(metadata, "the ranges")
-    return _converted(model, metadata, precision, ranges, runtime)
+    return _converted(model, metadata, precision, ranges, runtime, kept_float)
 
 
 def _converted(
@@ -84,22 +97,28 @@ def _converted(
     precision: Precision,
     ranges: Ranges | None,
     runtime: Runtime,
+    kept_float: Collection[str],
 ) -> tuple[ir.Model, Metadata]:
     """Do what `with_precision` says, once all is checked; ranges are given for int8 alone."""
-    layout = _LAYOUTS[runtime]
+    layout = LAYOUTS[runtime]
     if ranges is not None:
-        quantize(model.graph, ranges, layout)
+        quantize(model.graph, ranges, layout, kept_float=kept_float)
     if precision == "fp16" or (precision == "int8" and layout.rest_in_half):
         halve(model.graph)
-    metadata = dataclasses.replace(metadata, precision=precision, runtime=runtime)
+    kept = tuple(name for name in multiply_adds(metadata.base_width) if name in kept_float)
+    metadata = dataclasses.replace(metadata, precision=precision, runtime=runtime, kept_float=kept)
     model.metadata_props.update(metadata.to_properties())
     return model, metadata
 
 
-def _check(precision: Precision, runtime: Runtime, ranges: object) -> None:
+def _check(
+    precision: Precision, runtime: Runtime, ranges: object, kept_float: Collection[str]
+) -> None:
     check_choice("precision", precision, get_args(Precision))
-    check_choice("runtime", runtime, tuple(_LAYOUTS))
-    if ranges is not None and precision != "int8":
-        raise OptionError(
-            f"ranges are given, and {precision} takes none; leave them out, or take int8"
-        )
+    check_choice("runtime", runtime, tuple(LAYOUTS))
+    check_blocks(kept_float)
+    for what, given in (("ranges", ranges is not None), ("blocks to keep in float", kept_float)):
+        if given and precision != "int8":
+            raise OptionError(
+                f"{what} are given, and {precision} takes none; leave them out, or take int8"
+            )

@@ -4,19 +4,20 @@ Quantized are the U-Nets' convolutions, weights per channel and symmetric, but f
 - each `last`: its output is flow in pixels, a mask or a colour, and 8 bits of those show;
 - the first of `refine_flow` and of `Mask`: they take flow, whose range no calibration can bound,
   and one that is clipped moves a whole object.
-Flow arithmetic, warps and blend lie outside the U-Nets and are never touched.
+Flow arithmetic, warps and blend lie outside the U-Nets and are never touched. Whole blocks can be
+kept in float besides, where frames would suffer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx_ir as ir
 
 from precision.balance import balance
+from precision.blocks import LEFT_OUT, block_of
 from precision.graph import (
-    CONVOLUTIONS,
     content_of,
     hidden_tensors,
     is_pooling,
@@ -30,35 +31,34 @@ from precision.ranges import Range, Ranges
 from runtime.architecture import LEAKY_SLOPE
 from runtime.errors import ArtifactError
 
-LEFT_OUT = frozenset(
-    [f"{unet}.last/Conv" for unet in CONVOLUTIONS]
-    + [f"{unet}.down_path.0.block.0/Conv" for unet in ("refine_flow", "Mask")]
-)
-QUANTIZED = sum(CONVOLUTIONS.values()) - len(LEFT_OUT)
 # What the other two first convolutions take, frames and their blend, 8 bits hold as it is.
-_TAKES_FRAMES = [f"{unet}.down_path.0.block.0/Conv" for unet in ("Flow_L", "final")]
+_TAKES_FRAMES = [f"{unet}.down_path.0.block.0" for unet in ("Flow_L", "final")]
 _FRAMES = Range(np.array([0.0]), np.array([1.0]))
 
 
-def quantize(graph: ir.Graph, ranges: Ranges, layout: Layout) -> None:
+def quantize(
+    graph: ir.Graph, ranges: Ranges, layout: Layout, *, kept_float: Collection[str] = ()
+) -> None:
     """Put Q/DQ into a float32 graph, in place.
 
     Args:
         graph: a float32 graph, of the model that `ranges` were measured on.
         layout: of the runtime that the graph is for.
+        kept_float: blocks whose nodes stay as they are, by name; see `precision.blocks`.
 
     Raises:
         ArtifactError: the ranges do not fit the graph's tensors.
     """
     tensors = balance(_matched(graph, ranges), before_activation=not layout.symmetric)
     if layout.spelled_out:
-        _pool_by_convolution(graph)
+        _pool_by_convolution(graph, kept_float)
     nodes = [node for node in graph if unet_of(node)]
     wrapped = Wrapped(graph, _spread(nodes, tensors), layout)
     for node in nodes:
+        if block_of(node) in kept_float or _module(node) in LEFT_OUT:
+            continue
         if node.op_type == "Conv":
-            if place_of(node) not in LEFT_OUT:
-                wrapped.convolution(node)
+            wrapped.convolution(node)
         elif node.op_type in layout.carried and not _beside_float(node):
             for index, value in enumerate(node.inputs):
                 if value is not None and value.const_value is None:
@@ -101,19 +101,25 @@ def _spread(nodes: list[ir.Node], measured: Mapping[ir.Value, Range]) -> dict[ir
             )
             # Made in its neighbour's range at once, or it would be rounded twice.
             ranges[source] = ranges[made]
-        elif place_of(node) in _TAKES_FRAMES:
+        elif _module(node) in _TAKES_FRAMES:
             ranges[source] = _FRAMES
     return ranges
 
 
 def _beside_float(node: ir.Node) -> bool:
     """True for the LeakyReLU of a float convolution, which it can be fused with."""
-    return node.op_type == "LeakyRelu" and place_of(maker_of(taken(node))) in LEFT_OUT
+    return node.op_type == "LeakyRelu" and _module(maker_of(taken(node))) in LEFT_OUT
 
 
-def _pool_by_convolution(graph: ir.Graph) -> None:
+def _module(node: ir.Node) -> str:
+    return place_of(node).split("/")[0]
+
+
+def _pool_by_convolution(graph: ir.Graph, kept_float: Collection[str]) -> None:
     """Replace 2x2 average pooling by depthwise convolutions: ten times as fast in uint8, seen."""
     for pool in [node for node in graph if unet_of(node) and node.op_type == "AveragePool"]:
+        if block_of(pool) in kept_float:
+            continue
         source, made = taken(pool), pool.outputs[0]
         reader = next(use.node for use in made.uses())
         channels = content_of(taken(reader, 1)).shape[1]

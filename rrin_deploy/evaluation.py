@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
+from calibration import motion
 from calibration.datasets import Triplet
 from media.errors import MediaError
 from rrin_deploy.pictures import Pictures, average
@@ -17,8 +18,6 @@ from runtime.frames import PairInterpolator
 from runtime.parity import psnr_db
 
 AVERAGE = "plain average"
-# Upper bounds of the motion buckets, mean absolute difference of the two inputs, 8-bit levels.
-BUCKETS = (2.0, 4.0, 8.0, 16.0, float("inf"))
 _SSIM_WINDOW = 11
 
 Progress = Callable[[int, int], None]
@@ -97,9 +96,8 @@ def evaluate(
             raise MediaError(
                 f"{triplet.truth}: is {width}x{height}; SSIM needs {_SSIM_WINDOW} pixels each way"
             )
-        motion = float(np.abs(frames.frame0.astype(np.int16) - frames.frame1).mean())
         scores = {name: _score(frame, frames.truth) for name, frame in made.items()}
-        cases.append(Case(triplet.name, motion, scores))
+        cases.append(Case(triplet.name, motion.motion_of(frames), scores))
         if progress:
             progress(done, len(triplets))
     return cases
@@ -124,12 +122,7 @@ def summarise(cases: Sequence[Case], name: str, first: str) -> Summary:
 
 def by_motion(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
     """Yield each motion bucket that has cases, with its name, such as '4 to 8'."""
-    lower = 0.0
-    for upper in BUCKETS:
-        inside = [case for case in cases if lower <= case.motion < upper]
-        if inside:
-            yield f"{lower:g} to {upper:g}" if np.isfinite(upper) else f"{lower:g} and more", inside
-        lower = upper
+    return motion.by_motion(cases, lambda case: case.motion)
 
 
 def worst(cases: Sequence[Case], name: str, count: int = 3) -> list[Case]:

@@ -29,18 +29,27 @@ class UNetShape:
     @property
     def convolutions(self) -> int:
         """Two a level on the way down, three on the way up, one in the middle, and the last."""
-        return 2 * self.depth + 1 + 3 * (self.depth - 1) + 1
+        return len(self.multiply_adds(1))
 
-    def multiply_adds(self, base_width: int) -> float:
-        """Return the multiply-adds for one pixel of the frame.
+    def multiply_adds(self, base_width: int) -> dict[str, float]:
+        """Return the multiply-adds for one pixel of the frame, by the convolution's module path.
 
         A level has twice the channels of the one above and a quarter of its pixels, so that each
         convolution from a width to itself costs as much at every level.
         """
-        # A level's second convolution, midconv; the first of a lower level, from half its width;
-        # on the way up: from twice the width, from the joined skip (2), and the second.
-        squares = self.depth + 1 + (0.5 + 2 + 2 + 1) * (self.depth - 1)
-        return 9 * (base_width * (self.inputs + self.outputs) + squares * base_width**2)
+        square = 9.0 * base_width**2
+        costs = {}
+        for level in range(self.depth):
+            first = square / 2 if level else 9 * self.inputs * base_width
+            costs[f"down_path.{level}.block.0"] = first
+            costs[f"down_path.{level}.block.2"] = square
+        costs["midconv"] = square
+        for step in range(self.depth - 1):
+            costs[f"up_path.{step}.up.1"] = 2 * square  # from twice the width
+            costs[f"up_path.{step}.conv_block.block.0"] = 2 * square  # from the joined skip
+            costs[f"up_path.{step}.conv_block.block.2"] = square
+        costs["last"] = 9 * self.outputs * base_width
+        return costs
 
 
 # By their names in the checkpoint, in the order in which they run.
@@ -68,6 +77,5 @@ def multiply_adds(base_width: int, size: tuple[int, int], times: int) -> int:
     """
     pixels = padded(size[0]) * padded(size[1])
     runs = {name: 1 if name == _ONCE_A_PAIR else times for name in UNETS}
-    return int(
-        pixels * sum(runs[name] * unet.multiply_adds(base_width) for name, unet in UNETS.items())
-    )
+    costs = {name: sum(unet.multiply_adds(base_width).values()) for name, unet in UNETS.items()}
+    return int(pixels * sum(runs[name] * cost for name, cost in costs.items()))

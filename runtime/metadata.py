@@ -18,6 +18,7 @@ _PREFIX = "rrin."
 Io = Literal["uint8", "float32"]
 Precision = Literal["fp32", "fp16", "int8"]
 Runtime = Literal["any", "tensorrt", "onnxruntime", "openvino"]
+_Block = Annotated[str, Matching(r"\w{1,30}(\.\w{1,30}){1,5}", "a module path")]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Metadata:
         runtime: what the graph was laid out for; others may run it, but slower.
         opset: version of the ONNX operators.
         producer: names and versions of what wrote the file.
+        kept_float: of int8, the blocks that were not quantized although they could be, by module
+            path, such as Flow_L.down_path.0; a file that does not say has none.
         format_version: of this contract.
     """
 
@@ -46,11 +49,17 @@ class Metadata:
     opset: Annotated[int, Between(1, 100)]
     producer: Annotated[str, Matching("[ -~]{0,300}", "a line of ASCII")]
     runtime: Runtime = "any"
+    kept_float: Annotated[tuple[_Block, ...], Between(0, 100)] = ()
     format_version: Annotated[int, Between(FORMAT_VERSION, FORMAT_VERSION)] = FORMAT_VERSION
 
     def to_properties(self) -> dict[str, str]:
         """Return the fields as strings, each key prefixed 'rrin.'."""
-        return {_PREFIX + name: str(value) for name, value in asdict(self).items()}
+        fields = {name: str(value) for name, value in asdict(self).items()}
+        if self.kept_float:
+            fields["kept_float"] = " ".join(self.kept_float)
+        else:
+            del fields["kept_float"]
+        return {_PREFIX + name: text for name, text in fields.items()}
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, str], source: str) -> Metadata:
@@ -87,7 +96,7 @@ class Metadata:
             for name, kind in get_type_hints(cls).items()
             if _PREFIX + name in texts
         }
-        return dataclass_of(cls, values)
+        return dataclass_of(cls, {"kept_float": (), **values})
 
 
 def _whole(text: str) -> int | str:
@@ -98,4 +107,12 @@ def _truth(text: str) -> bool | str:
     return {"True": True, "False": False}.get(text, text)
 
 
-_READERS: dict[type, Callable[[str], object]] = {int: _whole, bool: _truth}
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(" "))
+
+
+_READERS: dict[object, Callable[[str], object]] = {
+    int: _whole,
+    bool: _truth,
+    tuple[str, ...]: _words,
+}

@@ -47,12 +47,17 @@ class OnnxRuntimeSession(Session):
     ) -> None:
         self.metadata = metadata
         parts = parts_of(content)
-        times = _open(path, parts.times, device, threads, providers)
+        options = options_with(threads)
+        if metadata.runtime == "tensorrt":
+            # It would join a concatenation in INT8 with its Q/DQ, which are half there, to one
+            # that takes no half, and then refuse it.
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
+        times = _open(path, parts.times, options, device, providers)
         self._times: ort.InferenceSession | None = times
         self._outputs = [node.name for node in times.get_outputs()]
         self._pair: ort.InferenceSession | None = None
         if parts.pair is not None:
-            self._pair = _open(path, parts.pair, device, threads, providers)
+            self._pair = _open(path, parts.pair, options, device, providers)
         provider = times.get_providers()[0]
         self.backend = Backend("onnxruntime", ort.__version__, provider)
         self.on_gpu = provider in (CUDA, TENSORRT)
@@ -152,7 +157,7 @@ def loadable_providers(path: Path) -> dict[str, bool]:
     content, _ = read_checked(path)
     for provider in _available():
         try:
-            _open(path, content, None, None, [provider])
+            _open(path, content, options_with(None), None, [provider])
             loads[provider] = True
         except BackendError:
             loads[provider] = False
@@ -171,8 +176,8 @@ def _available() -> list[str]:
 def _open(
     path: Path,
     content: bytes,
+    options: ort.SessionOptions,
     device: int | None,
-    threads: int | None,
     providers: Sequence[str] | None,
 ) -> ort.InferenceSession:
     available = _available()
@@ -190,7 +195,6 @@ def _open(
                 f"ONNX Runtime provider {', '.join(unknown) or 'list is empty'}: "
                 f"this onnxruntime {ort.__version__} has {', '.join(available)}"
             )
-    options = options_with(threads)
     # A plan of all tensors at once took 767 MB instead of 574 for a frame of 1280x736.
     options.enable_mem_pattern = False
     try:
@@ -205,7 +209,7 @@ def _open(
             ) from error
         if wanted != [CPU]:
             # Or the file is at fault, and this says so.
-            _open(path, content, device, threads, [CPU])
+            _open(path, content, options, device, [CPU])
             raise BackendError(
                 f"ONNX Runtime provider {wanted[0]} cannot run {path}: {first_line(error)}"
             ) from error

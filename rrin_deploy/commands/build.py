@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from rrin_deploy.console import errors, parse_size, say, step_progress
+from rrin_deploy.budget import fit
+from rrin_deploy.builds import tell_engine, tell_onnx, tell_proof
+from rrin_deploy.console import errors, parse_size, step_progress
+from rrin_deploy.triplets import Middlebury, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.metadata import Precision
-
-if TYPE_CHECKING:
-    from engines import BuildReport
-    from engines.portable import OnnxTarget
-    from engines.proof import Proof
+from runtime.publishing import Publication
 
 _MAX_TIMES = 1
+_SAMPLES = 100
 
 
 def command(
@@ -44,6 +43,26 @@ def command(
     ranges: Annotated[
         Path | None,
         typer.Option(help="INT8: the file of rrin-deploy calibrate; by default beside the model."),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="INT8: dB of PSNR that frames may lose, as 0.02. What each block costs is "
+            "measured on one of the data sets below, and as few as need be stay in float.",
+            min=0,
+        ),
+    ] = None,
+    vimeo90k: Vimeo90K = None,
+    ucf101: Ucf101 = None,
+    middlebury: Middlebury = None,
+    triplets: Triplets = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help=f"For --max-drop: so many triplets, evenly spread over the list; by default "
+            f"{_SAMPLES}. Each is run 40 to 100 times.",
+            min=2,
+        ),
     ] = None,
     golden: Annotated[
         Path | None,
@@ -116,26 +135,52 @@ def command(
     Beside either goes its own golden file: how far its graph is from PyTorch, measured on the CPU,
     to which `parity` holds it. Exit code 1 if it runs here and does not keep to that.
 
-    Example: `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
+    Examples: `rrin-deploy build rrin.onnx --int8 --max-drop 0.02 --triplets DIR`;
+    `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
     """
     if fp16 + fp32 + int8 > 1:
         raise typer.BadParameter("--fp16, --fp32 and --int8 exclude each other")
     if ranges and not int8:
         raise typer.BadParameter("--ranges is for --int8")
+    if max_drop is not None and not int8:
+        raise typer.BadParameter("--max-drop is for --int8")
+    if max_drop is None and any((vimeo90k, ucf101, middlebury, triplets, samples)):
+        raise typer.BadParameter("triplets are for --max-drop, which is not given")
     precision: Precision = "fp32" if fp32 else "int8" if int8 else "fp16"
+    onnx_target = engine_target = None
     if target == "onnxruntime" or target == "openvino":
-        of_engines = (sm, shape, min_shape, opt_shape, max_shape, workspace, optimization_level,
-                      timing_cache, version_compatible, hardware_compatible, keep_onnx)  # fmt: skip
-        if any(of_engines) or max_times != _MAX_TIMES:
-            raise typer.BadParameter("an ONNX file takes no more options than precision and ranges")
-        _build_onnx(model, output, precision, target, ranges, golden)
+        onnx_target = target
+    else:
+        engine_target = target
+    of_engines = (sm, shape, min_shape, opt_shape, max_shape, workspace, optimization_level,
+                  timing_cache, version_compatible, hardware_compatible, keep_onnx)  # fmt: skip
+    if onnx_target and (any(of_engines) or max_times != _MAX_TIMES):
+        raise typer.BadParameter("an ONNX file takes no more options than precision and ranges")
+    smallest, best, largest = _sizes(shape, min_shape, opt_shape, max_shape)
+    kept_float: tuple[str, ...] = ()
+    if max_drop is not None:
+        chosen = chosen_triplets(
+            vimeo90k, ucf101, middlebury, triplets, samples=samples or _SAMPLES
+        )
+        if output:
+            Publication(output)  # what could not be written is refused before the work
+        kept_float = fit(max_drop, model, chosen, onnx_target or "tensorrt", ranges)
+    if onnx_target:
+        from engines import build_onnx
+
+        with errors.status("writing the graph, and measuring it"):
+            file = build_onnx(
+                model,
+                output,
+                precision=precision,
+                target=onnx_target,
+                ranges=ranges,
+                kept_float=kept_float,
+                golden=golden,
+            )
+        tell_onnx(file)
+        tell_proof(file.proof)
         return
-    if shape and (min_shape or opt_shape or max_shape):
-        raise typer.BadParameter("--shape is the one size; leave out --min-, --opt-, --max-shape")
-    smallest = parse_size(shape or min_shape or "32x32")
-    largest = parse_size(shape or max_shape or "1920x1088")
-    width, height = parse_size(shape or opt_shape or "1280x720")
-    best = (width, height) if opt_shape else (min(width, largest[0]), min(height, largest[1]))
     with step_progress("importing TensorRT") as progress:
         from engines import BuildOptions, build
 
@@ -144,9 +189,10 @@ def command(
             output,
             precision=precision,
             ranges=ranges,
+            kept_float=kept_float,
             golden=golden,
             options=BuildOptions(
-                target=target,
+                target=engine_target,
                 compute_capabilities=tuple(sm or ()),
                 min_size=smallest,
                 opt_size=best,
@@ -161,90 +207,17 @@ def command(
             keep_onnx=keep_onnx,
             progress=progress,
         )
-    _tell_engine(report)
-    _tell(report.proof)
+    tell_engine(report)
+    tell_proof(report.proof)
 
 
-def _tell_engine(report: BuildReport) -> None:
-    """Print what an engine is, and a note where it may be too large for the GPUs it is for."""
-    from engines.memory import too_small
-
-    about = report.manifest
-    gpus = ", ".join(f"SM{capability}" for capability in about.compute_capabilities)
-    say(
-        f": {report.size_bytes / 1e6:.1f} MB, {about.target} {about.version} for {gpus}; "
-        f"U-Net convolutions {_listed(about.census)}; "
-        f"{about.profile.sizes}, {_at_once(about.profile.max_times)}; "
-        + (f"{about.context_bytes / 1e9:.2f} GB a context; " if about.context_bytes else "")
-        + f"{about.seconds:.1f} s",
-        subject=report.engine,
-    )
-    if report.kept_onnx:
-        say(": the graph as it was compiled", subject=report.kept_onnx)
-    if about.target == "rtx" and about.metadata.precision == "int8":
-        say(
-            "note: TensorRT-RTX fuses no INT8 convolution with what follows, so that INT8 reads "
-            "and writes half as much again as FP16: --fp16 is recommended for it"
-        )
-    needed = report.size_bytes + (about.context_bytes or 0)
-    if small := too_small(about.compute_capabilities, needed):
-        say(
-            f"note: a call or stream takes {needed / 1e9:.1f} GB of GPU memory, and {small}: build "
-            "for less with --max-times or --max-shape"
-        )
-
-
-def _build_onnx(
-    model: Path,
-    output: Path | None,
-    precision: Precision,
-    target: OnnxTarget,
-    ranges: Path | None,
-    golden: Path | None,
-) -> None:
-    from engines import build_onnx
-
-    with errors.status("writing the graph, and measuring it"):
-        report = build_onnx(
-            model, output, precision=precision, target=target, ranges=ranges, golden=golden
-        )
-    runtime = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}[report.target]
-    say(
-        f": {report.size_bytes / 1e6:.1f} MB for {runtime}; U-Net convolutions "
-        f"{_listed(report.census)}",
-        subject=report.path,
-    )
-    _tell(report.proof)
-
-
-def _tell(proof: Proof) -> None:
-    """Print how far the artifact is from PyTorch; exit if it is not what it should be."""
-    if proof.graph:
-        cases = proof.graph.cases
-        psnrs = [case.psnr_db for case in cases if case.psnr_db is not None]
-        say(
-            f": its graph is within {max(case.max_abs_error for case in cases):.1e} of PyTorch, "
-            + (f"{min(psnrs):.1f} dB at least" if psnrs else "equal to it"),
-            subject=proof.golden,
-        )
-        if not proof.graph.passed:
-            worst = proof.graph.worst.limits
-            say(
-                f"note: that is more than {proof.graph.precision} costs usual weights "
-                f"({worst.max_abs_error:.1e}, {worst.min_psnr_db:.1f} dB): look at its frames; "
-                "calibration on too little can be why"
-            )
-    if proof.missing:
-        say(f"note: {proof.missing}")
-    if proof.artifact:
-        say(f"parity in {proof.artifact.backend}: {'FAIL' if proof.failed else 'pass'}")
-    if proof.failed:
-        raise typer.Exit(1)
-
-
-def _at_once(times: int) -> str:
-    return "one time a run" if times == 1 else f"up to {times} times a run"
-
-
-def _listed(census: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} in {kind}" for kind, count in census.items())
+def _sizes(
+    shape: str | None, least: str | None, best: str | None, most: str | None
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Return the smallest frames, those to be fastest on, and the largest, by what is asked for."""
+    if shape and (least or best or most):
+        raise typer.BadParameter("--shape is the one size; leave out --min-, --opt-, --max-shape")
+    largest = parse_size(shape or most or "1920x1088")
+    width, height = parse_size(shape or best or "1280x720")
+    fastest = (width, height) if best else (min(width, largest[0]), min(height, largest[1]))
+    return parse_size(shape or least or "32x32"), fastest, largest

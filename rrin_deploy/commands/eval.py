@@ -12,6 +12,7 @@ import typer
 
 from rrin_deploy.console import frame_progress, out, say, short_names, table
 from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
+from rrin_deploy.triplets import Middlebury, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.backends import options_for
 from runtime.golden import ARTIFACT_SUFFIXES
 from runtime.interpolator import Interpolator
@@ -19,33 +20,18 @@ from runtime.manifest import ENGINE_SUFFIX
 from runtime.options import check_file
 
 if TYPE_CHECKING:
-    from calibration import Triplet
     from rrin_deploy.evaluation import Case
     from runtime.frames import PairInterpolator
-
-_FOLDER = "One folder a triplet, "
 
 
 def command(
     files: Annotated[
         list[Path], typer.Argument(help="Artifacts or PyTorch checkpoints; the first is the base.")
     ],
-    vimeo90k: Annotated[
-        Path | None, typer.Option("--vimeo90k", help="Vimeo90K as published; its test list.")
-    ] = None,
-    ucf101: Annotated[
-        Path | None,
-        typer.Option(
-            "--ucf101", help=_FOLDER + "with frame_00.png, frame_01_gt.png, frame_02.png."
-        ),
-    ] = None,
-    middlebury: Annotated[
-        Path | None,
-        typer.Option("--middlebury", help="Holds other-data and other-gt-interp."),
-    ] = None,
-    triplets: Annotated[
-        Path | None, typer.Option("--triplets", help=_FOLDER + "with im1, im2 (the truth), im3.")
-    ] = None,
+    vimeo90k: Vimeo90K = None,
+    ucf101: Ucf101 = None,
+    middlebury: Middlebury = None,
+    triplets: Triplets = None,
     samples: Annotated[
         int | None, typer.Option(help="Only so many triplets, evenly spread over the list.", min=1)
     ] = None,
@@ -90,7 +76,7 @@ def command(
         raise typer.BadParameter("--threads is for ONNX files and checkpoints, and none is given")
     if len({file.resolve() for file in files}) < len(files):
         raise typer.BadParameter("a file is given twice")
-    chosen = _triplets(vimeo90k, ucf101, middlebury, triplets, samples)
+    chosen = chosen_triplets(vimeo90k, ucf101, middlebury, triplets, samples=samples)
     with ExitStack() as stack:
         contenders: dict[str, PairInterpolator] = {}
         where: dict[str, Any] = {
@@ -112,33 +98,6 @@ def command(
         raise pictures.failure
     if pictures and not as_json:
         say(f": {pictures.written} pictures", subject=save)
-
-
-def _triplets(
-    vimeo90k: Path | None,
-    ucf101: Path | None,
-    middlebury: Path | None,
-    triplets: Path | None,
-    samples: int | None,
-) -> Sequence[Triplet]:
-    import calibration
-
-    given = [root for root in (vimeo90k, ucf101, middlebury, triplets) if root]
-    if len(given) != 1:
-        raise typer.BadParameter(
-            "give one data set: --vimeo90k, --ucf101, --middlebury or --triplets"
-        )
-    if vimeo90k:
-        found = calibration.vimeo90k(vimeo90k, "test")
-    elif ucf101:
-        found = calibration.ucf101(ucf101)
-    elif middlebury:
-        found = calibration.middlebury(middlebury)
-    else:
-        found = calibration.triplet_folders(given[0])
-    if samples is None or samples >= len(found):
-        return found
-    return [found[index * len(found) // samples] for index in range(samples)]
 
 
 def _contenders(

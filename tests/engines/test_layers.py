@@ -95,7 +95,7 @@ def test_a_quantization_too_many_is_seen(
     ranges: Ranges, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = dataclasses.replace(TENSORRT, carried=frozenset())
-    monkeypatch.setitem(precision.conversion._LAYOUTS, "tensorrt", layout)
+    monkeypatch.setitem(precision.conversion.LAYOUTS, "tensorrt", layout)
     engine = built("int8", ranges, tmp_path)
     assert set(too_much(engine)) == {"kernels", "quantization", "moved", "memory"}
     alone = [layer for layer in layers_of(engine) if layer.kind == "quantization"]

@@ -1,7 +1,9 @@
 """Q/DQ: the same frames but for a little, what is INT8 and what is not."""
 
 import dataclasses
+import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from calibration import measure_ranges, vimeo90k
 from precision import Ranges
 from precision.balance import balance
+from precision.blocks import block_of, int8_share, multiply_adds
 from precision.conversion import with_precision
 from precision.graph import (
     content_of,
@@ -36,8 +39,20 @@ from tests.models import SMALL_MODEL
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino", "tensorrt")
 
 
-def quantized(ranges: Ranges, runtime: Runtime) -> ir.Model:
-    return with_precision(*load_graph(SMALL_MODEL), "int8", ranges, runtime)[0]
+# One at each place of a U-Net, and how many convolutions it has.
+KEPT = {
+    "Flow_L.down_path.0": 2,
+    "refine_flow.down_path.0": 2,
+    "Mask.down_path.3": 2,
+    "Mask.midconv": 1,
+    "final.up_path.0": 3,
+    "final.up_path.2": 3,
+}
+
+
+def quantized(ranges: Ranges, runtime: Runtime, kept_float: Collection[str] = ()) -> ir.Model:
+    graph = load_graph(SMALL_MODEL)
+    return with_precision(*graph, "int8", ranges, runtime, kept_float=kept_float)[0]
 
 
 def opened(model: ir.Model, path: Path) -> Interpolator:
@@ -110,6 +125,72 @@ def test_what_is_quantized(runtime: Runtime, ranges: Ranges) -> None:
     assert len(int8) == 75
     outside = [node for node in graph if not unet_of(node)]
     assert not any("Quantize" in node.op_type for node in outside)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_blocks_kept_in_float_hold_no_int8(
+    runtime: Runtime, ranges: Ranges, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    model = quantized(ranges, runtime, KEPT)
+    onnx.checker.check_model(ir.to_proto(model), full_check=True)
+    convolutions: Counter[str] = Counter()
+    for node in model.graph:
+        # What lies in a block is named after it; a pooling in front of it, after its U-Net.
+        inside = next((name for name in KEPT if re.match(rf"{name}[./]", place_of(node))), None)
+        if inside is None:
+            continue
+        assert "Quantize" not in node.op_type, node.name
+        if node.op_type == "Conv":
+            convolutions[inside] += 1
+            assert taken(node, 1).producer() is None, f"{node.name} takes an integer weight"
+    assert convolutions == KEPT
+    poolings = [node for node in model.graph if node.op_type == "AveragePool" and unet_of(node)]
+    assert ("Mask.down_path.3" in map(block_of, poolings)) or runtime != "onnxruntime"
+    onnx.save(ir.to_proto(model), tmp_path / "rrin.int8.onnx")
+    with Interpolator(tmp_path / "rrin.int8.onnx", backend="onnxruntime") as ours:
+        assert ours.metadata.kept_float == tuple(KEPT)
+        frames = render(96, 128, 4), render(96, 128, 5)
+        assert 45 < psnr_db(ours(*frames), interpolate(*frames)) < 80
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_all_blocks_in_float_make_the_frames_of_the_float_graph(
+    runtime: Runtime, ranges: Ranges, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    model = quantized(ranges, runtime, multiply_adds(8))
+    assert not any("Quantize" in node.op_type for node in model.graph)
+    frames = render(96, 128, 4), render(96, 128, 5)
+    with opened(model, tmp_path / "rrin.int8.onnx") as ours:
+        np.testing.assert_allclose(ours(*frames), interpolate(*frames), atol=2e-5)
+
+
+def test_multiply_adds_of_blocks_are_those_of_their_integer_convolutions(ranges: Ranges) -> None:
+    graph = quantized(ranges, "openvino").graph
+    counted: dict[str, float] = {}
+    whole = 0.0
+    for node in graph:
+        if node.op_type == "Conv":
+            dequantized = taken(node, 1).producer()
+            weight = content_of(taken(dequantized) if dequantized else taken(node, 1))
+            # A level has twice the channels of the one above; `last` gives few, but takes 8.
+            width = weight.shape[1] if block_of(node).endswith(".last") else weight.shape[0]
+            cost = weight.size / (width // 8) ** 2
+            whole += cost
+            if dequantized:
+                counted[block_of(node)] = counted.get(block_of(node), 0) + cost
+    assert multiply_adds(8) == counted
+    kept = ["Mask.midconv", "final.up_path.2"]
+    expected = (sum(counted.values()) - sum(counted[name] for name in kept)) / whole
+    assert int8_share(8, kept) == pytest.approx(expected)
+
+
+def test_blocks_that_there_are_not_are_refused(ranges: Ranges) -> None:
+    graph = load_graph(SMALL_MODEL)
+    for wrong in (["Flow_L.down_path.5"], ["Flow_L.last"], "Mask.midconv"):
+        with pytest.raises(OptionError, match="expected blocks of the U-Nets, such as"):
+            with_precision(*graph, "int8", ranges, kept_float=wrong)
+    with pytest.raises(OptionError, match="blocks to keep in float are given, and fp16 takes none"):
+        with_precision(*graph, "fp16", kept_float=["Mask.midconv"])
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])

@@ -10,16 +10,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import av
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from PIL import Image
 
 from media.video import write_video
-from precision import Ranges
+from precision import Ranges, load_graph, with_precision
+from precision.blocks import int8_share
 from rrin_deploy import __version__
 from rrin_deploy.cli import main
 from rrin_deploy.proof.double import write_engine
@@ -724,6 +727,35 @@ def test_calibrate_build_and_evaluate_int8(run: Run, vimeo: Path, tmp_path: Path
     assert abs(scores["rrin.onnx"]["psnr_db"] - scores["rrin.ort.int8.onnx"]["psnr_db"]) < 0.2
 
 
+def test_build_int8_by_a_budget(run: Run, ranges: Ranges, tmp_path: Path) -> None:
+    shutil.copy(SMALL_MODEL, tmp_path / "rrin.onnx")
+    ranges.save(tmp_path / "rrin.ranges.json")
+    for index, number in product(range(2), (1, 2, 3)):
+        frame = render_bytes(64, 32, 3 * index + (number - 1) / 2)
+        write_png(tmp_path / "true" / f"{index}" / f"im{number}.png", frame)
+    build = "build", "--int8", "--target", "onnxruntime"
+    assert run(*build, "-o", "plain.onnx")[0] == 0
+    code, out, _ = run(*build, "-o", "fitted.onnx", "--max-drop", 50, "--triplets", "true")
+    assert code == 0
+    assert f"INT8 for {int8_share(8, ()):.1%} of the multiply-adds, 34 of 34 blocks" in out
+    assert re.search(r"Mask\.midconv +[+-]0\.\d{4} +\d\.\d% +INT8", out)
+    for half in ("PSNR within 50 dB on those chosen by", "and on the others, which check"):
+        assert re.search(rf"{half}: [+-]\d\.\d{{4}} dB \(1 triplets\)", out)
+    assert "U-Net convolutions 75 in INT8, 6 in FLOAT" in out
+    assert (tmp_path / "fitted.onnx").read_bytes() == (tmp_path / "plain.onnx").read_bytes()
+
+
+def test_inspect_names_the_blocks_that_stayed_in_float(
+    run: Run, ranges: Ranges, tmp_path: Path
+) -> None:
+    kept = ("Flow_L.down_path.0", "Mask.midconv")
+    model, _ = with_precision(*load_graph(SMALL_MODEL), "int8", ranges, kept_float=kept)
+    onnx.save(ir.to_proto(model), tmp_path / "rrin.onnx")
+    assert "('Flow_L.down_path.0', 'Mask.midconv')" in run("inspect", "rrin.onnx")[1]
+    facts = json.loads(run("inspect", "rrin.onnx", "--json")[1])
+    assert facts["metadata"]["kept_float"] == [*kept]
+
+
 def test_calibrate_on_ones_own_frames(run: Run, vimeo: Path, tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     frames = [render_bytes(96, 64, time) for time in range(4)]
@@ -908,6 +940,9 @@ def test_bench_compares_backends_at_several_sizes(run: Run) -> None:
             "no more options than precision",
         ),
         (["build", "--ranges", "r.json"], 2, "--ranges is for --int8"),
+        (["build", "--max-drop", "0.1"], 2, "--max-drop is for --int8"),
+        (["build", "--int8", "--triplets", "."], 2, "triplets are for --max-drop"),
+        (["build", "--int8", "--max-drop", "0.1"], 2, "give one data set"),
         (["build", "--fp32", "--target", "onnxruntime"], 2, "is fp32 already"),
         (["bench", "none.onnx"], 1, "none.onnx: no such file"),
     ],

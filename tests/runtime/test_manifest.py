@@ -128,12 +128,23 @@ def test_absurd_fields_are_refused(change: dict[str, Any], message: str, tmp_pat
         ("producer", "a\nb"),
         ("io", "uint16"),
         ("format_version", "one"),
+        ("kept_float", ""),
+        ("kept_float", "Mask.midconv  Mask.up_path.0"),
+        ("kept_float", " ".join(["Mask.midconv"] * 101)),
     ],
 )
 def test_absurd_metadata_is_refused(name: str, value: str) -> None:
     properties = METADATA.to_properties() | {f"rrin.{name}": value}
-    with pytest.raises(ArtifactError, match=f"x: its RRIN metadata is damaged .*{name} is"):
+    with pytest.raises(ArtifactError, match=f"x: its RRIN metadata is damaged .*{name}.* is"):
         Metadata.from_properties(properties, "x")
+
+
+def test_metadata_says_which_blocks_stayed_float_only_where_there_are_any(tmp_path: Path) -> None:
+    assert "rrin.kept_float" not in METADATA.to_properties()  # as files were before there was it
+    kept = replace(METADATA, precision="int8", kept_float=("Flow_L.down_path.0", "Mask.midconv"))
+    assert Metadata.from_properties(kept.to_properties(), "x") == kept
+    manifest_path(tmp_path / "rrin.engine").write_bytes(replace(MANIFEST, metadata=kept).to_bytes())
+    assert Manifest.load(tmp_path / "rrin.engine").metadata == kept
 
 
 def test_metadata_without_a_field() -> None:

@@ -1,0 +1,85 @@
+"""What `rrin-deploy build` prints of what it made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from rrin_deploy.console import say
+
+if TYPE_CHECKING:
+    from engines import BuildReport, OnnxReport, Proof
+
+
+def tell_engine(report: BuildReport) -> None:
+    """Print what an engine is, and a note where it may be too large for the GPUs it is for."""
+    from engines.memory import too_small
+
+    about = report.manifest
+    gpus = ", ".join(f"SM{capability}" for capability in about.compute_capabilities)
+    say(
+        f": {report.size_bytes / 1e6:.1f} MB, {about.target} {about.version} for {gpus}; "
+        f"U-Net convolutions {_listed(about.census)}; "
+        f"{about.profile.sizes}, {_at_once(about.profile.max_times)}; "
+        + (f"{about.context_bytes / 1e9:.2f} GB a context; " if about.context_bytes else "")
+        + f"{about.seconds:.1f} s",
+        subject=report.engine,
+    )
+    if report.kept_onnx:
+        say(": the graph as it was compiled", subject=report.kept_onnx)
+    if about.target == "rtx" and about.metadata.precision == "int8":
+        say(
+            "note: TensorRT-RTX fuses no INT8 convolution with what follows, so that INT8 reads "
+            "and writes half as much again as FP16: --fp16 is recommended for it"
+        )
+    needed = report.size_bytes + (about.context_bytes or 0)
+    if small := too_small(about.compute_capabilities, needed):
+        say(
+            f"note: a call or stream takes {needed / 1e9:.1f} GB of GPU memory, and {small}: build "
+            "for less with --max-times or --max-shape"
+        )
+
+
+def tell_onnx(report: OnnxReport) -> None:
+    """Print what an ONNX file is."""
+    runtime = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}[report.target]
+    say(
+        f": {report.size_bytes / 1e6:.1f} MB for {runtime}; U-Net convolutions "
+        f"{_listed(report.census)}",
+        subject=report.path,
+    )
+
+
+def tell_proof(proof: Proof) -> None:
+    """Print how far the artifact is from PyTorch; exit if it is not what it should be."""
+    if proof.graph:
+        cases = proof.graph.cases
+        psnrs = [case.psnr_db for case in cases if case.psnr_db is not None]
+        say(
+            f": its graph is within {max(case.max_abs_error for case in cases):.1e} of PyTorch, "
+            + (f"{min(psnrs):.1f} dB at least" if psnrs else "equal to it"),
+            subject=proof.golden,
+        )
+        if not proof.graph.passed:
+            worst = proof.graph.worst.limits
+            say(
+                f"note: that is more than {proof.graph.precision} costs usual weights "
+                f"({worst.max_abs_error:.1e}, {worst.min_psnr_db:.1f} dB): look at its frames; "
+                "calibration on too little can be why"
+            )
+    if proof.missing:
+        say(f"note: {proof.missing}")
+    if proof.artifact:
+        say(f"parity in {proof.artifact.backend}: {'FAIL' if proof.failed else 'pass'}")
+    if proof.failed:
+        raise typer.Exit(1)
+
+
+def _at_once(times: int) -> str:
+    return "one time a run" if times == 1 else f"up to {times} times a run"
+
+
+def _listed(census: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} in {kind}" for kind, count in census.items())
