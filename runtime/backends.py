@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from .errors import BackendError, OptionError
+from .errors import ArtifactError, BackendError, OptionError
 from .graph_check import read_checked
 from .installation import is_installed
 from .manifest import is_engine
@@ -85,6 +85,11 @@ def _open_onnx(path: Path, options: Options) -> Session:
 
 
 def _open_openvino(path: Path, content: bytes, metadata: Metadata, options: Options) -> Session:
+    if metadata.precision == "int8" and metadata.runtime == "tensorrt":
+        raise ArtifactError(
+            f"{path}: is INT8 for TensorRT, whose weights of 8 bits overflow in OpenVINO on CPUs "
+            "without VNNI; build it again for the target openvino, or take backend='onnxruntime'"
+        )
     _refuse(f"{path}: runs in OpenVINO", options, ("providers",))
     device, cache = options["device"], options["cache"]
     if device is None:
@@ -153,7 +158,7 @@ def backend_for(layout: Runtime, options: Mapping[str, Any]) -> BackendName | No
         return "onnxruntime"
     if not is_installed("onnxruntime"):
         return "openvino"
-    if layout == "onnxruntime":
+    if layout in ("onnxruntime", "tensorrt"):
         return "onnxruntime"
     with _other_named("openvino"):
         from .onnxruntime_session import offers_cuda
