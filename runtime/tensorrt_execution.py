@@ -102,7 +102,7 @@ class Execution:
         self._refused = 0 if bound.graph is not None else self._refused + 1
 
     def _bind(self) -> _Bound | None:
-        """Bind a context to the shapes and the memory as they are; None if it does not take them."""
+        """Bind a context to the shapes and the memory as they are; None if it takes them not."""
         context = self._context()
         for name, shape in self._shapes.items():
             if not context.set_input_shape(name, shape):
@@ -117,7 +117,7 @@ class Execution:
         return _Bound(context)
 
     def _context(self) -> Any:
-        """Return a context that is not bound: a new one, or that of the shapes used least lately."""
+        """Return a context that is not bound: a new one, or that of the shapes unused longest."""
         if not self._unbound:
             if len(self._bound) < (1 if self._by_itself else _CONTEXTS):
                 self._unbound.append(self._new_context())

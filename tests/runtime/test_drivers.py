@@ -67,8 +67,8 @@ print(json.dumps({"driver": DRIVER, "backend": backend, "equal": equal, "counts"
                   "failures": list(map(repr, host_engine.failures))}))
 """
 
-# Pairs that get two frames and three by turns, three being two runs. Of the calls of the engine that
-# the arguments name, counted from 1 on, another thread waits for the whole GPU meanwhile.
+# Pairs that get two frames and three by turns, three being two runs. In the calls of the engine
+# that the arguments number, from 1 on, another thread waits for the whole GPU.
 TURNS = """
 import json, sys, tempfile, threading
 from pathlib import Path
@@ -108,7 +108,27 @@ with tempfile.TemporaryDirectory() as folder, double_of_tensorrt(load):
         backend = str(ours.backend)
 assert all(np.array_equal(*pair) for pair in zip(found, expected))
 counts = [host_engine.count(name) for name in ("captures", "broken captures", "launches", "graphs")]
-print(json.dumps([counts, backend.endswith("with CUDA graphs"), list(map(str, host_engine.failures))]))
+uses_graphs = backend.endswith("with CUDA graphs")
+print(json.dumps([counts, uses_graphs, list(map(str, host_engine.failures))]))
+"""
+
+# What fails while it is captured.
+FAILED_CAPTURE = """
+from runtime.device import Gpu, cuda
+from runtime.driver_library import Graph
+from tests.simulation import host_engine
+
+def fail():
+    raise MemoryError("in the midst of it")
+
+with Gpu(0).current():
+    stream = cuda.Stream()
+    try:
+        Graph.captured(stream.handle, fail)
+    except MemoryError as error:
+        print(error, host_engine.count("graphs"))
+    stream.synchronize()
+    stream.free()
 """
 
 # An engine that, while it is captured, lets another thread wait for the whole GPU.
@@ -268,7 +288,14 @@ with tempfile.TemporaryDirectory() as folder, double_of_tensorrt(host_engine.hos
         equal[f"{io} kept"] = bool(np.array_equal(seen, expected))
         told_done = ours.on_device(*(Named(frame, stream=None) for frame in pair), t)
         equal[f"{io} not waited for"] = bool(np.array_equal(looked_at(told_done), expected))
-        for why, wrong in {"device": Lent(pair[0], device=(1, 0)), "type": object()}.items():
+        elsewhere, host = Named(pair[0], stream=producer), Named(pair[0], stream=producer)
+        driver.fake_move(ctypes.c_void_p(elsewhere.__cuda_array_interface__["data"][0]), 1)
+        host.__cuda_array_interface__["data"] = pair[0].ctypes.data, False
+        empty = Named(pair[0][:0], stream=producer)
+        empty.__cuda_array_interface__["data"] = 0, False  # as torch has it
+        refused = {"device": Lent(pair[0], device=(1, 0)), "type": object(),
+                   "GPU": elsewhere, "host": host, "empty": empty}
+        for why, wrong in refused.items():
             try:
                 ours.on_device(wrong, wrong)
             except ValueError as error:
@@ -359,6 +386,10 @@ def test_runs_of_two_kinds_by_turns_are_captured_once_each(
     assert json.loads(found) == [[*counts, 0], uses_graphs, []]
 
 
+def test_what_fails_while_it_is_captured_leaves_no_graph(libcuda: Path) -> None:
+    assert run_on(libcuda, "cuda.bindings", code=FAILED_CAPTURE) == "in the midst of it 0\n"
+
+
 def test_nobody_waits_for_the_whole_gpu_while_a_run_is_captured(libcuda: Path) -> None:
     assert run_on(libcuda, "cuda.bindings", code=SETTLED_MEANWHILE) == "2 1 []\n"
 
@@ -385,4 +416,7 @@ def test_device_arrays_of_any_size_give_the_frames_of_a_call(package: str, libcu
     }
     assert "frame0 lies on DLPack device (1, 0); expected (2, 0)" in found["errors"]["device"]
     assert "frame0 is a object; expected an array on the GPU" in found["errors"]["type"]
+    assert "frame0 lies on GPU 1; expected GPU 0, that" in found["errors"]["GPU"]
+    assert "frame0 lies not in a GPU's memory; expected GPU 0" in found["errors"]["host"]
+    assert "frame0 has shape (0, 1, 3); expected (H, W, 3), RGB" in found["errors"]["empty"]
     assert found["left"] == dict.fromkeys(found["left"], 0)

@@ -76,7 +76,11 @@ def library(machine: Machine) -> ModuleType:
         position = theirs.queued
         machine.wait(lambda: machine.streams[stream].put(lambda: theirs.drain(position)))
 
-    module.Graph, module.wait_for_stream = Graph, wait_for_stream
+    def gpu_of(address: int) -> int | None:
+        inside = any(base <= address < base + len(held) for base, held in machine.memory.items())
+        return 0 if inside else None
+
+    module.Graph, module.wait_for_stream, module.gpu_of = Graph, wait_for_stream, gpu_of
     return module  # type: ignore[no-any-return]
 
 
