@@ -113,7 +113,7 @@ class Execution:
                 raise BackendError(f"TensorRT does not take {name} at {address:#x}")
         if not (self._by_itself or self._give_scratch(context)):
             return None
-        self._unbound.remove(context)
+        del self._unbound[0]  # this one: scratch that grows unbinds others, which come after it
         return _Bound(context)
 
     def _context(self) -> Any:
