@@ -11,7 +11,7 @@ import numpy as np
 from . import dlpack
 from .architecture import padded
 from .device import Gpu, Lane, cuda
-from .driver_library import wait_for_stream
+from .driver_library import gpu_of, wait_for_stream
 from .errors import FrameError
 
 
@@ -44,11 +44,13 @@ class DeviceFrame:
             lane: that is going to use it.
 
         Raises:
-            FrameError: it is none, or its pixels are not contiguous.
+            FrameError: it is none, lies elsewhere, or its pixels are not contiguous.
         """
         stream, owner = lane.compute.handle, array
         if hasattr(array, "__cuda_array_interface__"):
             found = array.__cuda_array_interface__
+            if 0 not in found["shape"]:  # else it lies nowhere
+                _check_lies_on(gpu, found["data"][0], name)
             if found["version"] < 3:  # which does not say who fills it
                 gpu.settle()
             elif found.get("stream") is not None:
@@ -89,6 +91,15 @@ class DeviceFrame:
         for done, more in _doubled(height, padded(height)):
             last, beyond = target + (height - 1) * pitch, target + done * pitch
             copy_rows((beyond, pitch), (last, pitch), (pitch, more), stream)
+
+
+def _check_lies_on(gpu: Gpu, address: int, name: str) -> None:
+    index = gpu_of(address)
+    if index != gpu.index:
+        where = "not in a GPU's memory" if index is None else f"on GPU {index}"
+        raise FrameError(
+            f"{name} lies {where}; expected GPU {gpu.index}, that the engine runs on; copy it there"
+        )
 
 
 def copy_rows(

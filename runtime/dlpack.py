@@ -46,7 +46,7 @@ def taken(array: Any, name: str, device: int, stream: int) -> tuple[dict[str, An
         What `__cuda_array_interface__` would say, and what has to be kept as long as it is used.
 
     Raises:
-        FrameError: it does not lie on this GPU.
+        FrameError: it does not lie on this GPU, or its library does not give it.
     """
     kind, index = array.__dlpack_device__()
     if int(kind) not in (CUDA, _MANAGED) or int(index) != device:
@@ -54,9 +54,15 @@ def taken(array: Any, name: str, device: int, stream: int) -> tuple[dict[str, An
             f"{name} lies on DLPack device ({int(kind)}, {index}); expected ({CUDA}, {device}), "
             "the GPU that the engine runs on"
         )
-    capsule = array.__dlpack__(stream=stream)
-    # Nobody takes it over, so that it lets go of the memory when it is collected.
-    tensor = _tensor(capsule)
+    try:
+        capsule = array.__dlpack__(stream=stream)
+        # Nobody takes it over, so that it lets go of the memory when it is collected.
+        tensor = _tensor(capsule)
+    except (BufferError, ValueError) as error:  # refused, or a capsule of DLPack 1 unasked
+        why = " ".join(str(error).split())
+        raise FrameError(
+            f"{name} cannot be taken by DLPack ({why}); give a plain, detached array"
+        ) from error
     itemsize = tensor.bits // 8
     strides = tensor.strides and tuple(step * itemsize for step in tensor.strides[: tensor.ndim])
     return {

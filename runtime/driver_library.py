@@ -1,4 +1,4 @@
-"""Calls of CUDA's driver that PyCUDA does not have: CUDA graphs, and the streams of others.
+"""Calls of CUDA's driver that PyCUDA does not have: CUDA graphs; streams and memory of others.
 
 By the driver's library itself; streams are those of either package, or of anyone, by their handles.
 """
@@ -14,6 +14,7 @@ from .errors import BackendError
 
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate meanwhile
 _DISABLE_TIMING = 2  # CU_EVENT_DISABLE_TIMING
+_DEVICE_ORDINAL = 9  # CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
 
 
 class Graph:
@@ -47,12 +48,12 @@ class Graph:
             queued = enqueue()
         finally:  # else the stream would do nothing any more
             failed = cuda.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(template))
-        if not failed and queued:
-            failed = cuda.cuGraphInstantiateWithFlags(
-                ctypes.byref(handle), template, ctypes.c_ulonglong(0)
-            )
-        if template:
-            cuda.cuGraphDestroy(template)
+            if not failed and queued:
+                failed = cuda.cuGraphInstantiateWithFlags(
+                    ctypes.byref(handle), template, ctypes.c_ulonglong(0)
+                )
+            if template:
+                cuda.cuGraphDestroy(template)
         return cls(handle) if queued and not failed else None
 
     def launch(self, stream: int) -> None:
@@ -78,6 +79,15 @@ def wait_for_stream(stream: int, other: int) -> None:
         _check("cuStreamWaitEvent", cuda.cuStreamWaitEvent(ctypes.c_void_p(stream), event, 0))
     finally:
         cuda.cuEventDestroy_v2(event)  # which the driver puts off until it has come
+
+
+def gpu_of(address: int) -> int | None:
+    """Return the index of the GPU that memory lies on; None where it is none of CUDA's."""
+    index = ctypes.c_int()
+    failed = _libcuda().cuPointerGetAttribute(
+        ctypes.byref(index), _DEVICE_ORDINAL, ctypes.c_ulonglong(address)
+    )
+    return None if failed else index.value
 
 
 def _check(call: str, failed: int) -> None:

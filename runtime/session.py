@@ -25,8 +25,9 @@ class Backend:
         library: its import name, such as onnxruntime or tensorrt.
         version: of the library.
         device: a provider of ONNX Runtime, or the name of a GPU.
-        cuda_graphs: whether an engine's runs are launched as CUDA graphs, each captured once a size
-            and number of times; False once a run could not be captured, which costs some time.
+        cuda_graphs: whether all of an engine's runs are launched as CUDA graphs, each captured once
+            a size and number of times, four kept. False once one of the calls or streams that go on
+            at a time was seen to go without, which costs some time: two captures in a row failed.
     """
 
     library: str

@@ -95,23 +95,19 @@ class Resources:
 
         The last one, because it is warm. The GPU's context has to be current.
         """
-        # Contexts of one engine may run side by side, but not be made so.
         with self._lock:
             if self._idle:
                 return self._idle.pop()
             lane = Lane(self.gpu.index)
-            try:
-                lane.execution = Execution(
-                    self._execution_context(), lane.compute, by_itself=self._by_itself
-                )
-            except BaseException:
-                lane.free()
-                raise
+            lane.execution = Execution(
+                self._execution_context, lane.compute, by_itself=self._by_itself
+            )
             self._lanes.append(lane)
             return lane
 
     def _execution_context(self) -> Any:
-        context = self._engine.create_execution_context(self._allocation)
+        with self._lock:  # contexts of one engine may run side by side, but not be made so
+            context = self._engine.create_execution_context(self._allocation)
         if context is None:
             raise BackendError(
                 f"{self._path}: the GPU has no memory for it; build it for smaller frames or "

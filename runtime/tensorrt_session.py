@@ -136,8 +136,13 @@ class TensorRTSession(Session):
             if frame.dtype != self._dtype:
                 raise FrameError(f"{name} is {frame.dtype}; {self._path} takes {self._dtype}")
             shape = frame.padded_shape
+            if not self._manifest.profile.takes(shape[1], shape[0]):
+                raise FrameError(
+                    f"{name} has shape {shape}; {self._path} takes frames of "
+                    f"{self._manifest.profile.sizes}; build it for others"
+                )
             nbytes = int(np.prod(shape)) * self._dtype.itemsize
-            target = self._input(lane, name, (1, *shape), nbytes)
+            target = lane.execution.input(name, (1, *shape), nbytes)
             frame.copy_padded(target.address, lane.compute)
         return frame.shape
 
@@ -146,14 +151,8 @@ class TensorRTSession(Session):
     ) -> None:
         """Let the next run take times or a window, which are too small to overlap with anything."""
         inputs.append(HostTensor.of(lane, array))
-        inputs[-1].send(self._input(lane, name, array.shape, array.nbytes), lane.compute)
-
-    def _input(self, lane: Lane, name: str, shape: tuple[int, ...], nbytes: int) -> Any:
-        """Return the device memory that the next run takes an input from."""
-        memory = lane.execution.input(name, shape, nbytes)
-        if memory is None:
-            raise FrameError(self._out_of_profile(name, shape))
-        return memory
+        memory = lane.execution.input(name, array.shape, array.nbytes)
+        inputs[-1].send(memory, lane.compute)
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -188,12 +187,6 @@ class TensorRTSession(Session):
                 if settle:
                     lane.settle()
                 self._held.take_back(lane)
-
-    def _out_of_profile(self, name: str, shape: tuple[int, ...]) -> str:
-        return (
-            f"{name} has shape {tuple(shape)}; {self._path} takes frames of "
-            f"{self._manifest.profile.sizes}; build it for others"
-        )
 
 
 class _LaneLease(Lease):

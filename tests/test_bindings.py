@@ -46,7 +46,9 @@ OBJECTS: dict[str, dict[str, str]] = {
     "engines/flavours.py": {},
     "engines/layers.py": {"engine": "ICudaEngine", "inspector": "EngineInspector"},
     "engines/memory.py": {"engine": "ICudaEngine"},
-    "runtime/tensorrt_execution.py": {"self._context": "IExecutionContext"},
+    "runtime/tensorrt_execution.py": dict.fromkeys(
+        ("context", "bound.context"), "IExecutionContext"
+    ),
     "runtime/tensorrt_library.py": {"runtime": "Runtime"},
     "runtime/tensorrt_resources.py": {
         **dict.fromkeys(("engine", "self._engine"), "ICudaEngine"),

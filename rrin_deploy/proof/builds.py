@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -87,18 +88,22 @@ def drawn_ranges(folder: Path) -> Path:
 
 
 def kernels(built: Mapping[str, Path], folder: Path) -> Iterator[Finding]:
-    """Say what engines run after fusion, by their names; RTX's for one size as well.
+    """Tell what engines run after fusion, by their names; RTX's for one size as well.
 
     How many bytes kernels move is known of engines for one size alone, and RTX builds them in
-    seconds.
+    seconds. One that cannot be built or read costs its own row.
     """
     from engines import layers_of
 
+    made: dict[str, Callable[[], Path]] = {
+        **{name: partial(Path, engine) for name, engine in built.items()},
+        **_for_one_size(built, folder),
+    }
     rows, unknown = [], []
-    for name, engine in {**built, **_for_one_size(built, folder)}.items():
+    for name, engine in made.items():
         try:
-            rows.append({"engine": name, **_row(layers_of(engine))})
-        except RrinError as error:
+            rows.append({"engine": name, **_row(layers_of(engine()))})
+        except (RrinError, ImportError) as error:
             unknown.append(f"{name}: {error}")
     if not rows:
         raise NotRunError(
@@ -109,16 +114,19 @@ def kernels(built: Mapping[str, Path], folder: Path) -> Iterator[Finding]:
         f"{row['reformat']} reformats of their own"
         for row in rows
     ]
-    yield verdict("kernels after fusion", True, "; ".join(told + unknown), {"rows": rows})
+    yield Finding("kernels after fusion", "told", "; ".join(told + unknown), {"rows": rows})
 
 
-def _for_one_size(built: Mapping[str, Path], folder: Path) -> dict[str, Path]:
+def _for_one_size(built: Mapping[str, Path], folder: Path) -> dict[str, Callable[[], Path]]:
+    """Return what builds an engine for one size, for each of RTX's that takes any."""
+
+    def build_one(precision: Precision) -> Path:
+        return _build("rtx", precision, folder / f"one-size.{precision}.engine", **sizes)[0]
+
     width, height = _ONE_SIZE
     sizes = dict.fromkeys(("min_size", "opt_size", "max_size"), _ONE_SIZE)
     return {
-        f"rtx {precision}, {width}x{height} alone": _build(
-            "rtx", precision, folder / f"one-size.{precision}.engine", **sizes
-        )[0]
+        f"rtx {precision}, {width}x{height} alone": partial(build_one, precision)
         for precision in PRECISIONS
         if f"rtx {precision}" in built
     }

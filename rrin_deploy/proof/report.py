@@ -9,13 +9,13 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rrin_deploy import __version__
 from runtime.publishing import Publication
 
 JSON_NAME, MARKDOWN_NAME = "gpu-proof.json", "gpu-proof.md"
-Status = Literal["passed", "failed", "not run"]
+Status = Literal["passed", "failed", "not run", "told"]
 
 
 class NotRunError(Exception):
@@ -28,7 +28,8 @@ class Finding:
 
     Attributes:
         name: what was proved.
-        status: 'not run' wherever something is missing, never 'passed'.
+        status: 'not run' wherever something is missing, never 'passed'; 'told' of what was looked
+            at and held against nothing.
         text: the figures that count, or the reason, in one line.
         figures: all that was measured, as JSON types.
         seconds: that it took.
@@ -91,7 +92,7 @@ class Report:
     def _markdown(self) -> str:
         count = {
             status: sum(finding.status == status for finding in self.findings)
-            for status in ("passed", "failed", "not run")
+            for status in get_args(Status)
         }
         lines = [
             "# GPU proof",
@@ -113,7 +114,7 @@ class Report:
         return "\n".join(lines) + "\n"
 
 
-_SHOWN = {"passed": "passed", "failed": "**FAILED**", "not run": "*not run*"}
+_SHOWN = {"passed": "passed", "failed": "**FAILED**", "not run": "*not run*", "told": "told"}
 
 
 def _plain(value: Any) -> Any:

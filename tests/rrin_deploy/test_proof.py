@@ -13,6 +13,7 @@ from rrin_deploy.proof import builds, proof
 from rrin_deploy.proof.proof import PARTS
 from rrin_deploy.proof.report import Finding, NotRunError, Report, verdict
 from rrin_deploy.proof.roofline import Ceiling, least_seconds
+from runtime.errors import BackendError
 from runtime.manifest import Manifest
 from tests.conftest import ROOT
 from tests.models import SMALL_MODEL
@@ -98,6 +99,7 @@ def test_every_precision_is_built_and_its_kernels_are_told(
     assert found["build, tensorrt int8"].status == "not run"
     assert "its ranges are of 12 drawn pairs, for this proof alone" in built["int8"].text
     assert Manifest.load(tmp_path / "scratch" / "rtx.int8.engine").census == {"INT8": 75, "HALF": 6}
+    assert found["kernels after fusion"].status == "told"
     rows = {row["engine"]: row for row in found["kernels after fusion"].figures["rows"]}
     assert len(rows) == 6
     types = {"fp32": "81 float to float", "fp16": "78 half to half", "int8": "75 int8 to float"}
@@ -114,6 +116,25 @@ def test_every_precision_is_built_and_its_kernels_are_told(
     sessions = [each for each in told if each.name.startswith("engine, ")]
     assert [each.name for each in sessions] == [f"engine, rtx {name}" for name in builds.PRECISIONS]
     assert {each.status for each in sessions} == {"failed"}
+
+
+def test_engine_that_cannot_be_built_costs_its_own_row_of_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(_target: object, precision: str, output: Path, **_: object) -> tuple[Path, None]:
+        if precision == "fp16":
+            raise BackendError("no tactic")
+        return output, None
+
+    counts = dict.fromkeys(("kernels", "quantization", "reformat"), 1)
+    monkeypatch.setattr(builds, "_build", build)
+    monkeypatch.setattr(builds, "_row", lambda _: counts)
+    monkeypatch.setattr("engines.layers_of", lambda _: [])
+    built = {f"rtx {precision}": tmp_path / precision for precision in builds.PRECISIONS}
+    (found,) = builds.kernels(built, tmp_path)
+    names = [row["engine"] for row in found.figures["rows"]]
+    assert names == [*built, "rtx fp32, 1280x720 alone", "rtx int8, 1280x720 alone"]
+    assert "rtx fp16, 1280x720 alone: no tactic" in found.text
 
 
 def test_sanitized_session_gives_the_frames_that_are_known(tmp_path: Path) -> None:

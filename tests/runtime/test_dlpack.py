@@ -57,3 +57,20 @@ def test_array_elsewhere_is_refused_before_it_is_asked(device: tuple[int, int]) 
     with pytest.raises(FrameError, match=r"frame1 lies on DLPack device .*; expected \(2, 1\)"):
         dlpack.taken(lent, "frame1", 1, 1234)
     assert not lent.stream
+
+
+def test_array_that_its_library_does_not_give() -> None:
+    torch = pytest.importorskip("torch")
+    array = np.zeros((4, 6, 3), np.float32)
+    array.flags.writeable = False
+    trained = torch.zeros(4, 6, 3, requires_grad=True)
+    versioned = type(
+        "Versioned", (), {"__dlpack__": lambda _: np.zeros(3).__dlpack__(max_version=(1, 0))}
+    )()
+    for given in (array, trained, versioned):
+        lent = Lent(given)
+        with pytest.raises(
+            FrameError,
+            match=r"frame1 cannot be taken by DLPack \(.+\); give a plain, detached array",
+        ):
+            dlpack.taken(lent, "frame1", 1, 1234)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from rrin_deploy.proof.double import double_of_tensorrt, write_engine
 from runtime import Interpolator
+from runtime.bundled import BUNDLED_MODEL
 from runtime.device import DRIVER, compute_capability
 from runtime.scene import render_bytes
 from tests.simulation import host_engine
@@ -35,7 +36,7 @@ load = host_engine.host_rrin_that_waits if "waits" in sys.argv else host_engine.
 frames = [render_bytes(96, 64, time) for time in range(12)]
 clip = [render_bytes(101, 70, time) for time in range(40)]
 larger = [render_bytes(130, 70, time) for time in range(12)]
-with Interpolator(threads=1) as reference:
+with Interpolator(BUNDLED_MODEL, backend="onnxruntime", threads=1) as reference:
     streamed, one = list(reference.stream(clip, 2)), reference(*clip[:2], [0.2, 0.5, 0.8])
     singles = [reference(frames[i], frames[i + 1]) for i in range(4)]
     more = list(reference.stream(larger, 2))
@@ -64,6 +65,70 @@ print(json.dumps({"driver": DRIVER, "backend": backend, "equal": equal, "counts"
                   "graphs": counted, "runs": len(bound), "address sets": len(set(bound)),
                   "changes": sum(a != b for a, b in zip(bound, bound[1:])),
                   "failures": list(map(repr, host_engine.failures))}))
+"""
+
+# Pairs that get two frames and three by turns, three being two runs. In the calls of the engine
+# that the arguments number, from 1 on, another thread waits for the whole GPU.
+TURNS = """
+import json, sys, tempfile, threading
+from pathlib import Path
+import numpy as np
+from rrin_deploy.proof.double import double_of_tensorrt, write_engine
+from runtime import Interpolator
+from runtime.bundled import BUNDLED_MODEL
+from runtime.device import Gpu, compute_capability
+from runtime.scene import render_bytes
+from tests.simulation import host_engine
+
+gpu, calls, spoiled = Gpu(0), [], set(map(int, sys.argv[1:]))
+
+def wait_for_all():
+    with gpu.current():
+        calls.append(host_engine.driver.cuCtxSynchronize())
+
+def load(model):
+    execute = host_engine.host_rrin(model)
+    def spoilt(handle, bindings):
+        calls.append(0)
+        if len(calls) in spoiled:
+            thread = threading.Thread(target=wait_for_all)
+            thread.start()
+            thread.join()
+            assert calls.pop() == 900  # the driver forbids it
+        return execute(handle, bindings)
+    return spoilt
+
+frames = [render_bytes(64, 32, time) for time in range(10)]
+times = [[], *([0.25, 0.5, 0.75][: 3 if i % 3 == 2 else 2] for i in range(9))]
+with Interpolator(BUNDLED_MODEL, backend="onnxruntime", threads=1) as reference:
+    expected = [made for _, made in reference.fill(zip(frames, times))]
+with tempfile.TemporaryDirectory() as folder, double_of_tensorrt(load):
+    with Interpolator(write_engine(Path(folder), "float32", compute_capability(0))) as ours:
+        found = [made for _, made in ours.fill(zip(frames, times))]
+        backend = str(ours.backend)
+assert all(np.array_equal(*pair) for pair in zip(found, expected))
+counts = [host_engine.count(name) for name in ("captures", "broken captures", "launches", "graphs")]
+uses_graphs = backend.endswith("with CUDA graphs")
+print(json.dumps([counts, uses_graphs, list(map(str, host_engine.failures))]))
+"""
+
+# What fails while it is captured.
+FAILED_CAPTURE = """
+from runtime.device import Gpu, cuda
+from runtime.driver_library import Graph
+from tests.simulation import host_engine
+
+def fail():
+    raise MemoryError("in the midst of it")
+
+with Gpu(0).current():
+    stream = cuda.Stream()
+    try:
+        Graph.captured(stream.handle, fail)
+    except MemoryError as error:
+        print(error, host_engine.count("graphs"))
+    stream.synchronize()
+    stream.free()
 """
 
 # An engine that, while it is captured, lets another thread wait for the whole GPU.
@@ -223,7 +288,14 @@ with tempfile.TemporaryDirectory() as folder, double_of_tensorrt(host_engine.hos
         equal[f"{io} kept"] = bool(np.array_equal(seen, expected))
         told_done = ours.on_device(*(Named(frame, stream=None) for frame in pair), t)
         equal[f"{io} not waited for"] = bool(np.array_equal(looked_at(told_done), expected))
-        for why, wrong in {"device": Lent(pair[0], device=(1, 0)), "type": object()}.items():
+        elsewhere, host = Named(pair[0], stream=producer), Named(pair[0], stream=producer)
+        driver.fake_move(ctypes.c_void_p(elsewhere.__cuda_array_interface__["data"][0]), 1)
+        host.__cuda_array_interface__["data"] = pair[0].ctypes.data, False
+        empty = Named(pair[0][:0], stream=producer)
+        empty.__cuda_array_interface__["data"] = 0, False  # as torch has it
+        refused = {"device": Lent(pair[0], device=(1, 0)), "type": object(),
+                   "GPU": elsewhere, "host": host, "empty": empty}
+        for why, wrong in refused.items():
             try:
                 ours.on_device(wrong, wrong)
             except ValueError as error:
@@ -294,8 +366,28 @@ def test_engine_that_cannot_be_captured_gives_the_same_frames(package: str, libc
     assert not found["failures"]
     assert found["equal"] == dict.fromkeys(("stream", "larger", "call", "threads"), True)
     assert found["counts"] == dict.fromkeys(found["counts"], 0)
-    assert found["graphs"] == {"stream": [0, 1, 0], "larger": [0, 1, 0]}  # tried once
+    assert found["graphs"] == {"stream": [0, 2, 0], "larger": [0, 2, 0]}  # tried twice
     assert found["backend"].endswith("Fake GPU")
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "counts", "uses_graphs"),
+    [
+        ((), [2, 0, 10], True),  # of 12 runs, the first of each of the two kinds is plain
+        ((2,), [2, 1, 9], True),
+        ((2, 4), [0, 2, 0], False),
+        ((2, 6), [2, 2, 8], True),  # no two in a row
+    ],
+)
+def test_runs_of_two_kinds_by_turns_are_captured_once_each(
+    spoiled: tuple[int, ...], counts: list[int], uses_graphs: bool, libcuda: Path
+) -> None:
+    found = run_on(libcuda, "cuda.bindings", *map(str, spoiled), code=TURNS)
+    assert json.loads(found) == [[*counts, 0], uses_graphs, []]
+
+
+def test_what_fails_while_it_is_captured_leaves_no_graph(libcuda: Path) -> None:
+    assert run_on(libcuda, "cuda.bindings", code=FAILED_CAPTURE) == "in the midst of it 0\n"
 
 
 def test_nobody_waits_for_the_whole_gpu_while_a_run_is_captured(libcuda: Path) -> None:
@@ -324,4 +416,7 @@ def test_device_arrays_of_any_size_give_the_frames_of_a_call(package: str, libcu
     }
     assert "frame0 lies on DLPack device (1, 0); expected (2, 0)" in found["errors"]["device"]
     assert "frame0 is a object; expected an array on the GPU" in found["errors"]["type"]
+    assert "frame0 lies on GPU 1; expected GPU 0, that" in found["errors"]["GPU"]
+    assert "frame0 lies not in a GPU's memory; expected GPU 0" in found["errors"]["host"]
+    assert "frame0 has shape (0, 1, 3); expected (H, W, 3), RGB" in found["errors"]["empty"]
     assert found["left"] == dict.fromkeys(found["left"], 0)

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -177,6 +178,50 @@ def test_stream_of_one_size_keeps_its_addresses_and_so_the_captured_graph(
         assert len(machine.captures) == 1
         ours(*frames(2, 96, 64), times)
         assert len(machine.captures) == 2
+
+
+@pytest.mark.parametrize(("kinds", "launches"), [(2, 10), (4, 8), (5, 0)])
+def test_four_kinds_of_runs_keep_a_context_and_its_graph_each(
+    kinds: int, launches: int, machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    source = frames(13, 64, 32)
+    # The most at first, so that no memory grows later.
+    times = [[], *(np.linspace(0.2, 0.8, kinds - i % kinds) for i in range(12))]
+    expected = list(interpolate.fill(zip(source, times, strict=True)))
+    with Interpolator(engine(target="tensorrt")) as ours:
+        found = list(ours.fill(zip(source, times, strict=True)))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one[1], other[1])
+    assert machine.contexts == min(kinds, 4)
+    assert machine.launches == launches
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
+def test_nobody_waits_for_the_whole_gpu_while_rtx_may_capture(
+    machine: Machine, engine: MakeEngine
+) -> None:
+    done: list[bool] = []
+    threads: list[threading.Thread] = []
+    gpu = import_module("runtime.device").Gpu(0)
+
+    def settle() -> None:
+        with gpu.current():
+            gpu.settle()
+
+    def executing() -> None:
+        threads.append(threading.Thread(target=settle))
+        threads[-1].start()
+        threads[-1].join(0.3)
+        done.append(not threads[-1].is_alive())
+
+    machine.executing = executing
+    with Interpolator(engine()) as ours:
+        for _ in range(3):
+            ours(*frames(2, 64, 32))
+        ours(*frames(2, 32, 32))
+        for thread in threads:
+            thread.join()
+    assert done == [False, False, True, False]
 
 
 @pytest.mark.parametrize("factor", [1, 4])

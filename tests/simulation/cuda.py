@@ -46,18 +46,22 @@ def library(machine: Machine) -> ModuleType:
         def __init__(self, work: list[Callable[[], None]]) -> None:
             machine.check_current()
             machine.live_handles += 1
-            self.work = work
+            self.work, self.unchanged = work, lambda: True
 
         @classmethod
         def captured(cls, stream: int, enqueue: Callable[[], bool]) -> Graph | None:
             queue = machine.streams[stream]
             queue.captured = work = []
             try:
-                return cls(work) if enqueue() else None
+                graph = cls(work) if enqueue() else None
             finally:
                 queue.captured = None
+            if graph:
+                graph.unchanged = queue.unchanged
+            return graph
 
         def launch(self, stream: int) -> None:
+            assert self.unchanged(), "its context was changed since it was captured"
             machine.launches += 1
             for each in self.work:
                 machine.streams[stream].put(each)
@@ -72,7 +76,11 @@ def library(machine: Machine) -> ModuleType:
         position = theirs.queued
         machine.wait(lambda: machine.streams[stream].put(lambda: theirs.drain(position)))
 
-    module.Graph, module.wait_for_stream = Graph, wait_for_stream
+    def gpu_of(address: int) -> int | None:
+        inside = any(base <= address < base + len(held) for base, held in machine.memory.items())
+        return 0 if inside else None
+
+    module.Graph, module.wait_for_stream, module.gpu_of = Graph, wait_for_stream, gpu_of
     return module  # type: ignore[no-any-return]
 
 

@@ -23,7 +23,7 @@ enum { GLOBAL_MODE = 0, THREAD_LOCAL_MODE = 1 };
 enum { POISON = 0xCB, NON_BLOCKING = 1, BLOCKING_SYNC = 1, MAX_DEPTH = 64 };
 static const size_t TOTAL = 8UL << 30;
 
-typedef struct Block { char *at; size_t size; int on_host; struct Block *next; } Block;
+typedef struct Block { char *at; size_t size; int on_host, device; struct Block *next; } Block;
 typedef struct Work {
     enum { COPY, WAIT, CALL } kind;
     char *to; const char *from; size_t size, rows, to_pitch, from_pitch;
@@ -82,7 +82,7 @@ long fake_count(const char *name) {
 void fake_adopt(void *at, size_t size) {
     Block *block = malloc(sizeof *block);
     pthread_mutex_lock(&lock);
-    *block = (Block){at, size, 0, blocks};
+    *block = (Block){.at = at, .size = size, .next = blocks};
     blocks = block;
     pthread_mutex_unlock(&lock);
 }
@@ -101,6 +101,19 @@ static Block *block_of(const void *at, size_t size) {
     for (Block *block = blocks; block; block = block->next)
         if ((char *)at >= block->at && (char *)at + size <= block->at + block->size) return block;
     return NULL;
+}
+
+/* Lets adopted memory lie on another device, of which the driver has nothing else to tell. */
+void fake_move(const void *at, int device) { block_of(at, 1)->device = device; }
+
+int cuPointerGetAttribute(void *value, int attribute, Address at) {
+    NEEDS_CONTEXT
+    enum { DEVICE_ORDINAL = 9 };
+    pthread_mutex_lock(&lock);
+    Block *block = attribute == DEVICE_ORDINAL ? block_of((void *)at, 1) : NULL;
+    if (block) *(int *)value = block->device;
+    pthread_mutex_unlock(&lock);
+    return block ? SUCCESS : INVALID_VALUE;
 }
 
 /* Of a call that captures forbid: those of the thread itself, or of every one. */
@@ -131,7 +144,7 @@ static int take(void **at, size_t size, int on_host) {
     if (memory) {
         memset(memory, POISON, whole);
         Block *block = malloc(sizeof *block);
-        *block = (Block){memory, size, on_host, blocks};
+        *block = (Block){.at = memory, .size = size, .on_host = on_host, .next = blocks};
         blocks = block;
         if (on_host) host_blocks++; else { device_blocks++; device_bytes += size; }
         *at = memory;

@@ -25,6 +25,7 @@ class Machine:
         ignore_wait: the how-manieth wait is ignored; None for none.
         fail_execution: whether execution fails.
         launches: of CUDA graphs that the session captured, so far.
+        executing: called by each execution while it is enqueued.
         waits, allocations: counted so far.
         contexts: execution contexts that were made.
         captures: addresses of every CUDA graph that RTX would have captured.
@@ -43,6 +44,7 @@ class Machine:
         self.ignore_wait: int | None = None
         self.fail_execution = False
         self.launches = 0
+        self.executing: Callable[[], None] = lambda: None
         self.waits = 0
         self.allocations = 0
         self.uploaded: dict[int, int] = {}
@@ -103,6 +105,7 @@ class Stream:
         self.done = 0
         self.queue: deque[Callable[[], None]] = deque()
         self.captured: list[Callable[[], None]] | None = None
+        self.unchanged: Callable[[], bool] = lambda: True  # what was captured last depends on it
         self.handle = len(machine.streams) + 1
         machine.streams[self.handle] = self
 

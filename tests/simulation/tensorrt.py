@@ -82,17 +82,20 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
             self.shapes: dict[str, tuple[int, ...]] = {}
             self.addresses: dict[str, int] = {}
             self.captured: Any = None
+            self.changes = 0
 
         def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
             limits = MAX_SHAPES[name]
             if len(shape) != len(limits) or any(a > b for a, b in zip(shape, limits, strict=True)):
                 return False
+            self.changes += 1
             self.shapes[name] = tuple(shape)
             return True
 
         def set_tensor_address(self, name: str, address: int) -> bool:
             if address % 256:  # and what was bound before stays
                 return False
+            self.changes += 1
             self.addresses[name] = address
             return True
 
@@ -100,6 +103,7 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
             return 100 * int(np.prod(self.get_tensor_shape("frames")))
 
         def set_device_memory(self, memory: int, size: int) -> None:
+            self.changes += 1
             self.scratch = memory, size
 
         def get_tensor_shape(self, name: str) -> tuple[int, ...]:
@@ -108,8 +112,11 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
 
         def execute_async_v3(self, handle: int) -> bool:
             machine.check_current()
+            machine.executing()
             if machine.fail_execution:
                 return False
+            changes = self.changes
+            machine.streams[handle].unchanged = lambda: self.changes == changes
             shapes, addresses = dict(self.shapes), dict(self.addresses)
             scratch, size = self.scratch
             needed = self.update_device_memory_size_for_shapes() if self.needs_scratch else 0
