@@ -33,14 +33,14 @@ def shifted(by: float) -> Golden:
 
 
 def test_bundled_model_passes() -> None:
-    report = check_parity()
+    report = check_parity(BUNDLED_MODEL)
     assert report.passed
     assert len(report.cases) == 5
     assert max(case.max_abs_error for case in report.cases) < 2e-5
 
 
 def test_a_difference_of_a_thousandth_fails() -> None:
-    report = check_parity(golden=shifted(1e-3))
+    report = check_parity(BUNDLED_MODEL, golden=shifted(1e-3))
     assert not report.passed
     assert 5e-4 < max(case.max_abs_error for case in report.cases) < 2e-3
 
@@ -58,11 +58,13 @@ def test_uint8_artifact_may_be_off_by_rounding_but_no_more(exported: Exporter) -
 
 
 def test_a_golden_file_without_cases_does_not_pass() -> None:
-    assert not check_parity(golden=dataclasses.replace(Golden.load(GOLDEN), cases=())).passed
+    assert not check_parity(
+        BUNDLED_MODEL, golden=dataclasses.replace(Golden.load(GOLDEN), cases=())
+    ).passed
 
 
 def test_report_is_json() -> None:
-    report = json.loads(json.dumps(check_parity().to_dict()))
+    report = json.loads(json.dumps(check_parity(BUNDLED_MODEL).to_dict()))
     assert report["passed"] is True
     assert report["cases"][0]["width"] == 128
 
@@ -71,7 +73,7 @@ def test_report_is_json() -> None:
 def test_golden_file_of_another_model_is_refused(change: dict[str, object]) -> None:
     golden = dataclasses.replace(Golden.load(GOLDEN), **change)  # type: ignore[arg-type]
     with pytest.raises(ArtifactError, match="use the golden file that was exported with it"):
-        check_parity(golden=golden)
+        check_parity(BUNDLED_MODEL, golden=golden)
 
 
 def test_golden_file_survives_its_file(tmp_path: Path) -> None:
@@ -174,7 +176,9 @@ def test_damaged_golden_files(kind: str, tmp_path: Path) -> None:
 
 
 def test_repacking_alone_does_no_harm(tmp_path: Path) -> None:
-    assert check_parity(golden=rewritten(tmp_path / "x.golden.npz", about=about())).passed
+    assert check_parity(
+        BUNDLED_MODEL, golden=rewritten(tmp_path / "x.golden.npz", about=about())
+    ).passed
 
 
 def test_encrypted_golden_file(tmp_path: Path) -> None:
@@ -252,7 +256,7 @@ def one_wrong_pixel(by: float) -> Golden:
 
 
 def test_each_limit_fails_alone() -> None:
-    (case,) = check_parity(golden=one_wrong_pixel(5e-3)).cases
+    (case,) = check_parity(BUNDLED_MODEL, golden=one_wrong_pixel(5e-3)).cases
     assert not case.passed
     assert case.psnr_db is not None
     assert case.psnr_db > case.limits.min_psnr_db
@@ -264,7 +268,9 @@ def test_each_limit_fails_alone() -> None:
     golden = Golden.load(GOLDEN)
     frames = np.clip(golden.cases[0].frames + noise, 0, 1).astype(np.float32)
     noisy = dataclasses.replace(golden.cases[0], frames=frames)
-    (case,) = check_parity(golden=dataclasses.replace(golden, cases=(noisy,)), max_error=5e-4).cases
+    (case,) = check_parity(
+        BUNDLED_MODEL, golden=dataclasses.replace(golden, cases=(noisy,)), max_error=5e-4
+    ).cases
     assert not case.passed
     assert case.max_abs_error < case.limits.max_abs_error
     assert case.failure == f"{case.psnr_db:.2f} dB, expected 78.10 dB at least"
@@ -291,19 +297,21 @@ def with_reference_error(golden: Golden, error: float) -> Golden:
 
 def test_fp32_limits_follow_from_the_references_own_error() -> None:
     moved = shifted(1e-3)
-    assert not check_parity(golden=with_reference_error(moved, 1e-5)).passed
-    report = check_parity(golden=with_reference_error(moved, 5e-4))
+    assert not check_parity(BUNDLED_MODEL, golden=with_reference_error(moved, 1e-5)).passed
+    report = check_parity(BUNDLED_MODEL, golden=with_reference_error(moved, 5e-4))
     assert report.passed
     assert report.cases[0].limits.max_abs_error == pytest.approx(5e-3)
     with pytest.raises(ArtifactError, match=r"the PyTorch reference itself errs by 1\.0e-02"):
-        check_parity(golden=with_reference_error(moved, 1e-2))
+        check_parity(BUNDLED_MODEL, golden=with_reference_error(moved, 1e-2))
 
 
 def test_absolute_limits_replace_the_derived_ones() -> None:
-    assert not check_parity(min_psnr=199).passed
-    assert not check_parity(max_error=0).passed
-    assert not check_parity(golden=shifted(1e-3), max_error=1e-2).passed  # its PSNR still fails
-    report = check_parity(golden=shifted(1e-3), max_error=1e-2, min_psnr=50)
+    assert not check_parity(BUNDLED_MODEL, min_psnr=199).passed
+    assert not check_parity(BUNDLED_MODEL, max_error=0).passed
+    assert not check_parity(
+        BUNDLED_MODEL, golden=shifted(1e-3), max_error=1e-2
+    ).passed  # its PSNR still fails
+    report = check_parity(BUNDLED_MODEL, golden=shifted(1e-3), max_error=1e-2, min_psnr=50)
     assert report.passed
     assert report.artifact == str(BUNDLED_MODEL)
     assert {(case.limits.max_abs_error, case.limits.min_psnr_db) for case in report.cases} == {
@@ -312,7 +320,7 @@ def test_absolute_limits_replace_the_derived_ones() -> None:
     assert report.limits_from.endswith("max_abs_error as given; min_psnr_db as given")
     for limit in (-1, float("nan"), float("inf")):
         with pytest.raises(OptionError, match=r"min_psnr is .*expected a finite number"):
-            check_parity(min_psnr=limit)
+            check_parity(BUNDLED_MODEL, min_psnr=limit)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -327,7 +335,7 @@ def test_one_value_that_is_not_finite_fails_whatever_the_limits(
         return made
 
     monkeypatch.setattr(Interpolator, "__call__", broken)
-    report = check_parity(max_error=10, min_psnr=0)
+    report = check_parity(BUNDLED_MODEL, max_error=10, min_psnr=0)
     assert not report.passed
     assert report.cases[0].not_finite == 1
     json.loads(json.dumps(report.to_dict(), allow_nan=False))
@@ -341,7 +349,7 @@ def test_a_reference_with_nan_is_refused() -> None:
     with pytest.raises(
         ArtifactError, match="golden outputs cannot be used: case 0: reference frames"
     ):
-        check_parity(golden=dataclasses.replace(golden, cases=(case,)))
+        check_parity(BUNDLED_MODEL, golden=dataclasses.replace(golden, cases=(case,)))
 
 
 def test_uint8_artifact_may_round_ties_either_way(exported: Exporter) -> None:
@@ -358,8 +366,8 @@ def test_uint8_artifact_may_round_ties_either_way(exported: Exporter) -> None:
 
 
 def test_worst_case_is_that_which_takes_most_of_its_limits() -> None:
-    assert check_parity(max_error=0).worst.failure.startswith("an error of ")
-    report = check_parity(min_psnr=199)
+    assert check_parity(BUNDLED_MODEL, max_error=0).worst.failure.startswith("an error of ")
+    report = check_parity(BUNDLED_MODEL, min_psnr=199)
     psnrs = [case.psnr_db for case in report.cases if case.psnr_db is not None]
     assert report.worst.psnr_db == min(psnrs)
     assert report.worst.failure == f"{min(psnrs):.2f} dB, expected 199.00 dB at least"
@@ -374,7 +382,7 @@ def test_golden_content_says_once_whether_it_was_measured(measured_on: str) -> N
     ]
     changed = dataclasses.replace(golden, cases=tuple(cases), measured_on=measured_on)
     with pytest.raises(ArtifactError, match=r"case 0: \d measurements on"):
-        check_parity(golden=changed)
+        check_parity(BUNDLED_MODEL, golden=changed)
 
 
 def test_a_bad_measurement_is_no_licence() -> None:
@@ -440,4 +448,4 @@ def test_an_engine_is_one_in_upper_case_too(tmp_path: Path) -> None:
 def test_limits_of_another_build_are_refused() -> None:
     golden = dataclasses.replace(Golden.load(GOLDEN), measured_on="int8 openvino")
     with pytest.raises(ArtifactError, match="measured on a build in int8 openvino"):
-        check_parity(golden=golden)
+        check_parity(BUNDLED_MODEL, golden=golden)
