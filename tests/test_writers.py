@@ -19,7 +19,7 @@ from media.images import Still, write_still
 from media.sequence import interpolate_folder
 from media.video import write_video
 from precision.ranges import Range, Ranges
-from rrin_deploy.bench.benchmark import Timing
+from rrin_deploy.bench.benchmark import Load, Report, Timing
 from rrin_deploy.bench.chart import draw
 from rrin_deploy.evaluation import evaluate
 from rrin_deploy.pictures import picture_folders
@@ -86,7 +86,9 @@ def ranges(desk: Path) -> None:
 
 
 def chart(desk: Path) -> None:
-    draw(Publication(desk / "bench.png"), [Timing("x", "artifact", seconds=(0.2, 0.3))], "title")
+    load = Load(size=(64, 48), times=1, threads=1, rounds=2)
+    report = Report(load, [Timing("x", "artifact", seconds=(0.2, 0.3))], {})
+    draw(Publication(desk / "bench.png"), [report])
 
 
 class Writer(NamedTuple):

@@ -22,7 +22,7 @@ from runtime.errors import first_line
 from runtime.interpolator import Interpolator
 from runtime.metadata import Metadata
 from runtime.session import Backend
-from runtime.signals import ENDING
+from runtime.signals import ENDING, signals_held
 
 _GONE = (EOFError, OSError)  # what a pipe raises when its other end has ended
 
@@ -51,7 +51,8 @@ class Worker:
         self._process = context.Process(
             target=_serve, args=(contender, frames, t, threads, theirs), daemon=True
         )
-        with _signals_blocked():
+        # Held as well as blocked: a signal may reach a thread of a library's that blocks none.
+        with signals_held(), _signals_blocked():
             self._process.start()
         theirs.close()
         about = self._receive() or (None, None, None)

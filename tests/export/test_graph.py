@@ -45,7 +45,7 @@ def test_small_model_equals_pytorch(
     reference = Reference(load_checkpoint(small_checkpoint, align_corners=align_corners))
     frame0, frame1 = map(unit, pair(width, height))
     t = np.linspace(0.2, 0.9, times)
-    with Interpolator(exported(align_corners=align_corners)) as interpolate:
+    with Interpolator(exported(align_corners=align_corners), backend="onnxruntime") as interpolate:
         made = interpolate(frame0, frame1, t)
     assert made.shape == (times, height, width, 3)
     assert np.abs(made - reference(frame0, frame1, t)).max() <= limit
