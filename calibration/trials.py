@@ -60,10 +60,7 @@ class Trials:
         self._model, self._ranges, self._runtime = model, ranges, runtime
         self._proto = ir.to_proto(graph)
         self._file = folder / "trial.onnx"
-        self._where: dict[str, Any] = {
-            "backend": "onnxruntime",
-            "providers": ["CPUExecutionProvider"],
-        }
+        self._where: dict[str, Any] = {"providers": ["CPUExecutionProvider"]}
         if runtime == "openvino" and is_installed("openvino"):
             self._where = {"backend": "openvino"}
         self._progress = progress

@@ -137,7 +137,7 @@ def _other_named(other: BackendName) -> Iterator[None]:
         raise BackendError(f"{error}{hint}") from error
 
 
-def backend_for(layout: Runtime, options: Mapping[str, Any]) -> BackendName | None:
+def backend_for(layout: Runtime, options: Options) -> BackendName | None:
     """Return what an ONNX file is run in here.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from .graph_check import read_checked
 from .graph_parts import parts_of
 from .metadata import Metadata
 from .onnxruntime_library import CPU, find_cuda, options_with, ort
-from .session import Backend, Lease, Session
+from .session import Backend, DirectLease, Lease, Session
 
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
@@ -67,7 +67,7 @@ class OnnxRuntimeSession(Session):
 
     def lease(self) -> AbstractContextManager[Lease]:
         """See `Session.lease`; calls need nothing of their own."""
-        return nullcontext(_Lease(self))
+        return nullcontext(DirectLease(self.run))
 
     def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Lease.start`. Many times run one after the other, which bounds the memory."""
@@ -131,15 +131,6 @@ class OnnxRuntimeSession(Session):
     def close(self) -> None:
         """See `Session.close`."""
         self._pair = self._times = None
-
-
-class _Lease(Lease):
-    def __init__(self, session: OnnxRuntimeSession) -> None:
-        self._session = session
-
-    def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
-        outputs = self._session.run(tensors)
-        return lambda: outputs
 
 
 def times_at_once(height: int, width: int, base_width: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArtifactError
+from .errors import ArtifactError, BackendError
 from .openvino_library import openvino
 
 
@@ -20,6 +20,19 @@ def read_model(content: bytes) -> Any:
     """
     frontend = openvino.frontend.FrontEndManager().load_by_framework("onnx")
     return frontend.convert(frontend.load(io.BytesIO(content)))
+
+
+def cpu_request(content: bytes, threads: int, precision: str = "f32") -> Any:
+    """Open an ONNX file of our own making on the CPU, in f32 or bf16.
+
+    Raises:
+        BackendError: the CPU has no bf16 arithmetic.
+    """
+    core = openvino.Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise BackendError("this CPU has no bf16 arithmetic")
+    properties = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
+    return core.compile_model(read_model(content), "CPU", properties).create_infer_request()
 
 
 def unclip(model: Any, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from .graph_parts import parts_of
 from .metadata import Metadata
 from .openvino_library import openvino
 from .openvino_model import read_model, unclip
-from .session import Backend, Lease, Session
+from .session import Backend, DirectLease, Lease, Session
 
 _SIZES = 2  # that a session stays compiled for: a folder's upright pictures and the others
 _Tensors = Mapping[str, NDArray[Any]]
@@ -73,7 +73,7 @@ class OpenVinoSession(Session):
 
     def lease(self) -> AbstractContextManager[Lease]:
         """See `Session.lease`; calls need nothing of their own."""
-        return nullcontext(_Lease(self))
+        return nullcontext(DirectLease(self.run))
 
     def run(self, tensors: _Tensors) -> dict[str, NDArray[Any]]:
         """See `Lease.start`."""
@@ -197,15 +197,6 @@ class _Requests:
         for index in range(len(frames)):
             self._times.infer(given | {"t": tensors["t"][index : index + 1]}, **shared)
             frames[index] = self._times.get_tensor("frames").data[0]
-
-
-class _Lease(Lease):
-    def __init__(self, session: OpenVinoSession) -> None:
-        self._session = session
-
-    def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
-        outputs = self._session.run(tensors)
-        return lambda: outputs
 
 
 def _properties(core: Any, device: str, threads: int | None, cache: Path | None) -> dict[str, Any]:

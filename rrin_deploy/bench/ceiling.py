@@ -88,11 +88,9 @@ def _onnxruntime(model: bytes, threads: int) -> Callable[[NDArray[Any]], object]
 
 
 def _openvino(model: bytes, threads: int) -> Callable[[NDArray[Any]], object]:
-    from runtime.openvino_library import openvino
+    from runtime.openvino_model import cpu_request
 
-    core = openvino.Core()
-    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+    request = cpu_request(model, threads)
     return lambda data: request.infer([data], share_inputs=True, share_outputs=True)
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from runtime.architecture import padded
 from runtime.backends import BackendName, options_for
-from runtime.errors import ArtifactError
 from runtime.frames import Frame, PairInterpolator
 from runtime.interpolator import Interpolator
 
@@ -147,14 +146,10 @@ def _onnxruntime(path: Path, threads: int) -> Callable[[Sequence[Any]], NDArray[
 def _openvino(
     path: Path, threads: int, precision: str
 ) -> Callable[[Sequence[Any]], NDArray[np.float32]]:
-    from runtime.openvino_library import openvino
+    from runtime.openvino_model import cpu_request
 
-    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
-    core = openvino.Core()
-    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise ArtifactError("this CPU has no bf16 arithmetic")
-    compiled = core.compile_model(core.read_model(path), "CPU", settings)
-    return lambda inputs: np.asarray(compiled(list(inputs))[0], np.float32)
+    request = cpu_request(path.read_bytes(), threads, precision)
+    return lambda inputs: np.asarray(request.infer(list(inputs))[0], np.float32)
 
 
 def _framed(run: Callable[[Sequence[Any]], NDArray[np.float32]]) -> PairInterpolator:
