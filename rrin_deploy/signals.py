@@ -7,12 +7,15 @@ import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 from typing import Any
 
 from runtime.signals import ENDING
 
-_AGAIN = 0.25  # seconds until an exception that somebody swallowed is raised anew
+_AGAIN = 0.25  # seconds until an exception that was swallowed, or held back, is raised anew
+_TIMER = hasattr(signal, "setitimer")  # Windows has none
+_LOADING = {ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__}
 
 
 class Stopped(SystemExit):
@@ -25,7 +28,8 @@ class _Ending:
     Python runs it wherever the main thread happens to be: also inside a weak reference's callback,
     or in Python that native code calls, and there an exception is dropped; and libraries make
     another error of it, and try something else. While it is on its way upward, though, further
-    signals are not to disturb what cleans up.
+    signals are not to disturb what cleans up. Nor is it raised in Python that a native library
+    calls while it is loaded: some crash of it, as onnx's does.
     """
 
     def __init__(self) -> None:
@@ -34,8 +38,13 @@ class _Ending:
         self._unraisable = sys.unraisablehook
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if not self._on_its_way(frame):
-            raise self._stopped(number)  # bound to no name, for a frame would keep it alive
+        if self.code is None:
+            self.code = 128 + number
+            if _TIMER:
+                signal.signal(signal.SIGALRM, self)
+                signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+        if not self._on_its_way(frame) and not (_TIMER and _loads_library(frame)):
+            raise self._stopped(self.code)  # bound to no name, for a frame would keep it alive
 
     def _on_its_way(self, frame: FrameType | None) -> bool:
         """True while what runs was called by the frame that the exception has come to."""
@@ -51,13 +60,8 @@ class _Ending:
             frame = frame.f_back
         return frame is reached
 
-    def _stopped(self, number: int) -> Stopped:
-        if self.code is None:
-            self.code = 128 + number
-            if hasattr(signal, "setitimer"):
-                signal.signal(signal.SIGALRM, self)
-                signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
-        stopped = Stopped(self.code)
+    def _stopped(self, code: int) -> Stopped:
+        stopped = Stopped(code)
         self._raised = weakref.ref(stopped)
         return stopped
 
@@ -68,11 +72,19 @@ class _Ending:
 
     def over(self) -> None:
         """Ignore signals from here on: all is written or cleaned up, and Python shuts down."""
-        if self.code is not None and hasattr(signal, "setitimer"):
+        if self.code is not None and _TIMER:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number in ENDING:
             if signal.getsignal(number) is self:
                 signal.signal(number, signal.SIG_IGN)
+
+
+def _loads_library(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code in _LOADING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

@@ -219,6 +219,29 @@ except BaseException:
     assert inside(code) == (130, "", "")
 
 
+def test_a_native_library_is_loaded_to_its_end() -> None:
+    # onnx imports modules of Python while it is loaded, and may crash the process if that raises.
+    code = """
+import sys
+from importlib.machinery import ExtensionFileLoader
+class Watch:
+    seen = False
+    def find_spec(self, name, *_):
+        frame = sys._getframe()
+        while frame and not isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+            frame = frame.f_back
+        if frame and not Watch.seen:
+            Watch.seen = True
+            signal.raise_signal(signal.SIGTERM)
+            print("went on", flush=True)
+sys.meta_path.insert(0, Watch())
+import onnx
+time.sleep(50)
+print("slept")
+"""
+    assert inside(code) == (143, "went on\n", "")
+
+
 def test_nohup_stays() -> None:
     def nohup() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
