@@ -141,6 +141,15 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def parse_bytes(text: str) -> int:
+    """Parse '2GB' or '512MiB'; a usage error otherwise."""
+    units = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?([MG]I?B)", text.upper())
+    if not match or not (found := int(float(match[1]) * units[match[2]])):
+        raise typer.BadParameter(f"{shortened(text)} is no memory; expected it as in 2GB or 512MiB")
+    return found
+
+
 def parse_rational(text: str) -> Fraction:
     """Parse '2', '2.5' or '60000/1001', exactly; a usage error otherwise."""
     try:

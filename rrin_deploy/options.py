@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from rrin_deploy.console import parse_bytes, parse_size
 from runtime.backends import BackendName
 from runtime.errors import OptionError
 from runtime.options import MAX_THREADS, checked_device
@@ -55,3 +56,27 @@ Trust = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+Tile = Annotated[
+    str | None,
+    typer.Option(
+        parser=parse_size,
+        metavar="WxH",
+        help="Cut frames into pieces of this size; by default whole frames where an engine's sizes "
+        "and --memory have room for them, else the largest pieces that do.",
+    ),
+]
+Overlap = Annotated[
+    int | None,
+    typer.Option(
+        help="Pixels that neighbouring pieces share, by default 192; more for faster motion.", min=0
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        parser=parse_bytes,
+        metavar="bytes",
+        help="What making frames may take on the CPU, such as 2GB or 512MiB, on top of the "
+        "program itself.",
+    ),
+]

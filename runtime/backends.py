@@ -18,6 +18,7 @@ from .options import (
     check_path,
     check_providers,
     check_threads,
+    check_whole,
     checked_device,
 )
 from .session import Session
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 BackendName = Literal["onnxruntime", "openvino"]
 Options = Mapping[str, Any]
-_NOT_OF_ENGINES = ("backend", "threads", "providers", "cache")
+_NOT_OF_ENGINES = ("backend", "threads", "providers", "cache", "memory_limit")
 
 
 def open_session(
@@ -38,6 +39,7 @@ def open_session(
     threads: int | None = None,
     providers: Sequence[str] | None = None,
     cache: str | Path | None = None,
+    memory_limit: int | None = None,
     trusted: bool = False,
 ) -> Session:
     """Open an artifact with the backend that its kind needs.
@@ -52,11 +54,13 @@ def open_session(
     check_providers(providers)
     if cache is not None:
         check_path("cache", cache, "openvino-cache")
+    if memory_limit is not None:
+        check_whole("memory_limit", memory_limit, 1)
     path = Path(artifact)
     check_file(path, "expected an artifact such as rrin.onnx")
     options: Options = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,
-        "cache": cache,
+        "cache": cache, "memory_limit": memory_limit,
     }  # fmt: skip
     return _open_engine(path, options, trusted) if is_engine(path) else _open_onnx(path, options)
 
@@ -97,7 +101,7 @@ def _open_openvino(path: Path, content: bytes, metadata: Metadata, options: Opti
     if isinstance(device, int):
         raise OptionError(f"device is {device}; OpenVINO's have names, such as CPU, GPU.1 or NPU")
     if device != "CPU":
-        _refuse(f"{path}: runs on OpenVINO's {device}", options, ("threads",))
+        _refuse(f"{path}: runs on OpenVINO's {device}", options, ("threads", "memory_limit"))
     if cache is not None:
         try:
             Path(cache).mkdir(parents=True, exist_ok=True)
@@ -107,8 +111,9 @@ def _open_openvino(path: Path, content: bytes, metadata: Metadata, options: Opti
         from .openvino_session import OpenVinoSession
 
     return OpenVinoSession(
-        path, content, metadata, device=device, threads=options["threads"], cache=cache
-    )
+        path, content, metadata, device=device, threads=options["threads"], cache=cache,
+        memory_limit=options["memory_limit"],
+    )  # fmt: skip
 
 
 def _open_onnxruntime(
@@ -123,7 +128,7 @@ def _open_onnxruntime(
 
     return OnnxRuntimeSession(
         path, content, metadata, device=device, threads=options["threads"],
-        providers=options["providers"],
+        providers=options["providers"], memory_limit=options["memory_limit"],
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from .architecture import padded
 from .device import Gpu, Lane, cuda
 from .driver_library import gpu_of, wait_for_stream
 from .errors import FrameError
+from .tiles import Tile
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class DeviceFrame:
         dtype: of its values.
         pitch: bytes from a row to the next.
         owner: who keeps the memory.
+        padded_shape: (H', W', 3), what a run takes it as.
     """
 
     address: int
@@ -32,6 +34,7 @@ class DeviceFrame:
     dtype: np.dtype[Any]
     pitch: int
     owner: Any
+    padded_shape: tuple[int, ...]
 
     @classmethod
     def of(cls, array: Any, name: str, gpu: Gpu, lane: Lane) -> DeviceFrame:
@@ -72,23 +75,28 @@ class DeviceFrame:
                 f"{name} has strides {tuple(strides)}; expected contiguous pixels, one row after "
                 f"the other: (at least {row}, {pixel}, {dtype.itemsize})"
             )
-        return cls(found["data"][0], shape, dtype, strides[0], owner)
+        padded_shape = padded(shape[0]), padded(shape[1]), 3
+        return cls(found["data"][0], shape, dtype, strides[0], owner, padded_shape)
 
-    @property
-    def padded_shape(self) -> tuple[int, int, int]:
-        """(H', W', 3), H' and W' multiples of 32."""
-        return padded(self.shape[0]), padded(self.shape[1]), 3
+    def cut(self, tile: Tile) -> DeviceFrame:
+        """Return the part of it that a tile takes, padded where the tile goes beyond the frame."""
+        rows, columns = tile.rows, tile.columns
+        height, width, channels = self.shape
+        start = rows.start * self.pitch + columns.start * channels * self.dtype.itemsize
+        shape = min(rows.stop, height) - rows.start, min(columns.stop, width) - columns.start, 3
+        taken = rows.stop - rows.start, columns.stop - columns.start, 3
+        return replace(self, address=self.address + start, shape=shape, padded_shape=taken)
 
     def copy_padded(self, target: int, stream: Any) -> None:
         """Begin to copy it to an address, padded right and bottom by replication."""
-        height, width, _ = self.shape
+        (height, width, _), (whole_height, whole_width, _) = self.shape, self.padded_shape
         pixel = 3 * self.dtype.itemsize
-        pitch = padded(width) * pixel
+        pitch = whole_width * pixel
         copy_rows((target, pitch), (self.address, self.pitch), (width * pixel, height), stream)
-        for done, more in _doubled(width, padded(width)):
+        for done, more in _doubled(width, whole_width):
             last, beyond = target + (width - 1) * pixel, target + done * pixel
             copy_rows((beyond, pitch), (last, pitch), (more * pixel, height), stream)
-        for done, more in _doubled(height, padded(height)):
+        for done, more in _doubled(height, whole_height):
             last, beyond = target + (height - 1) * pitch, target + done * pitch
             copy_rows((beyond, pitch), (last, pitch), (pitch, more), stream)
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import dlpack
-from .architecture import padded
 from .device import Lane, Pool, cuda
 from .device_frames import DeviceFrame, copy_rows
+from .tiles import Tile
 
 
 class _Tensor:
@@ -94,16 +94,29 @@ class DeviceTensor(_Tensor):
         _, height, width, channels = self.shape
         pitch = width * channels * self.dtype.itemsize
         shape = height, width, channels
-        return DeviceFrame(self.memory.address, shape, self.dtype, pitch, self)
+        return DeviceFrame(self.memory.address, shape, self.dtype, pitch, self, shape)
 
     def receive(self, memory: Any, first: int, count: int) -> None:
-        """Begin to copy frames into its own, from the `first` on, cropped from multiples of 32."""
-        _, height, width, channels = self.shape
-        row, pitch = (each * channels * self.dtype.itemsize for each in (width, padded(width)))
-        for index in range(count):
-            target = self.memory.address + (first + index) * height * row
-            source = memory.address + index * padded(height) * pitch
-            copy_rows((target, row), (source, pitch), (row, height), self.lane.compute)
+        """Begin to copy frames into its own, from the `first` on."""
+        frame = self.nbytes // self.shape[0]
+        target = self.memory.address + first * frame
+        cuda.copy_on_device(target, memory.address, count * frame, self.lane.compute)
+
+    def put(self, tile: Tile, made: DeviceTensor) -> None:
+        """Begin to copy what is kept of a tile, which was made [T, h, w, 3], into its frames."""
+        (_, height, width, channels), (_, rows, columns, _) = self.shape, made.shape
+        pixel = channels * self.dtype.itemsize
+        pitch, source_pitch = width * pixel, columns * pixel
+        size = (
+            (min(tile.columns.last, width) - tile.columns.first) * pixel,
+            min(tile.rows.last, height) - tile.rows.first,
+        )
+        target = self.memory.address + tile.rows.first * pitch + tile.columns.first * pixel
+        inside = tile.rows.inside.start * source_pitch + tile.columns.inside.start * pixel
+        for _ in range(self.shape[0]):
+            source = made.memory.address + inside
+            copy_rows((target, pitch), (source, source_pitch), size, self.lane.compute)
+            target, inside = target + height * pitch, inside + rows * source_pitch
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,18 @@ from .frames import (
     DeviceArray,
     DLPackArray,
     Frame,
-    check_frame,
     check_pair,
-    check_same_kind,
     check_several,
     times_inside,
     times_of,
     to_input,
-    with_times,
 )
 from .metadata import Metadata
 from .options import check_whole
-from .runs import Finish, begun, finished, once
+from .runs import begun, filled, finished
 from .session import Backend, Lease
+from .tiled_lease import TiledLease
+from .tiles import tiling
 
 
 class Interpolator:
@@ -58,6 +57,12 @@ class Interpolator:
             start is quicker. It is as trusted as code: let nobody else write to it.
         trusted: whether a version-compatible engine may be opened: it holds code, which runs with
             your rights. Other artifacts do not need it.
+        tile: (width, height) of the pieces that frames are cut into, pixels; None takes whole
+            frames where an engine's sizes and `memory_limit` have room for them, else the largest
+            pieces that do. What is made differs from whole frames by what `overlap` leaves.
+        overlap: pixels that neighbouring pieces share, 192 by default. What moves further than half
+            of it between two frames may show where pieces meet; more costs time.
+        memory_limit: bytes that making frames may take on the CPU, on top of those of the process.
 
     Raises:
         InputNotFoundError, ArtifactError: no such file; damaged, not ours, or to be trusted first.
@@ -75,13 +80,21 @@ class Interpolator:
         providers: Sequence[str] | None = None,
         cache: str | Path | None = None,
         trusted: bool = False,
+        tile: tuple[int, int] | None = None,
+        overlap: int | None = None,
+        memory_limit: int | None = None,
     ) -> None:
         where: dict[str, Any] = {
             "backend": backend, "device": device, "threads": threads, "providers": providers,
             "cache": cache,
         }  # fmt: skip
         path = bundled_for(**where) if artifact is None else artifact
-        self._session = open_session(path, **where, trusted=trusted)
+        self._session = open_session(path, **where, memory_limit=memory_limit, trusted=trusted)
+        try:
+            self._tiling = tiling(self._session.extent, tile, overlap)
+        except BaseException:
+            self._session.close()
+            raise
 
     @property
     def backend(self) -> Backend:
@@ -122,7 +135,7 @@ class Interpolator:
         between = (times > 0) & (times < 1)
         if between.any():
             inputs = to_input(frame0, self.metadata.io), to_input(frame1, self.metadata.io)
-            with self._session.lease() as lease:
+            with self._lease() as lease:
                 _, made[between] = finished(frame0, begun(lease, *inputs, times[between]))
         return made[0] if np.ndim(t) == 0 else made
 
@@ -152,7 +165,7 @@ class Interpolator:
         """
         if not len(times := times_inside(t)):
             raise FrameError("t is empty; expected one time at least")
-        return self._session.run_on_device(frame0, frame1, times)
+        return self._session.run_on_device(frame0, frame1, times, self._tiling)
 
     def stream(self, frames: Iterable[Frame], factor: int) -> Iterator[Frame]:
         """Yield every frame and, before each next one, the `factor` - 1 frames between.
@@ -187,34 +200,13 @@ class Interpolator:
             FrameError: as for a call, 0 or 1 is among the times, or there are no such pairs.
             ArtifactError: as for a call.
         """
-        waiting: deque[tuple[Frame, Finish | None]] = deque()
-        with self._session.lease() as lease:  # the loop that takes our frames may be left at any
-            for frame_and_run in self._begun(lease, frames):
-                waiting.append(frame_and_run)
-                if len(waiting) > self._session.runs_ahead:
-                    yield finished(*waiting.popleft())
-            while waiting:
-                yield finished(*waiting.popleft())
+        with self._lease() as lease:  # the loop that takes our frames may be left at any
+            yield from filled(lease, frames, self.metadata.io, self._session.runs_ahead)
 
-    def _begun(
-        self, lease: Lease, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
-    ) -> Iterator[tuple[Frame, Finish | None]]:
-        """Yield every frame with the run, just begun, that makes the frames before it."""
-        before: tuple[Frame, Any] | None = None
-        for given, wanted in with_times(frames):
-            check_frame(given, "frame")
-            times = times_inside(wanted)
-            # The source may fill its array anew as soon as we ask for the next frame.
-            frame = given.copy() if self._session.runs_ahead else given
-            prepared: Any = to_input(given, self.metadata.io)
-            run: Finish | None = None
-            if before is not None:
-                check_same_kind(before[0], frame)
-                if len(times):
-                    prepared = once(lease, prepared)
-                    run = begun(lease, once(lease, before[1]), prepared, times)
-            before = frame, prepared
-            yield frame, run
+    @contextmanager
+    def _lease(self) -> Iterator[Lease]:
+        with self._session.lease() as lease:
+            yield TiledLease(lease, self._tiling, self._session.runs_ahead)
 
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
         """Run on black frames, so that the first real call pays for no one-time work.

@@ -16,6 +16,7 @@ from .graph_parts import parts_of
 from .metadata import Metadata
 from .onnxruntime_library import CPU, find_cuda, options_with, ort
 from .session import Backend, DirectLease, Lease, Session
+from .tiles import Extent
 
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
@@ -32,7 +33,7 @@ class OnnxRuntimeSession(Session):
     Args:
         path: the artifact, for messages.
         content, metadata: of it, checked.
-        device, threads, providers: as for `open_session`.
+        device, threads, providers, memory_limit: as for `open_session`.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class OnnxRuntimeSession(Session):
         device: int | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
+        memory_limit: int | None = None,
     ) -> None:
         self.metadata = metadata
         parts = parts_of(content)
@@ -63,6 +65,13 @@ class OnnxRuntimeSession(Session):
         self.on_gpu = provider in (CUDA, TENSORRT)
         if device is not None and not self.on_gpu:
             raise OptionError(f"{path}: runs on {provider}, which has no device; leave it out")
+        self._run_bytes: int | None = None
+        if memory_limit is not None:
+            if self.on_gpu:
+                raise OptionError(f"memory_limit is for the CPU, and {path} runs on {provider}")
+            per_pixel = metadata.base_width * _BYTES_PER_PIXEL_AND_WIDTH
+            self.extent = Extent(pixels=memory_limit // per_pixel)
+            self._run_bytes = min(memory_limit, _RUN_BYTES)
         self._place = ("cuda", device or 0) if self.on_gpu else ("cpu", 0)
 
     def lease(self) -> AbstractContextManager[Lease]:
@@ -75,7 +84,7 @@ class OnnxRuntimeSession(Session):
         if session is None:
             raise BackendError("the session is closed; open the artifact again")
         height, width = tensors["frame0"].shape[1:3]
-        at_once = times_at_once(height, width, self.metadata.base_width)
+        at_once = times_at_once(height, width, self.metadata.base_width, self._run_bytes)
         try:
             flow = self._flow(pair, tensors, shrink=len(times) > at_once) if pair else {}
             given = {**tensors, **flow}
@@ -133,13 +142,14 @@ class OnnxRuntimeSession(Session):
         self._pair = self._times = None
 
 
-def times_at_once(height: int, width: int, base_width: int) -> int:
+def times_at_once(height: int, width: int, base_width: int, run_bytes: int | None = None) -> int:
     """Return how many times one run may have where its memory grows with each.
 
     The flow is made before them, once for all runs: fewer at once bound the memory and cost no
     more than the start of a run.
     """
-    return max(1, _RUN_BYTES // (height * width * base_width * _BYTES_PER_PIXEL_AND_WIDTH))
+    most = _RUN_BYTES if run_bytes is None else run_bytes
+    return max(1, most // (height * width * base_width * _BYTES_PER_PIXEL_AND_WIDTH))
 
 
 def loadable_providers(path: Path) -> dict[str, bool]:

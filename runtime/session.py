@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .errors import BackendError
 from .frames import DeviceArray, DLPackArray
 from .metadata import Metadata
+from .tiles import Extent, Tiling
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,13 @@ class Session(ABC):
     Attributes:
         backend: what runs the artifact.
         metadata: what the artifact says of itself.
+        extent: the frames that it runs at once.
         runs_ahead: how many runs a stream should begin before it waits for the first.
     """
 
     backend: Backend
     metadata: Metadata
+    extent: Extent = Extent()
     runs_ahead: int = 0
 
     @abstractmethod
@@ -107,8 +110,11 @@ class Session(ABC):
         frame0: DeviceArray | DLPackArray,  # noqa: ARG002
         frame1: DeviceArray | DLPackArray,  # noqa: ARG002
         times: NDArray[np.float32],  # noqa: ARG002
+        tiling: Tiling,  # noqa: ARG002
     ) -> DeviceArray:
-        """Run on device arrays and leave the result there; see `Interpolator.on_device`.
+        """Run on device arrays, cut as `tiling` says, and leave the result there.
+
+        See `Interpolator.on_device`.
 
         Raises:
             FrameError: the arrays are not what the artifact takes.

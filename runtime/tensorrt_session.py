@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .architecture import padded
 from .device import Gpu, Lane, compute_capability
 from .device_frames import DeviceFrame
 from .device_tensors import DeviceTensor, HostTensor
@@ -22,6 +21,7 @@ from .manifest import Manifest, read_plan
 from .session import Backend, Lease, Session
 from .tensorrt_library import check_gpu, check_trust, import_for
 from .tensorrt_resources import Resources
+from .tiles import Extent, Tiling
 
 Frames = TypeVar("Frames", HostTensor, DeviceTensor)  # where the caller wants them
 
@@ -48,6 +48,7 @@ class TensorRTSession(Session):
         check_gpu(manifest, capability, path)
         plan = read_plan(path, manifest)
         self.metadata = manifest.metadata
+        self.extent = Extent(manifest.profile.min_size, manifest.profile.max_size)
         self._manifest, self._path = manifest, path
         self._dtype = np.dtype(self.metadata.io)
         gpu = Gpu(device)
@@ -72,6 +73,7 @@ class TensorRTSession(Session):
         frame0: DeviceArray | DLPackArray,
         frame1: DeviceArray | DLPackArray,
         times: NDArray[np.float32],
+        tiling: Tiling,
     ) -> DeviceTensor:
         """See `Session.run_on_device`."""
         with self._lane() as lane, self.open():
@@ -84,9 +86,14 @@ class TensorRTSession(Session):
             if shape0 != shape1:
                 raise two_sizes(shape0, shape1)
             height, width, _ = pair["frame0"].padded_shape
-            window = np.array([0, 0, width, height], np.float32)
-            tensors = {**pair, "t": times, "window": window}
-            frames, _inputs = self.enqueue(lane, tensors, DeviceTensor)
+            layout = tiling.layout(width, height)
+            frames = DeviceTensor(lane, (len(times), *shape0), self._dtype)
+            under_way = []
+            for tile in layout.tiles:
+                pieces = {name: frame.cut(tile) for name, frame in pair.items()}
+                tensors = {**pieces, "t": times, "window": layout.window(tile)}
+                under_way.append(self.enqueue(lane, tensors, DeviceTensor))
+                frames.put(tile, under_way[-1][0])
             lane.compute.synchronize()
             return frames
 
@@ -105,7 +112,7 @@ class TensorRTSession(Session):
             shape: tuple[int, ...] = self._take_pair(lane, tensors, inputs)
             self._take_numbers(lane, "window", tensors["window"], inputs)
             frames = kind(lane, (len(times), *shape), self._dtype)
-            made_bytes = padded(shape[0]) * padded(shape[1]) * 3 * self._dtype.itemsize
+            made_bytes = int(np.prod(shape)) * self._dtype.itemsize
             for first in range(0, len(times), at_once):
                 few = times[first : first + at_once]
                 self._take_numbers(lane, "t", few, inputs)
@@ -123,7 +130,10 @@ class TensorRTSession(Session):
     def _take_pair(
         self, lane: Lane, tensors: Mapping[str, Any], inputs: list[Any]
     ) -> tuple[int, ...]:
-        """Let the next runs take two frames, uploaded unless they are there; return (H, W, 3)."""
+        """Let the next runs take two frames, uploaded unless they are there.
+
+        Return their shape, padded.
+        """
         for name in ("frame0", "frame1"):
             given = tensors[name]
             uploads = isinstance(given, np.ndarray)
@@ -144,7 +154,7 @@ class TensorRTSession(Session):
             nbytes = int(np.prod(shape)) * self._dtype.itemsize
             target = lane.execution.input(name, (1, *shape), nbytes)
             frame.copy_padded(target.address, lane.compute)
-        return frame.shape
+        return shape
 
     def _take_numbers(
         self, lane: Lane, name: str, array: NDArray[np.float32], inputs: list[Any]

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rrin_deploy.console import frame_progress, parse_rational, say
-from rrin_deploy.options import Backend, Device, Overwrite, Providers, Threads, Trust
+from rrin_deploy.options import (
+    Backend,
+    Device,
+    Memory,
+    Overlap,
+    Overwrite,
+    Providers,
+    Threads,
+    Tile,
+    Trust,
+)
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 
@@ -96,6 +106,9 @@ def command(
             "trusted as code."
         ),
     ] = None,
+    tile: Tile = None,
+    overlap: Overlap = None,
+    memory: Memory = None,
     trusted: Trust = False,
 ) -> None:
     """Make the frames between two images, or between all frames of a video or folder.
@@ -123,7 +136,7 @@ def command(
     )  # fmt: skip
     where: Given = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,
-        "cache": cache,
+        "cache": cache, "tile": tile, "overlap": overlap, "memory_limit": memory,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
     if len(inputs) == 2:

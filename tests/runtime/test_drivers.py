@@ -280,6 +280,12 @@ with tempfile.TemporaryDirectory() as folder, double_of_tensorrt(host_engine.hos
                     name = f"{io} {width}x{height} {beside} {way}"
                     waited[name] = not undone()
                     equal[name] = bool(np.array_equal(looked_at(made), expected))
+        tiles = {"tile": (96, 64), "overlap": 32}
+        with Interpolator(write_engine(Path(folder), io, compute_capability(0)), **tiles) as tiled:
+            wide = [render_bytes(150, 101, time) / scale for time in (0, 1)]
+            pieces = tiled(*(each.astype(io) for each in wide), t)
+            made = tiled.on_device(*(Lent(each.astype(io), 5) for each in wide), t)
+            equal[f"{io} tiled"] = bool(np.array_equal(looked_at(made), pieces))
         # Handed over, it stays when the array itself is gone.
         seen = looked_at(ours.on_device(*map(ways["lent"], pair), t))
         del made

@@ -546,10 +546,28 @@ def test_onnx_runtime_says_that_it_takes_no_device_arrays(
         interpolate.on_device(array, array)
 
 
-def test_sizes_outside_the_profile_say_how_to_build(machine: Machine, engine: MakeEngine) -> None:
+def test_one_static_engine_serves_every_size(
+    machine: Machine, engine: MakeEngine, interpolate: Interpolator
+) -> None:
+    profile = Profile((128, 96), (128, 96), (128, 96), 7)
+    times = [0.25, 0.5]
+    with Interpolator(engine(profile=profile), overlap=64) as ours:
+        with Interpolator(SMALL_MODEL, backend="onnxruntime", tile=(128, 96), overlap=64) as tiled:
+            larger = frames(2, 333, 150)
+            assert_same(ours(*larger, times), tiled(*larger, times))
+            assert_same(ours.stream(larger, 3), tiled.stream(larger, 3))
+        smaller = frames(2, 70, 40)
+        padded = [np.pad(each, ((0, 56), (0, 58), (0, 0)), mode="edge") for each in smaller]
+        assert_same(ours(*smaller, times), interpolate(*padded, times)[:, :40, :70])
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
+def test_engines_smaller_than_the_overlap_say_how_to_build(
+    machine: Machine, engine: MakeEngine
+) -> None:
     with (
-        Interpolator(engine()) as ours,
-        pytest.raises(FrameError, match=r"takes frames of 32x32 to 512x512.* build it for others"),
+        Interpolator(engine(profile=Profile((32, 32), (64, 64), (96, 96), 1))) as ours,
+        pytest.raises(FrameError, match=r"at once is frames of 32x32 to 96x96; .*build the engine"),
     ):
         ours(*frames(2, 520, 40))
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
