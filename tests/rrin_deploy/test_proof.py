@@ -28,7 +28,7 @@ from tests.simulation import host_engine, torch_cuda
 torch_cuda.install()
 from rrin_deploy.proof import engines, proof, pytorch, sessions, timing
 engines.torch_rrin = host_engine.host_rrin
-timing._SIDE, timing._COPIED, pytorch.BASE_WIDTH = 64, 2**16, 2
+timing._SIDE, timing._COPIED, pytorch.BASE_WIDTH, sessions._LATE = 64, 2**16, 2, (50, 40)
 extent = proof.Extent(
     clip=sessions.Clip((64, 64), 30, 10), sizes=((96, 64), (101, 70)), bench_sizes=((64, 64),)
 )
