@@ -53,7 +53,7 @@ def test_every_part_of_the_proof_runs_on_the_fake_driver(tmp_path: Path) -> None
     report = tmp_path / "left.json"
     done = python(
         PROVE, tmp_path, tmp_path / "scratch",
-        LD_LIBRARY_PATH=str(libcuda), FAKE_LIBCUDA_REPORT=str(report),
+        LD_LIBRARY_PATH=str(libcuda), FAKE_LIBCUDA_REPORT=str(report), OMP_NUM_THREADS="1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "gpu-proof.json").read_text())
