@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from .errors import ArtifactError, BackendError, OptionError
 from .graph_check import read_checked
-from .installation import is_installed
+from .installation import is_installed, offers_cuda
 from .manifest import is_engine
 from .metadata import Metadata, Runtime
 from .options import (
@@ -165,9 +165,6 @@ def backend_for(layout: Runtime, options: Options) -> BackendName | None:
         return "openvino"
     if layout in ("onnxruntime", "tensorrt"):
         return "onnxruntime"
-    with _other_named("openvino"):
-        from .onnxruntime_session import offers_cuda
-
     return None if offers_cuda() else "openvino"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from pathlib import Path
 
 # The smallest extra that brings a module.
 _EXTRAS = {
@@ -37,6 +38,16 @@ def is_installed(module: str) -> bool:
     except ModuleNotFoundError:  # the package that it would lie in
         return False
     return spec is not None and spec.origin is not None  # a bare folder of that name has none
+
+
+def offers_cuda() -> bool:
+    """Say whether the onnxruntime that is installed has the CUDA provider; it may not load.
+
+    Told by the provider's library, for importing takes a fifth of a second and most have none.
+    """
+    spec = importlib.util.find_spec("onnxruntime")
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    return any(any(Path(each, "capi").glob("*onnxruntime_providers_cuda*")) for each in folders)
 
 
 def install_hint(module: str) -> str | None:

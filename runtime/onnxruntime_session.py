@@ -165,11 +165,6 @@ def loadable_providers(path: Path) -> dict[str, bool]:
     return loads
 
 
-def offers_cuda() -> bool:
-    """Say whether this onnxruntime has the CUDA provider; it may not load all the same."""
-    return CUDA in _available()
-
-
 def _available() -> list[str]:
     return [provider for provider in ort.get_available_providers() if provider != _REMOTE]
 

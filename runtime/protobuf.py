@@ -17,6 +17,7 @@ _VARINT, _BYTES, _FIXED32 = 0, 2, 5
 _MAX_TEXT = 4096
 
 Kind = Literal["integer", "float", "text", "bytes", "content", "refused"]
+_WIRES: dict[Kind, int] = {"integer": _VARINT, "float": _FIXED32}  # of the others, bytes
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _signed(integer: int) -> int:
 
 
 def _typed(field: Field, wire: int, raw: Any) -> Any:
-    expected = {"integer": _VARINT, "float": _FIXED32}.get(str(field.kind), _BYTES)
+    expected = _BYTES if isinstance(field.kind, Mapping) else _WIRES.get(field.kind, _BYTES)
     if wire != expected:
         raise ValueError(f"{field.name} has wire type {wire}, expected {expected}")
     if isinstance(field.kind, Mapping):

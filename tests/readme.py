@@ -5,16 +5,20 @@ The test of the README compares the same outputs with what is shown.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+
+from filelock import FileLock
 
 from media.video import write_video
 from runtime.scene import render_bytes
@@ -36,6 +40,30 @@ _PATTERN = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _VA
 _OF_THE_MACHINE = re.compile(r"note: its parity could not be checked here|parity in tensorrt")
 _LEVEL = 1 / 255
 _BEST_PSNR = 78.1  # one value in a thousand off by a level
+
+
+# Of the commands, in order: how each begins, which of those before it must have run, and what it
+# writes. Each is run where nothing lies but what these made and what `furnish` brings.
+STEPS: list[tuple[str, tuple[int, ...], set[str]]] = [
+    ("export ckpt.pth", (), {"rrin.onnx", "rrin.golden.npz"}),
+    (
+        "build --fp16",
+        (0,),
+        {"rrin.rtx.fp16.engine", "rrin.rtx.fp16.engine.json", "rrin.rtx.fp16.golden.npz"},
+    ),
+    ("interpolate a.png b.png", (0,), {"mid.png"}),
+    ("calibrate rrin.onnx", (0,), {"rrin.ranges.json"}),
+    ("build rrin.onnx --int8", (0, 3), {"rrin.ort.int8.onnx", "rrin.ort.int8.golden.npz"}),
+    ("interpolate clip.mp4", (), {"slow.mp4"}),
+    ("interpolate frames/", (), {"more"}),
+    ("eval rrin.onnx", (0, 4), set()),
+    ("eval ckpt.pth", (), set()),
+    ("bench rrin.onnx", (0, 4), {"bench.png"}),
+    ("parity rrin.onnx", (0,), set()),
+    ("parity rrin.onnx --checkpoint", (0,), set()),
+    ("inspect rrin.rtx.fp16.engine", (1,), set()),
+    ("doctor", (), set()),
+]
 
 
 @dataclass(frozen=True)
@@ -65,13 +93,75 @@ def furnish(desk: Path) -> None:
     write_video(desk / "clip.mp4", clip, Fraction(25))
 
 
-def run(command: str, desk: Path) -> str:
+@dataclass(frozen=True)
+class Outcome:
+    """What a command came to.
+
+    Attributes:
+        shown: its standard output.
+        folder: with what it wrote where it was run.
+        elsewhere: names of what it wrote into home and temporary folder.
+    """
+
+    shown: str
+    folder: Path
+    elsewhere: list[str]
+
+
+def outcome(number: int, shared: Path) -> Outcome:
+    """Return what came of one of `STEPS`, run once for all that share a folder."""
+    folder = shared / f"readme-{number}"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            _run_step(number, shared, folder)
+    about = json.loads(folder.with_suffix(".json").read_text())
+    return Outcome(about["shown"], folder, about["elsewhere"])
+
+
+def _run_step(number: int, shared: Path, folder: Path) -> None:
+    entry = list(entries(README.read_text()))[number]
+    _, needed, _ = STEPS[number]
+    with tempfile.TemporaryDirectory() as scratch:
+        desk, home, temporary = (Path(scratch, name) for name in ("desk", "home", "tmp"))
+        for path in (desk, home, temporary):
+            path.mkdir()
+        furnish(desk)
+        for step in needed:
+            shutil.copytree(outcome(step, shared).folder, desk, dirs_exist_ok=True)
+        before = {path.name for path in desk.iterdir()}
+        shown = run(entry.command, desk, clean_environment(home, temporary))
+        elsewhere = [
+            path.name for each in (home, temporary) for path in each.rglob("*") if path.is_file()
+        ]
+        about = json.dumps({"shown": shown, "elsewhere": elsewhere})
+        folder.with_suffix(".json").write_text(about)
+        written = folder.with_suffix(".partial")
+        written.mkdir()
+        for path in desk.iterdir():
+            if path.name not in before:
+                shutil.move(path, written)
+        written.rename(folder)
+
+
+def clean_environment(home: Path, temporary: Path) -> dict[str, str]:
+    """Return the environment of someone who has set nothing, and has these two folders."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        # CI turns ONNX Runtime's telemetry off; the others would lead out of the empty home.
+        if name not in ("CI", "ORT_DISABLE_TELEMETRY", "MPLCONFIGDIR")
+        and not name.startswith("XDG_")
+    }
+    return {**kept, "HOME": str(home), "TMPDIR": str(temporary)}
+
+
+def run(command: str, desk: Path, environment: Mapping[str, str] = os.environ) -> str:
     """Run a command and return what it prints on its standard output, wherever it runs."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=desk,
-        env={**os.environ, "PATH": path},
+        env={**environment, "PATH": path},
         capture_output=True,
         text=True,
         check=False,

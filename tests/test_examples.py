@@ -18,6 +18,7 @@ from media import read_still
 from runtime import Interpolator
 from runtime.scene import render_bytes
 from tests.conftest import write_png
+from tests.models import SMALL_MODEL
 from tests.runtime import test_tensorrt_session as simulated
 
 ROOT = Path(__file__).parents[1]
@@ -46,11 +47,11 @@ def test_all_examples_are_run_here() -> None:
 def test_camera_loop_shows_right_frames_though_the_camera_has_one_buffer(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert load("camera_loop")["main"]() == 0
+    assert load("camera_loop")["main"](str(SMALL_MODEL)) == 0
     shown = re.findall(r"mean ([\d.]+)", capsys.readouterr().out)
     scene = [render_bytes(192, 128, time) for time in range(5)]
     expected = [scene[0]]
-    with Interpolator() as interpolate:
+    with Interpolator(SMALL_MODEL) as interpolate:
         for frame0, frame1 in itertools.pairwise(scene):
             expected += [interpolate(frame0, frame1), frame1]
     assert shown == [f"{frame.mean():.1f}" for frame in expected]

@@ -21,7 +21,8 @@ COMMANDS = {
     "cpu calibration": ["calibrate", MODEL, "--triplets", ".", "-o", "ranges.json"],
     "cpu eval": ["eval", MODEL, "--triplets", "."],
     "rtx": ["build", MODEL, "--fp16", "--target", "rtx", "-o", "rrin.engine"],
-    "train": ["train", "-o", "x.pth", "--steps", "1", "--size", "32", "--triplets", "."],
+    "train": ["train", "-o", "x.pth", "--steps", "1", "--size", "32", "--batch", "1",
+              "--width", "2", "--triplets", "."],
 }  # fmt: skip
 
 

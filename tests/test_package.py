@@ -42,10 +42,11 @@ def test_wheel_holds_the_rooms_and_the_model_and_no_tests(wheel: Path) -> None:
 
 def test_installed_wheel_finds_its_model(wheel: Path, tmp_path: Path) -> None:
     # A virtual environment that sees the packages installed here but not the checkout.
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
+    env = str(tmp_path / "env")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", env], check=True)
     python = tmp_path / "env" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(install, check=True, capture_output=True)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", "--no-index", wheel], check=True, capture_output=True)
     (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
     here = Path(next(path for path in sys.path if path.endswith("site-packages")))
     (site / "borrowed.pth").write_text(f"import sys; sys.path.append({str(here)!r})\n")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runtime.scene import render_bytes
-from tests.readme import README, differences, entries, furnish, run
+from tests.readme import README, STEPS, differences, entries, outcome, run
 
 ROOT = README.parent
 TEXT = README.read_text()
@@ -21,24 +21,20 @@ def picture(time: float) -> np.ndarray:
     return render_bytes(96, 64, time)
 
 
-def test_commands_give_the_output_shown(tmp_path: Path) -> None:
-    furnish(tmp_path)
-    commands = list(entries(TEXT))
-    assert len(commands) == 14
-    for entry in commands:
-        found = run(entry.command, tmp_path)
-        if entry.shown:
-            told = "; if it is meant: python -m tests.readme"
-            assert not differences(entry.shown, found), f"{entry.command}{told}"
-    for name in (
-        "rrin.onnx",
-        "rrin.golden.npz",
-        "rrin.rtx.fp16.engine",
-        "mid.png",
-        "slow.mp4",
-        "more",
-    ):
-        assert (tmp_path / name).exists(), name
+def test_every_command_is_a_step() -> None:
+    for entry, (start, _, _) in zip(entries(TEXT), STEPS, strict=True):
+        assert entry.command.startswith(f"rrin-deploy {start}")
+
+
+@pytest.mark.parametrize("number", range(len(STEPS)), ids=[start for start, _, _ in STEPS])
+def test_commands_give_the_output_shown_and_write_nothing_else(number: int, shared: Path) -> None:
+    entry, (_, _, outputs) = list(entries(TEXT))[number], STEPS[number]
+    found = outcome(number, shared)
+    if entry.shown:
+        told = "; if it is meant: python -m tests.readme"
+        assert not differences(entry.shown, found.shown), f"{entry.command}{told}"
+    assert {path.name for path in found.folder.iterdir()} == outputs
+    assert not found.elsewhere
 
 
 @pytest.mark.parametrize(

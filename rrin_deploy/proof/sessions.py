@@ -23,6 +23,7 @@ from runtime.scene import render_bytes
 from runtime.verdicts import CaseResult
 
 _DRAWN = 16  # pictures, of which a clip of any length is made
+_LATE = 450, 250  # size of the frames that are still being filled; no multiples of 32
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def device_arrays(name: str, engine: Path, *, busy_cycles: int = 200_000_000) ->
     torch_cuda: Any = torch.cuda
     side, t = torch_cuda.Stream(), [0.25, 0.5, 0.75]
     with Interpolator(engine) as interpolate:
-        frames = [render_bytes(450, 250, time) for time in (0, 1)]  # no multiples of 32
+        frames = [render_bytes(*_LATE, time) for time in (0, 1)]
         given: list[NDArray[Any]] = list(frames)
         if interpolate.metadata.io == "float32":
             given = [frame / np.float32(255) for frame in frames]

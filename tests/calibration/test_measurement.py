@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from calibration import Triplet, measure_ranges, triplet_folders, vimeo90k
+from calibration import Triplet, measure_ranges, measurement, triplet_folders, vimeo90k
 from calibration.measurement import _enlarged
 from calibration.observers import PERCENTILE, Extremes, Histogram
 from export import RRIN, Reference
@@ -115,10 +115,14 @@ def test_the_choice_does_not_depend_on_the_order_of_the_list(vimeo: Path) -> Non
     assert runs[0].data_sha256 == runs[1].data_sha256
 
 
-def test_large_frames_are_cut_to_their_middle(tmp_path: Path) -> None:
-    frames = [render_bytes(800, 400, time) for time in (0, 0.5, 1)]
-    for folder, rows, columns in (("whole", 400, 800), ("middle", 360, 640)):
-        top, left = (400 - rows) // 2, (800 - columns) // 2
+def test_large_frames_are_cut_to_their_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert measurement._LARGEST == (360, 640)
+    monkeypatch.setattr(measurement, "_LARGEST", (72, 128))
+    frames = [render_bytes(160, 80, time) for time in (0, 0.5, 1)]
+    for folder, rows, columns in (("whole", 80, 160), ("middle", 72, 128)):
+        top, left = (80 - rows) // 2, (160 - columns) // 2
         for index, frame in enumerate(frames, 1):
             middle = np.ascontiguousarray(frame[top : top + rows, left : left + columns])
             write_png(tmp_path / folder / "a" / f"im{index}.png", middle)

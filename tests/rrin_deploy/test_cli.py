@@ -70,6 +70,12 @@ def clip(tmp_path: Path) -> Path:
     return tmp_path / "clip.mp4"
 
 
+@pytest.fixture
+def quick_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `bench` measure the machine once, where nothing is told by how fast it is."""
+    monkeypatch.setattr("rrin_deploy.bench.ceiling._ROUNDS", 1)
+
+
 def test_version_and_help(run: Run) -> None:
     assert run("--version") == (0, f"rrin-deploy {__version__}\n", "")
     assert run("-h") == run("--help")
@@ -220,7 +226,7 @@ def build_large(run: Run, shape: str, *more: object) -> str:
     ],
 )
 @pytest.mark.needs_no_gpu
-@pytest.mark.usefixtures("pair")
+@pytest.mark.usefixtures("pair", "quick_ceilings")
 def test_engines_that_hold_code_want_trust(
     command: tuple[object, ...], run: Run, tmp_path: Path
 ) -> None:
@@ -886,6 +892,7 @@ def test_demo_that_fails_leaves_no_folder(
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.usefixtures("quick_ceilings")
 def test_bench_prints_and_draws(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("bench", "--size", "64x48", "--rounds", 2, "--chart", "bench.png")
     assert code == 0

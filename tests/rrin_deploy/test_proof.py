@@ -28,7 +28,7 @@ from tests.simulation import host_engine, torch_cuda
 torch_cuda.install()
 from rrin_deploy.proof import engines, proof, pytorch, sessions, timing
 engines.torch_rrin = host_engine.host_rrin
-timing._SIDE, timing._COPIED, pytorch.BASE_WIDTH = 64, 2**16, 2
+timing._SIDE, timing._COPIED, pytorch.BASE_WIDTH, sessions._LATE = 64, 2**16, 2, (50, 40)
 extent = proof.Extent(
     clip=sessions.Clip((64, 64), 30, 10), sizes=((96, 64), (101, 70)), bench_sizes=((64, 64),)
 )
@@ -53,7 +53,7 @@ def test_every_part_of_the_proof_runs_on_the_fake_driver(tmp_path: Path) -> None
     report = tmp_path / "left.json"
     done = python(
         PROVE, tmp_path, tmp_path / "scratch",
-        LD_LIBRARY_PATH=str(libcuda), FAKE_LIBCUDA_REPORT=str(report),
+        LD_LIBRARY_PATH=str(libcuda), FAKE_LIBCUDA_REPORT=str(report), OMP_NUM_THREADS="1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "gpu-proof.json").read_text())

@@ -33,9 +33,9 @@ def graphs():
     return [host_engine.count(name) for name in ("captures", "broken captures", "launches")]
 
 load = host_engine.host_rrin_that_waits if "waits" in sys.argv else host_engine.host_rrin
-frames = [render_bytes(96, 64, time) for time in range(12)]
-clip = [render_bytes(101, 70, time) for time in range(40)]
-larger = [render_bytes(130, 70, time) for time in range(12)]
+frames = [render_bytes(64, 32, time) for time in range(12)]
+clip = [render_bytes(37, 30, time) for time in range(40)]
+larger = [render_bytes(70, 30, time) for time in range(12)]
 with Interpolator(BUNDLED_MODEL, backend="onnxruntime", threads=1) as reference:
     streamed, one = list(reference.stream(clip, 2)), reference(*clip[:2], [0.2, 0.5, 0.8])
     singles = [reference(frames[i], frames[i + 1]) for i in range(4)]
@@ -258,7 +258,7 @@ with tempfile.TemporaryDirectory() as folder, double_of_tensorrt(host_engine.hos
     for io in ("float32", "uint8"):
         ours = Interpolator(write_engine(Path(folder), io, compute_capability(0)))
         t, scale = [0.2, 0.5, 0.8], np.float32(255) if io == "float32" else np.uint8(1)
-        for width, height in ((101, 70), (96, 64), (33, 1), (1, 40)):
+        for width, height in ((37, 30), (64, 32), (33, 1), (1, 40)):
             pair = [render_bytes(width, height, time) for time in (0, 1)]
             if io == "float32":
                 pair = [frame / scale for frame in pair]

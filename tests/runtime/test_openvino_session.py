@@ -25,6 +25,7 @@ from runtime import (
     check_parity,
 )
 from runtime.bundled import BUNDLED_INT8, BUNDLED_MODEL
+from runtime.installation import offers_cuda
 from runtime.parity import psnr_db
 from runtime.scene import render_bytes
 from tests.conftest import ROOT, Exporter
@@ -181,7 +182,7 @@ def test_the_backend_is_chosen_by_what_is_here(int8: Path, monkeypatch: pytest.M
     assert chosen(SMALL_MODEL, *both, providers=["CPUExecutionProvider"]) == "onnxruntime"
     assert chosen(theirs, *both, device="CPU") == "openvino"
     assert chosen(int8, *both, backend="onnxruntime") == "onnxruntime"
-    monkeypatch.setattr("runtime.onnxruntime_session.offers_cuda", lambda: True)
+    monkeypatch.setattr("runtime.backends.offers_cuda", lambda: True)
     assert chosen(SMALL_MODEL, *both) == "openvino"  # onnxruntime-gpu on a machine without a GPU
     on_gpu = property(lambda _: True, lambda *_: None)
     theirs_on_gpu = "runtime.onnxruntime_session.OnnxRuntimeSession.on_gpu"
@@ -213,9 +214,13 @@ def test_options_that_it_lacks_are_refused(
         Interpolator(SMALL_MODEL, **options)
 
 
+CUDA_LIBRARY = "libonnxruntime_providers_cuda.so"
+
+
 @pytest.mark.parametrize(("broken", "other"), permutations(("onnxruntime", "openvino")))
 def test_a_backend_that_is_broken_names_the_other(broken: str, other: str, tmp_path: Path) -> None:
-    (tmp_path / broken).mkdir()
+    (tmp_path / broken / "capi").mkdir(parents=True)
+    (tmp_path / broken / "capi" / CUDA_LIBRARY).touch()
     raising = "raise OSError('libx.so.3: cannot open shared object file')"
     (tmp_path / broken / "__init__.py").write_text(raising)
     code = f"""
@@ -238,6 +243,25 @@ print(Interpolator({str(SMALL_MODEL)!r}, backend={other!r}).backend.library)
     for error in errors:
         assert f"{broken} cannot be imported (libx.so.3: cannot open" in error
         assert f"or take backend='{other}', which is installed" in error
+
+
+def test_onnxruntime_is_asked_for_cuda_without_being_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not offers_cuda()  # of the one for CPUs, which is installed for tests
+    capi = tmp_path / "onnxruntime" / "capi"
+    capi.mkdir(parents=True)
+    (capi.parent / "__init__.py").write_text("raise OSError")
+    (capi / "libonnxruntime_providers_shared.so").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    with Interpolator(SMALL_MODEL) as interpolate:
+        assert interpolate.backend.library == "openvino"
+    for library in (CUDA_LIBRARY, "onnxruntime_providers_cuda.dll"):
+        (capi / library).touch()
+        assert offers_cuda()
+        (capi / library).unlink()
+    assert not offers_cuda()
 
 
 def test_closed_says_so() -> None:

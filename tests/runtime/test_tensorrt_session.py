@@ -26,8 +26,8 @@ from runtime import (
     OptionError,
     check_parity,
 )
-from runtime.backends import open_session
 from runtime.golden import golden_beside
+from runtime.graph_check import read_checked
 from runtime.manifest import Manifest, Profile, manifest_path
 from runtime.scene import render
 from tests.conftest import unit
@@ -63,8 +63,7 @@ def engine(tmp_path: Path) -> MakeEngine:
         path = tmp_path / "rrin.fp32.engine"
         plan = model.read_bytes()
         path.write_bytes(plan)
-        with open_session(model) as session:
-            metadata = session.metadata
+        _, metadata = read_checked(model)
         digest = hashlib.sha256(plan).hexdigest()
         fields: dict[str, Any] = {
             "target": target,

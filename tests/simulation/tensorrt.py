@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from enum import Enum
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -13,6 +14,13 @@ import onnxruntime
 from tests.simulation.machine import Machine
 
 MAX_SHAPES = {"frame0": (1, 512, 512, 3), "frame1": (1, 512, 512, 3), "t": (7,), "window": (4,)}
+
+
+@functools.lru_cache(maxsize=8)
+def _session(plan: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # frames here are too small for more
+    return onnxruntime.InferenceSession(plan, options, providers=["CPUExecutionProvider"])
 
 
 def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
@@ -152,11 +160,7 @@ def runtime_module(machine: Machine, name: str, version: str) -> ModuleType:
 
     class ICudaEngine:
         def __init__(self, plan: bytes) -> None:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1  # frames here are too small for more
-            self.session = onnxruntime.InferenceSession(
-                plan, options, providers=["CPUExecutionProvider"]
-            )
+            self.session = _session(plan)
             self.nodes = [*self.session.get_inputs(), *self.session.get_outputs()]
 
         @property
