@@ -148,8 +148,9 @@ def measure(proto: bytes, about: Metadata, golden: Golden | None, name: Path) ->
             with Interpolator(path, **_measured_in(about)) as interpolate:
                 report = judge(interpolate, golden, str(name))
         except BackendError as error:
+            reason = str(error).replace(str(path), str(name))
             missing = (
-                f"parity not measured ({error}): rrin-deploy parity will allow it what it allows "
+                f"parity not measured ({reason}): rrin-deploy parity will allow it what it allows "
                 f"any {about.precision} artifact"
             )
             return Measurement(golden, None, missing)
