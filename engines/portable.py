@@ -1,4 +1,4 @@
-"""An ONNX file for ONNX Runtime, in the precision that its provider runs fastest."""
+"""An ONNX file for ONNX Runtime or OpenVINO, in the precision that runs fastest there."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from runtime.options import check_choice, check_path
 
 OnnxTarget = Literal["onnxruntime", "openvino"]
 _SHORT: dict[OnnxTarget, str] = {"onnxruntime": "ort", "openvino": "ov"}
+_TYPES: dict[ir.DataType | None, str] = {ir.DataType.FLOAT16: "HALF", ir.DataType.BFLOAT16: "BF16"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def build_onnx(
     Args:
         model: a float32 file that `rrin-deploy export` wrote.
         output: None puts it beside the model, as rrin.ort.int8.onnx or rrin.ov.int8.onnx.
-        precision: fp16 is for CUDA; what int8 leaves out is float32.
+        precision: fp16 is for CUDA, bf16 for OpenVINO on CPUs that have it; what int8 leaves out
+            is float32.
         target: what int8 is laid out for: ONNX Runtime's own CPU kernels or OpenVINO; each runs
             the other's file too, but slower.
         ranges: for int8, the ranges file; None takes the one beside the model.
@@ -66,7 +68,8 @@ def build_onnx(
         InputNotFoundError, ArtifactError: the model, its ranges file or golden file is missing,
             damaged, not one of ours, or one of them is of another model.
         OutputError: see `Publication`.
-        OptionError: another target, precision or block, or fp32, which the model is already.
+        OptionError: another target, precision or block, bf16 for ONNX Runtime, or fp32, which the
+            model is already.
     """
     check_path("model", model, "rrin.onnx")
     check_choice("target", target, get_args(OnnxTarget))
@@ -98,6 +101,5 @@ def _census(graph: ir.Graph) -> dict[str, int]:
             continue
         producer = data.producer()
         quantized = producer is not None and producer.op_type == "DequantizeLinear"
-        half = data.dtype == ir.DataType.FLOAT16
-        types["INT8" if quantized else "HALF" if half else "FLOAT"] += 1
+        types["INT8" if quantized else _TYPES.get(data.dtype, "FLOAT")] += 1
     return dict(types)

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from runtime.errors import ArtifactError, BackendError, OptionError, RrinError
 from runtime.golden import ARTIFACT_SUFFIXES, MOST_DB, Golden, GoldenCase, Measured, golden_beside
@@ -123,7 +124,7 @@ def find_golden(model: Path, given: Path | None, artifact: Path, about: Metadata
 
 
 def measure(proto: bytes, about: Metadata, golden: Golden | None, name: Path) -> Measurement:
-    """Run a graph on the CPU over the golden pairs.
+    """Run a graph on the CPU over the golden pairs, in ONNX Runtime if that has its types.
 
     Args:
         proto: the ONNX file, in the precision that the artifact will have.
@@ -132,7 +133,7 @@ def measure(proto: bytes, about: Metadata, golden: Golden | None, name: Path) ->
         name: what messages call the graph.
 
     Raises:
-        ArtifactError: ONNX Runtime does not load the graph.
+        ArtifactError: the library that runs it does not load the graph.
     """
     if golden is None:
         missing = (
@@ -144,11 +145,12 @@ def measure(proto: bytes, about: Metadata, golden: Golden | None, name: Path) ->
         path = Path(folder) / "graph.onnx"
         path.write_bytes(proto)
         try:
-            with Interpolator(path, providers=["CPUExecutionProvider"]) as interpolate:
+            with Interpolator(path, **_measured_in(about)) as interpolate:
                 report = judge(interpolate, golden, str(name))
         except BackendError as error:
+            reason = str(error).replace(str(path), str(name))
             missing = (
-                f"parity not measured ({error}): rrin-deploy parity will allow it what it allows "
+                f"parity not measured ({reason}): rrin-deploy parity will allow it what it allows "
                 f"any {about.precision} artifact"
             )
             return Measurement(golden, None, missing)
@@ -159,6 +161,12 @@ def measure(proto: bytes, about: Metadata, golden: Golden | None, name: Path) ->
         cases=tuple(_with_measured(case, results) for case in golden.cases),
     )
     return Measurement(measured, report, "")
+
+
+def _measured_in(about: Metadata) -> dict[str, Any]:
+    if about.precision == "bf16":
+        return {"backend": "openvino"}
+    return {"providers": ["CPUExecutionProvider"]}
 
 
 def _with_measured(case: GoldenCase, results: Iterator[CaseResult]) -> GoldenCase:

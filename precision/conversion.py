@@ -1,4 +1,4 @@
-"""A float32 graph put in another precision: the U-Nets in half, or most of them in INT8."""
+"""A float32 graph put in another precision: the U-Nets in half, bfloat16, or mostly INT8."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import onnx_ir as ir
 
 from precision.blocks import check_blocks, multiply_adds
 from precision.graph import check_float32, load_graph
-from precision.half import halve
+from precision.narrowing import narrow
 from precision.qdq import ONNXRUNTIME, OPENVINO, TENSORRT, Layout
 from precision.quantization import quantize
 from precision.ranges import Ranges, ranges_beside
 from runtime.errors import OptionError
-from runtime.metadata import Metadata, Precision, Runtime
+from runtime.metadata import Metadata, Precision, Runtime, opset_of
 from runtime.options import check_choice
 
 LAYOUTS: dict[Runtime, Layout] = {
@@ -69,7 +69,8 @@ def with_precision(
 
     Args:
         model, metadata: as `load_graph` returns them.
-        precision: of the U-Nets. What int8 leaves out is half for TensorRT, else float32.
+        precision: of the U-Nets. What int8 leaves out is half for TensorRT, else float32. bf16 is
+            for OpenVINO alone, and leaves the U-Nets' last convolutions in float32.
         ranges: measured on this model; int8 needs them, and nothing else takes them.
         runtime: what the graph is for, which its metadata will say; int8 is laid out for it.
         kept_float: blocks of the U-Nets that int8 leaves out besides, such as Flow_L.down_path.0 or
@@ -79,8 +80,8 @@ def with_precision(
     Raises:
         ArtifactError: the graph is not float32, so that there is nothing to start from; or the
             ranges are of another model.
-        OptionError: another precision, runtime or block, int8 without ranges, or ranges or blocks
-            without int8.
+        OptionError: another precision, runtime or block, int8 without ranges, ranges or blocks
+            without int8, or bf16 for another runtime.
     """
     _check(precision, runtime, ranges, kept_float)
     check_float32(metadata, "the graph")
@@ -104,11 +105,24 @@ def _converted(
     if ranges is not None:
         quantize(model.graph, ranges, layout, kept_float=kept_float)
     if precision == "fp16" or (precision == "int8" and layout.rest_in_half):
-        halve(model.graph)
+        narrow(model.graph, ir.DataType.FLOAT16)
+    if precision == "bf16":
+        narrow(model.graph, ir.DataType.BFLOAT16)
+        _leave_out_mode(model.graph)
+    opset = model.opset_imports[""] = opset_of(precision)
     kept = tuple(name for name in multiply_adds(metadata.base_width) if name in kept_float)
-    metadata = dataclasses.replace(metadata, precision=precision, runtime=runtime, kept_float=kept)
+    metadata = dataclasses.replace(
+        metadata, precision=precision, runtime=runtime, kept_float=kept, opset=opset
+    )
     model.metadata_props.update(metadata.to_properties())
     return model, metadata
+
+
+def _leave_out_mode(graph: ir.Graph) -> None:
+    """Leave out the mode of bilinear sampling, which is the default by another name from 20 on."""
+    for node in graph:
+        if node.op_type == "GridSample":
+            node.attributes.pop("mode", None)
 
 
 def _check(
@@ -117,6 +131,8 @@ def _check(
     check_choice("precision", precision, get_args(Precision))
     check_choice("runtime", runtime, tuple(LAYOUTS))
     check_blocks(kept_float)
+    if precision == "bf16" and runtime != "openvino":
+        raise OptionError(f"bf16 is for openvino, and {runtime} has none; take fp16, or openvino")
     for what, given in (("ranges", ranges is not None), ("blocks to keep in float", kept_float)):
         if given and precision != "int8":
             raise OptionError(

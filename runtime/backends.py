@@ -79,6 +79,13 @@ def _open_onnx(path: Path, options: Options) -> Session:
     # What was checked is what runs: a moment later the file may be another one.
     content, metadata = read_checked(path)
     chosen = backend_for(metadata.runtime, options)
+    if metadata.precision == "bf16":
+        if chosen == "onnxruntime":
+            raise BackendError(
+                f"{path}: is bf16, which runs in OpenVINO alone; take backend='openvino', or run "
+                "the fp32 file that it was built of"
+            )
+        chosen = "openvino"
     if chosen == "openvino":
         return _open_openvino(path, content, metadata, options)
     session = _open_onnxruntime(path, content, metadata, options)

@@ -179,7 +179,7 @@ class _About:
     measured_on: Annotated[
         str,
         Matching(
-            "((fp32|fp16|int8) (tensorrt|onnxruntime|openvino))?", "a precision and a runtime"
+            "((fp32|fp16|bf16|int8) (tensorrt|onnxruntime|openvino))?", "a precision and a runtime"
         ),
     ]
     artifact_sha256: Annotated[str, Matching("([0-9a-f]{64})?", "a SHA-256 or nothing")]

@@ -17,6 +17,7 @@ from .graph_cost import Cost, check_width
 from .graph_operators import infer
 from .graph_tensors import (
     ABSENT,
+    BFLOAT16,
     DTYPES,
     FLOAT,
     HEIGHT,
@@ -27,7 +28,7 @@ from .graph_tensors import (
     Tensor,
 )
 from .manifest import is_engine
-from .metadata import OPSET, Io, Metadata
+from .metadata import Io, Metadata, opset_of
 from .onnx_file import Node, OnnxFile, Value, Weight, read_onnx
 
 MAX_BYTES = 512 * 2**20
@@ -81,8 +82,9 @@ def _other_kind(path: str | Path, content: bytes) -> str | None:
 
 
 def _check_versions(model: OnnxFile, metadata: Metadata) -> None:
-    if model.opsets != (("", OPSET),) or metadata.opset != OPSET:
-        raise ValueError(f"has the opsets {shown(model.opsets)}, expected {OPSET} alone")
+    opset = opset_of(metadata.precision)
+    if model.opsets != (("", opset),) or metadata.opset != opset:
+        raise ValueError(f"has the opsets {shown(model.opsets)}, expected {opset} alone")
     if model.ir_version not in _IR_VERSIONS:
         low, high = _IR_VERSIONS[0], _IR_VERSIONS[-1]
         raise ValueError(f"has IR version {model.ir_version}, expected {low} to {high}")
@@ -110,6 +112,8 @@ def _check_graph(model: OnnxFile, metadata: Metadata) -> None:
             cost.check(metadata.base_width)
         except ValueError as error:
             raise ValueError(f"{shown(node.name)} ({shown(node.operator)}) {error}") from error
+    if metadata.precision != "bf16" and BFLOAT16 in {each.dtype for each in known.values()}:
+        raise ValueError(f"holds bfloat16, and names the precision {metadata.precision}")
     check_width(metadata.base_width, (known[weight.name] for weight in model.weights))
     for value in model.outputs:
         if value.name not in known:

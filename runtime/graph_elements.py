@@ -6,7 +6,7 @@ As in `graph_layers`, what a rule does not know is a ValueError.
 from __future__ import annotations
 
 from .errors import shown
-from .graph_tensors import FLOAT, HALF, INT64, UINT8, Shape, Symbol, Tensor, broadcast, shape_text
+from .graph_tensors import FLOAT, FLOATS, INT64, UINT8, Shape, Symbol, Tensor, broadcast, shape_text
 from .onnx_file import Node
 
 
@@ -45,7 +45,7 @@ def cast(node: Node, tensor: Tensor) -> Tensor:
     to = node.attributes["to"]
     if tensor.dtype == INT64 and to == FLOAT and not tensor.shape:
         return Tensor(to, (), tensor.sizes)
-    tensor.check_type(FLOAT, HALF, UINT8)
+    tensor.check_type(*FLOATS, UINT8)
     return Tensor(to, tensor.shape)
 
 
@@ -54,7 +54,7 @@ def concatenation(node: Node, *tensors: Tensor) -> Tensor:
     first, axis = tensors[0], node.attributes["axis"]
     if axis == 0:
         return _vector(*(size for each in tensors for size in each.vector()))
-    first.check_type(FLOAT, HALF)
+    first.check_type(*FLOATS)
     place = axis % 4
     joined = 0
     for each in tensors:

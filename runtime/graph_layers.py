@@ -12,6 +12,7 @@ from .errors import shown
 from .graph_tensors import (
     ABSENT,
     FLOAT,
+    FLOATS,
     HALF,
     INT8,
     INT32,
@@ -88,8 +89,8 @@ def halving(_: Node, tensor: Tensor) -> Tensor:
 
 
 def activation(_: Node, tensor: Tensor) -> Tensor:
-    """LeakyRelu: element by element, in half as well."""
-    tensor.check_type(FLOAT, HALF)
+    """LeakyRelu: element by element, in half or bfloat16 as well."""
+    tensor.check_type(*FLOATS)
     return Tensor(tensor.dtype, tensor.shape)
 
 
@@ -129,7 +130,7 @@ def _check_scale(scale: Tensor, zero: Tensor, shape: Shape) -> None:
 
 def _planes(tensor: Tensor) -> tuple[int, Symbol, Symbol]:
     """Return channels, height and width of [N, C, H, W], at any level."""
-    tensor.check_type(FLOAT, HALF)
+    tensor.check_type(*FLOATS)
     match tensor.shape:
         case (_, int(channels), Symbol("H", high) as height, Symbol("W", wide) as width):
             if high == wide:

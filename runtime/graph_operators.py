@@ -9,7 +9,7 @@ from typing import Any
 from . import graph_elements as elements
 from . import graph_layers as layers
 from .errors import shown
-from .graph_tensors import FLOAT, HALF, UINT8, Symbol, Tensor
+from .graph_tensors import FLOATS, UINT8, Symbol, Tensor
 from .onnx_file import Node
 
 
@@ -93,7 +93,7 @@ OPERATORS: dict[str, Operator] = {
     **dict.fromkeys(("Add", "Div", "Mul"), Operator(elements.arithmetic, (2,))),
     **dict.fromkeys(("Exp", "Neg", "Reciprocal", "Round", "Sigmoid"), Operator(elements.same)),
     "AveragePool": Operator(layers.pooling, attributes=_POOLING),
-    "Cast": Operator(elements.cast, attributes={"to": (FLOAT, UINT8, HALF)}),
+    "Cast": Operator(elements.cast, attributes={"to": (*FLOATS, UINT8)}),
     "Clip": Operator(elements.clipping, (3,)),
     "Concat": Operator(elements.concatenation, (2, 3, 4), attributes={"axis": (-1, 0, 1)}),
     "Conv": Operator(layers.convolution, (3,), attributes=_CONVOLUTION),

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FLOAT, UINT8, INT8, INT32, INT64, HALF = 1, 2, 3, 6, 7, 10
+FLOAT, UINT8, INT8, INT32, INT64, HALF, BFLOAT16 = 1, 2, 3, 6, 7, 10, 16
+FLOATS = FLOAT, HALF, BFLOAT16
 DTYPES: dict[int, np.dtype[Any]] = {
     FLOAT: np.dtype("<f4"),
     UINT8: np.dtype("u1"),
@@ -21,6 +22,7 @@ DTYPES: dict[int, np.dtype[Any]] = {
     INT32: np.dtype("<i4"),
     INT64: np.dtype("<i8"),
     HALF: np.dtype("<f2"),
+    BFLOAT16: np.dtype("<u2"),  # NumPy has none
 }
 # Frames' sides are multiples of 32.
 _MOST_HALVINGS = 5
@@ -65,8 +67,7 @@ class Tensor:
     weight: NDArray[Any] | None = None
 
     def __str__(self) -> str:
-        dtype = DTYPES[self.dtype].name if self.dtype in DTYPES else "nothing"
-        return f"{dtype} {shape_text(self.shape)}"
+        return f"{_name(self.dtype)} {shape_text(self.shape)}"
 
     @property
     def is_constant(self) -> bool:
@@ -83,7 +84,7 @@ class Tensor:
     def check_type(self, *dtypes: int) -> None:
         """Raise a ValueError for any other type."""
         if self.dtype not in dtypes:
-            expected = " or ".join(DTYPES[dtype].name for dtype in dtypes)
+            expected = " or ".join(map(_name, dtypes))
             raise ValueError(f"takes {self}, expected {expected}")
 
     def content(self) -> Any:
@@ -100,6 +101,12 @@ class Tensor:
 
 
 ABSENT = Tensor(0, ())
+
+
+def _name(dtype: int) -> str:
+    if dtype == BFLOAT16:
+        return "bfloat16"
+    return DTYPES[dtype].name if dtype in DTYPES else "nothing"
 
 
 def shape_text(shape: Shape) -> str:

@@ -13,12 +13,18 @@ from .records import Between, Matching, Sha256, dataclass_of, typed
 
 FORMAT_VERSION = 2
 OPSET = 19  # from 20 on, TensorRT parsers read GridSample's "linear" as nearest
+_BF16_OPSET = 22  # the first whose convolutions take bfloat16
 _PREFIX = "rrin."
 
 Io = Literal["uint8", "float32"]
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Runtime = Literal["any", "tensorrt", "onnxruntime", "openvino"]
 _Block = Annotated[str, Matching(r"\w{1,30}(\.\w{1,30}){1,5}", "a module path")]
+
+
+def opset_of(precision: Precision) -> int:
+    """Return the version of the ONNX operators that artifacts of a precision are made of."""
+    return _BF16_OPSET if precision == "bf16" else OPSET
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Metadata:
         align_corners: how the warp's grid maps to pixels; part of what was trained.
         padding_multiple: the frames' height and width have to be multiples of this, in pixels.
         io: dtype of the graph's frames; float32 values lie in [0, 1].
-        precision: the type that the U-Nets run in; int8 only where it was found harmless.
+        precision: the type that the U-Nets run in; int8 only where it was found harmless, bf16 all
+            but in their last convolutions.
         runtime: what the graph was laid out for; others may run it, but slower.
         opset: version of the ONNX operators.
         producer: names and versions of what wrote the file.

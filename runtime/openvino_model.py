@@ -22,6 +22,15 @@ def read_model(content: bytes) -> Any:
     return frontend.convert(frontend.load(io.BytesIO(content)))
 
 
+def has_bf16(core: Any, device: str = "CPU") -> bool:
+    """Say whether a device multiplies bfloat16 itself, by AVX512_BF16 or AMX_BF16 for example.
+
+    Other CPUs with AVX-512 would be made to by OpenVINO all the same, slower than in float32, and
+    those without compute in float32.
+    """
+    return "BF16" in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+
+
 def cpu_request(content: bytes, threads: int, precision: str = "f32") -> Any:
     """Open an ONNX file of our own making on the CPU, in f32 or bf16.
 
@@ -29,7 +38,7 @@ def cpu_request(content: bytes, threads: int, precision: str = "f32") -> Any:
         BackendError: the CPU has no bf16 arithmetic.
     """
     core = openvino.Core()
-    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if precision == "bf16" and not has_bf16(core):
         raise BackendError("this CPU has no bf16 arithmetic")
     properties = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
     return core.compile_model(read_model(content), "CPU", properties).create_infer_request()

@@ -16,7 +16,7 @@ from .errors import ArtifactError, BackendError, first_line, short_of_memory
 from .graph_parts import parts_of
 from .metadata import Metadata, Precision
 from .openvino_library import openvino
-from .openvino_model import read_model, unclip
+from .openvino_model import has_bf16, read_model, unclip
 from .session import Backend, DirectLease, Lease, Session
 from .tiles import Extent
 
@@ -42,7 +42,7 @@ class OpenVinoSession(Session):
         memory_limit: as for `open_session`.
 
     Raises:
-        BackendError: there is no such device here.
+        BackendError: there is no such device here, or it lacks the artifact's bf16.
         ArtifactError: OpenVINO does not read the file.
     """
 
@@ -63,6 +63,11 @@ class OpenVinoSession(Session):
             self.extent = Extent(pixels=memory_limit // per_pixel)
         self._core, self._device = openvino.Core(), device
         self._properties = _properties(self._core, device, threads, cache)
+        if metadata.precision == "bf16" and not has_bf16(self._core, device):
+            raise BackendError(
+                f"{path}: is bf16, and the {device} here has no bf16 arithmetic; run the fp32 file "
+                "that it was built of, or build that in int8"
+            )
         parts = parts_of(content)
         with self._explained():
             self._models = [
@@ -215,6 +220,7 @@ def _properties(core: Any, device: str, threads: int | None, cache: Path | None)
             "or install the driver of the device"
         )
     # The artifact says float32: where a CPU has bfloat16, or a GPU half, OpenVINO would take that.
+    # What the file types bfloat16 stays so.
     properties: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "LATENCY",

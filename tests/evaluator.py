@@ -50,7 +50,7 @@ def evaluate(
 def _dtypes(model: onnx.ModelProto) -> dict[str, torch.dtype]:
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
     return {
-        value.name: torch.from_numpy(
+        value.name: _tensor(
             np.empty(0, tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
         ).dtype
         for value in (*graph.value_info, *graph.output)
@@ -58,11 +58,13 @@ def _dtypes(model: onnx.ModelProto) -> dict[str, torch.dtype]:
 
 
 def _tensor(array: np.ndarray) -> Tensor:
+    if array.dtype.name == "bfloat16":  # which torch does not take from NumPy
+        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
     return torch.from_numpy(array.copy())
 
 
 def _widened(value: Tensor) -> Tensor:
-    return value.float() if value.dtype == torch.float16 else value
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 def _conv(

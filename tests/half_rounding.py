@@ -1,9 +1,10 @@
-"""What half costs a model: its FP16 graph with every type rounded as the file says, against truth.
+"""What half or bfloat16 costs a model, by truth: every type rounded as the file says.
 
-    python -m tests.half_rounding MODEL.onnx TRIPLETS …
+    python -m tests.half_rounding MODEL.onnx fp16|bf16 TRIPLETS …
 
-prints for each folder of triplets the mean PSNR of the float32 graph and how much the FP16 graph
-differs from it. ONNX Runtime's CPU computes half by way of float32 and cannot show it.
+prints for each folder of triplets the mean PSNR of the float32 graph and how much the other graph
+differs from it. ONNX Runtime's CPU computes half by way of float32 and cannot show it; bfloat16 is
+run only on CPUs that have it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from rrin_deploy.evaluation import evaluate as judge
 from rrin_deploy.evaluation import summarise
 from runtime import Interpolator
 from runtime.frames import cropped, from_output, to_input
+from runtime.metadata import Precision, Runtime
 from tests.evaluator import evaluate
 
 
-def main(model: Path, *folders: Path) -> None:
-    graph, metadata = load_with_precision(model, "fp16", None)
+def main(model: Path, precision: Precision, *folders: Path) -> None:
+    runtime: Runtime = "openvino" if precision == "bf16" else "tensorrt"
+    graph, metadata = load_with_precision(model, precision, None, runtime)
     proto = ir.to_proto(graph)
 
     def rounded(frame0: NDArray[np.uint8], frame1: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -39,13 +42,14 @@ def main(model: Path, *folders: Path) -> None:
 
     with Interpolator(model) as plain:
         for folder in folders:
-            cases = judge({"fp32": plain, "fp16": rounded}, triplet_folders(folder))
-            whole, half = (summarise(cases, name, "fp32") for name in ("fp32", "fp16"))
-            change = half.psnr_to_first_db
+            cases = judge({"fp32": plain, precision: rounded}, triplet_folders(folder))
+            whole, narrow = (summarise(cases, name, "fp32") for name in ("fp32", precision))
+            change = narrow.psnr_to_first_db
             print(
                 f"{folder.name}: {whole.triplets} triplets, {whole.psnr_db:.2f} dB, {change:+.4f}"
             )
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    model, precision, *folders = sys.argv[1:]
+    main(Path(model), precision, *map(Path, folders))  # type: ignore[arg-type]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +15,22 @@ from numpy.typing import NDArray
 
 from runtime.architecture import padded
 from runtime.backends import BackendName, options_for
+from runtime.errors import BackendError
 from runtime.frames import Frame, PairInterpolator
+from runtime.installation import install_hint, is_installed
 from runtime.interpolator import Interpolator
 
 Kind = Literal[
-    "artifact", "pytorch", "torch.compile", "onnxruntime", "openvino f32", "openvino bf16"
+    "artifact",
+    "pytorch",
+    "torch.compile",
+    "onnxruntime",
+    "openvino f32",
+    "openvino bf16",
+    "ncnn f32",
+    "ncnn bf16",
 ]
-FP32_PEERS = ("pytorch", "torch.compile", "onnxruntime", "openvino f32")
+FP32_PEERS = ("pytorch", "torch.compile", "onnxruntime", "openvino f32", "ncnn f32")
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,8 @@ class Contender:
     Attributes:
         name: for people.
         kind: what runs it.
-        path: an artifact; for PyTorch a checkpoint, for the others a plain ONNX file.
+        path: an artifact; for PyTorch a checkpoint, for ncnn the parameters, beside which lie the
+            weights, for the others a plain ONNX file.
         backend, providers: for an artifact; None takes its own choice.
         trusted: of an artifact, whether it may run code of its own.
     """
@@ -48,7 +60,7 @@ def write_peers(model: Path, folder: Path, size: tuple[int, int], times: int) ->
     Args:
         model: an ONNX file of `rrin-deploy export`, fp32.
         folder: where the files go.
-        size: frames' (width, height), pixels; the plain ONNX file takes this one alone.
+        size: frames' (width, height), pixels; what is written but for PyTorch takes this one alone.
         times: how many a call has.
 
     Raises:
@@ -69,13 +81,19 @@ def write_peers(model: Path, folder: Path, size: tuple[int, int], times: int) ->
     }
     checkpoint, plain = folder / "network.pth", folder / "plain.onnx"
     torch.save({"state_dict": state, "align_corners": metadata.align_corners}, checkpoint)
-    _export_plainly(load_checkpoint(checkpoint), plain, size, times)
+    network = load_checkpoint(checkpoint)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what tracing makes constant, and of its deprecation
+        _export_plainly(network, plain, size, times)
+        parameters = _convert_for_ncnn(network, folder, size)
     return [
         Contender("PyTorch", "pytorch", checkpoint),
         Contender("torch.compile", "torch.compile", checkpoint),
         Contender("plain ONNX", "onnxruntime", plain),
         Contender("OpenVINO f32", "openvino f32", plain),
         Contender("OpenVINO bf16", "openvino bf16", plain),
+        Contender("ncnn f32", "ncnn f32", parameters),
+        Contender("ncnn bf16", "ncnn bf16", parameters),
     ]
 
 
@@ -97,30 +115,50 @@ def open_contender(contender: Contender, threads: int) -> PairInterpolator:
         return _torch(contender.path, threads, compiled=contender.kind == "torch.compile")
     if contender.kind == "onnxruntime":
         return _framed(_onnxruntime(contender.path, threads))
-    precision = contender.kind.removeprefix("openvino ")
-    return _framed(_openvino(contender.path, threads, precision))
+    library, precision = contender.kind.split()
+    opened = _ncnn if library == "ncnn" else _openvino
+    return _framed(opened(contender.path, threads, precision))
 
 
 def _export_plainly(network: Any, path: Path, size: tuple[int, int], times: int) -> None:
     """Export as most people would: TorchScript, float32, planes, one size."""
-    import warnings
-
     import torch
 
     width, height = (padded(side) for side in size)
     frame0, frame1 = torch.rand(1, 3, height, width), torch.rand(1, 3, height, width)
     t = torch.linspace(0.25, 0.75, times)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own deprecation
-        torch.onnx.export(
-            network,
-            (frame0, frame1, t),
-            str(path),
-            dynamo=False,
-            opset_version=16,
-            input_names=["frame0", "frame1", "t"],
-            output_names=["frames"],
-        )
+    torch.onnx.export(
+        network,
+        (frame0, frame1, t),
+        str(path),
+        dynamo=False,
+        opset_version=16,
+        input_names=["frame0", "frame1", "t"],
+        output_names=["frames"],
+    )
+
+
+def _convert_for_ncnn(network: Any, folder: Path, size: tuple[int, int]) -> Path:
+    """Convert by pnnx, float32, for one size and one time; return where the parameters are.
+
+    Where that cannot be nothing is there, which `open_contender` says.
+    """
+    import torch
+
+    parameters = folder / "network.ncnn.param"
+    if not is_installed("pnnx"):
+        return parameters
+    import pnnx
+
+    width, height = (padded(side) for side in size)
+    shapes = (1, 3, height, width), (1, 3, height, width), (1, 1, 1, 1)
+    frames = tuple(map(torch.rand, shapes))
+    traced = torch.jit.trace(network, frames, check_trace=False)  # type: ignore[no-untyped-call]
+    traced.save(str(folder / "network.pt"))
+    listed = ",".join(str(list(shape)).replace(" ", "") for shape in shapes)
+    command = [pnnx.EXEC_PATH, "network.pt", f"inputshape={listed}", "fp16=0"]
+    subprocess.run(command, cwd=folder, capture_output=True, check=False)  # noqa: S603
+    return parameters
 
 
 def _torch(checkpoint: Path, threads: int, *, compiled: bool) -> PairInterpolator:
@@ -150,6 +188,39 @@ def _openvino(
 
     request = cpu_request(path.read_bytes(), threads, precision)
     return lambda inputs: np.asarray(request.infer(list(inputs))[0], np.float32)
+
+
+def _ncnn(
+    parameters: Path, threads: int, precision: str
+) -> Callable[[Sequence[Any]], NDArray[np.float32]]:
+    for module in ("ncnn", "pnnx"):
+        if not is_installed(module):
+            raise BackendError(f"{module} is not installed: {install_hint(module)}")
+    import ncnn
+
+    network = ncnn.Net()
+    network.opt.num_threads = threads
+    network.opt.use_bf16_storage = precision == "bf16"
+    if network.load_param(str(parameters)) or network.load_model(
+        str(parameters.with_suffix(".bin"))
+    ):
+        raise BackendError("pnnx did not convert the network for ncnn")
+
+    def run(inputs: Sequence[Any]) -> NDArray[np.float32]:
+        """Make one time after the other, each from the frames, as it takes no several at once."""
+        frame0, frame1, times = inputs
+        made = []
+        for time in np.reshape(times, (-1, 1, 1, 1, 1)):
+            with network.create_extractor() as extractor:
+                for index, array in enumerate((frame0, frame1, time)):
+                    # Its own copy: what NumPy holds it does not keep alive, and crashes.
+                    given = ncnn.Mat(array, batch_index=0).clone()
+                    extractor.input(f"in{index}", given)
+                _, frames = extractor.extract("out0")
+                made.append(frames.numpy(batch_index=0).copy())
+        return np.concatenate(made)
+
+    return run
 
 
 def _framed(run: Callable[[Sequence[Any]], NDArray[np.float32]]) -> PairInterpolator:

@@ -48,7 +48,7 @@ def command(
         typer.Option(
             "--peers",
             help="Also what one might use instead, on the first file's weights: PyTorch, "
-            "torch.compile, ONNX Runtime on the network exported the plain way, OpenVINO.",
+            "torch.compile, ONNX Runtime on the network exported the plain way, OpenVINO, ncnn.",
         ),
     ] = False,
     chart: Annotated[Path | None, typer.Option(help="Draw the times as a PNG.")] = None,

@@ -40,6 +40,14 @@ def command(
             "--int8", help="The U-Nets' convolutions in INT8; needs rrin-deploy calibrate."
         ),
     ] = False,
+    bf16: Annotated[
+        bool,
+        typer.Option(
+            "--bf16",
+            help="The U-Nets in bfloat16, for --target openvino; runs on CPUs alone that have it: "
+            "see rrin-deploy doctor.",
+        ),
+    ] = False,
     ranges: Annotated[
         Path | None,
         typer.Option(help="INT8: the file of rrin-deploy calibrate; by default beside the model."),
@@ -138,15 +146,17 @@ def command(
     Examples: `rrin-deploy build rrin.onnx --int8 --max-drop 0.02 --triplets DIR`;
     `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
     """
-    if fp16 + fp32 + int8 > 1:
-        raise typer.BadParameter("--fp16, --fp32 and --int8 exclude each other")
+    if fp16 + fp32 + bf16 + int8 > 1:
+        raise typer.BadParameter("--fp16, --fp32, --bf16 and --int8 exclude each other")
+    if bf16 and target != "openvino":
+        raise typer.BadParameter("--bf16 is for --target openvino")
     if ranges and not int8:
         raise typer.BadParameter("--ranges is for --int8")
     if max_drop is not None and not int8:
         raise typer.BadParameter("--max-drop is for --int8")
     if max_drop is None and any((vimeo90k, ucf101, middlebury, triplets, samples)):
         raise typer.BadParameter("triplets are for --max-drop, which is not given")
-    precision: Precision = "fp32" if fp32 else "int8" if int8 else "fp16"
+    precision: Precision = "fp32" if fp32 else "bf16" if bf16 else "int8" if int8 else "fp16"
     onnx_target = engine_target = None
     if target == "onnxruntime" or target == "openvino":
         onnx_target = target

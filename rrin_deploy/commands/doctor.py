@@ -33,6 +33,8 @@ _MODULES = {
     "av": "images and video",
     "skimage": "eval",
     "matplotlib": "bench --chart",
+    "ncnn": "bench --peers",
+    "pnnx": "bench --peers",
 }
 _CUDA = "CUDAExecutionProvider"  # the one on a GPU that an ONNX file runs on without being told
 
@@ -89,7 +91,18 @@ def _onnx_files_run() -> bool:
     else:
         why = f"as OpenVINO, mostly faster on CPUs, is missing: {install_hint('openvino')}"
     say(f"ONNX files run in {backend}, {why}")
+    _say_whether_bf16()
     return True
+
+
+def _say_whether_bf16() -> None:
+    try:
+        from runtime.openvino_library import openvino
+        from runtime.openvino_model import has_bf16
+    except BackendError:  # which is said already where it matters
+        return
+    has = has_bf16(openvino.Core())
+    say(f"this CPU has {'bf16: files of build --bf16 run here' if has else 'no bf16 arithmetic'}")
 
 
 def _gpu_answers() -> bool:

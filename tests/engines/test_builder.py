@@ -210,7 +210,9 @@ def test_workspace_of_rtx_is_the_memory_of_a_context(tmp_path: Path) -> None:
 def test_precisions_and_targets_that_are_none(tmp_path: Path) -> None:
     unknown: Any = "xx"
     for target, name in ((build, "x.engine"), (build_onnx, "x.onnx")):
-        with pytest.raises(OptionError, match="precision is 'xx'; expected fp32 or fp16 or int8"):
+        with pytest.raises(
+            OptionError, match="precision is 'xx'; expected fp32 or fp16 or bf16 or int8"
+        ):
             target(SMALL_MODEL, tmp_path / name, precision=unknown)  # type: ignore[operator]
     with pytest.raises(OptionError, match="target is 'xx'; expected onnxruntime or openvino"):
         build_onnx(SMALL_MODEL, tmp_path / "x.onnx", target=unknown)
@@ -218,6 +220,10 @@ def test_precisions_and_targets_that_are_none(tmp_path: Path) -> None:
         build_onnx(SMALL_MODEL, tmp_path / "x.onnx", precision="fp16", ranges="r.json")
     with pytest.raises(OptionError, match="ranges are given, and fp16 takes none"):
         build(SMALL_MODEL, tmp_path / "x.engine", ranges="r.json", options=RTX)
+    with pytest.raises(OptionError, match="bf16 is for openvino, and onnxruntime has none"):
+        build_onnx(SMALL_MODEL, tmp_path / "x.onnx", precision="bf16")
+    with pytest.raises(OptionError, match="bf16 is for openvino, and tensorrt has none"):
+        build(SMALL_MODEL, tmp_path / "x.engine", precision="bf16", options=RTX)
     with pytest.raises(OptionError, match="is fp32 already, and openvino runs it"):
         build_onnx(SMALL_MODEL, tmp_path / "x.onnx", precision="fp32", target="openvino")
     assert not list(tmp_path.iterdir())

@@ -14,13 +14,13 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime
-import openvino
 import pytest
 
 from calibration import measure_ranges, vimeo90k
 from export import RRIN, Reference
 from precision.conversion import with_precision
 from precision.graph import load_graph
+from runtime import Interpolator
 from runtime.metadata import Precision
 from runtime.parity import psnr_db
 from tests.conftest import Exporter
@@ -118,8 +118,8 @@ def onnx_runtime(file: Path) -> Backend:
 
 
 def open_vino(file: Path) -> Backend:
-    compiled = openvino.compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda feeds: compiled(feeds)[0].copy()
+    interpolate = Interpolator(file, backend="openvino")
+    return lambda feeds: interpolate(feeds["frame0"][0], feeds["frame1"][0], feeds["t"])
 
 
 def evaluated(file: Path, precision: Precision, vimeo: Path | None = None) -> Backend:

@@ -15,6 +15,7 @@ from export import RRIN, Reference
 from precision.conversion import load_with_precision, with_precision
 from precision.graph import load_graph
 from runtime import ArtifactError, InputNotFoundError, OptionError
+from runtime.limits import FLOORS
 from runtime.parity import psnr_db
 from runtime.scene import render_bytes
 from tests.conftest import Exporter, unit
@@ -26,6 +27,12 @@ from tests.models import SMALL_MODEL
 @pytest.fixture(scope="module")
 def halved() -> onnx.ModelProto:
     model, _ = with_precision(*load_graph(SMALL_MODEL), "fp16")
+    return ir.to_proto(model)
+
+
+@pytest.fixture(scope="module")
+def bf16() -> onnx.ModelProto:
+    model, _ = with_precision(*load_graph(SMALL_MODEL), "bf16", None, "openvino")
     return ir.to_proto(model)
 
 
@@ -52,8 +59,36 @@ def test_half_graph_is_valid_and_typed_as_designed(halved: onnx.ModelProto) -> N
     assert properties["rrin.precision"] == "fp16"
 
 
-def test_weights_take_half_the_room(halved: onnx.ModelProto) -> None:
-    assert halved.ByteSize() < 0.55 * SMALL_MODEL.stat().st_size
+def test_bf16_graph_is_valid_and_float32_where_flow_masks_and_colours_are(
+    bf16: onnx.ModelProto,
+) -> None:
+    onnx.checker.check_model(bf16, full_check=True)
+    assert bf16.opset_import[0].version == 22
+    types = types_of(bf16)
+    narrow, single = onnx.TensorProto.BFLOAT16, onnx.TensorProto.FLOAT
+    weights = {tensor.name: tensor.data_type for tensor in bf16.graph.initializer}
+    convolutions = {narrow: 0, single: 0}
+    for node in bf16.graph.node:
+        made = types[node.output[0]]
+        if node.op_type == "Conv":
+            assert {weights[name] for name in node.input[1:]} == {made}, node.name
+            assert (made == single) == (".last/" in node.name), node.name
+            convolutions[made] += 1
+        elif node.op_type in ("LeakyRelu", "AveragePool", "Resize"):
+            assert made == narrow, node.name
+        elif node.name.startswith("RRIN/") and node.op_type != "Cast":
+            assert made != narrow, node.name
+    assert convolutions == {narrow: 77, single: 4}
+    samplings = [node for node in bf16.graph.node if node.op_type == "GridSample"]
+    modes = [each for node in samplings for each in node.attribute if each.name == "mode"]
+    assert not modes  # the default of both, linear by opset 22 and bilinear to OpenVINO
+    properties = {entry.key: entry.value for entry in bf16.metadata_props}
+    assert (properties["rrin.precision"], properties["rrin.opset"]) == ("bf16", "22")
+
+
+def test_weights_take_half_the_room(halved: onnx.ModelProto, bf16: onnx.ModelProto) -> None:
+    for model in (halved, bf16):
+        assert model.ByteSize() < 0.55 * SMALL_MODEL.stat().st_size
 
 
 def test_onnx_runtime_takes_the_half_graph(halved: onnx.ModelProto) -> None:
@@ -118,6 +153,17 @@ def test_half_rounding_costs_little_where_it_is_allowed(
     assert psnr_db(made["frames"], reference(small_network, feeds)) >= 87
 
 
+@pytest.mark.parametrize(("width", "height"), [(224, 128), (1920, 32)])
+def test_bf16_rounding_keeps_to_its_limits(
+    width: int, height: int, bf16: onnx.ModelProto, small_network: RRIN
+) -> None:
+    feeds = scene(width, height)
+    made = evaluate(bf16, feeds)["frames"]
+    exact = reference(small_network, feeds)
+    assert 65 < psnr_db(made, exact) < 85  # a graph that is not rounded is at 140
+    assert np.abs(made - exact).max() < FLOORS["bf16"].max_abs_error / 3
+
+
 @pytest.mark.parametrize("operator", ["Add", "Div", "GridSample", "Mul", "Sub"])
 def test_half_rounding_would_cost_much_elsewhere(
     operator: str, halved: onnx.ModelProto, small_network: RRIN
@@ -126,6 +172,16 @@ def test_half_rounding_would_cost_much_elsewhere(
     made = evaluate(in_half(halved, operator), feeds)["frames"]
     error = np.abs(made - reference(small_network, feeds))
     assert np.isnan(error).any() or np.square(error).mean() > 10**-8  # 80 dB
+
+
+def test_bf16_rounding_is_borne_by_large_flows_and_tiny_masks(tmp_path: Path) -> None:
+    network = harsh_network(8, align_corners=False)
+    path = with_weights(SMALL_MODEL, network, tmp_path / "harsh.onnx")
+    model = ir.to_proto(with_precision(*load_graph(path), "bf16", None, "openvino")[0])
+    exact, _ = exact_and_own_error(network)
+    made = evaluate(model, inputs())["frames"]
+    assert np.isfinite(made).all()
+    assert psnr_db(made, exact) > 32
 
 
 def test_half_rounding_is_borne_by_large_flows_and_tiny_masks(tmp_path: Path) -> None:

@@ -637,6 +637,31 @@ def test_doctor_says_what_runs_onnx_files(run: Run, monkeypatch: pytest.MonkeyPa
     assert f"OpenVINO, mostly faster on CPUs, is missing: {install_hint('openvino')}" in out
 
 
+@pytest.mark.parametrize(
+    ("has", "said"), [(True, "has bf16: files of build --bf16 run here"), (False, "has no bf16")]
+)
+def test_doctor_says_whether_the_cpu_has_bf16(
+    has: bool, said: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.openvino_model.has_bf16", lambda _: has)
+    assert f"this CPU {said}" in run("doctor")[1]
+
+
+def test_bf16_is_built_anywhere_and_refused_where_it_cannot_run(
+    run: Run, pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.openvino_session.has_bf16", lambda *_: False)
+    shutil.copy(SMALL_MODEL, tmp_path / "rrin.onnx")
+    code, out, _ = run("build", "rrin.onnx", "--bf16", "--target", "openvino")
+    assert code == 0
+    assert "rrin.ov.bf16.onnx: 2.5 MB for OpenVINO" in out
+    assert "77 in BF16, 4 in FLOAT" in out
+    arguments = ["interpolate", *pair, "-o", "m.png", "--model", "rrin.ov.bf16.onnx"]
+    code, _, err = run(*arguments)
+    assert code == 3
+    assert "has no bf16 arithmetic; run the fp32 file" in " ".join(err.split())
+
+
 @pytest.mark.parametrize("module", ["onnx", "onnx_ir"])
 def test_doctor_and_errors_name_one_installation(
     module: str, run: Run, monkeypatch: pytest.MonkeyPatch
@@ -951,6 +976,8 @@ def test_bench_compares_backends_at_several_sizes(run: Run) -> None:
         (["build", "--int8", "--triplets", "."], 2, "triplets are for --max-drop"),
         (["build", "--int8", "--max-drop", "0.1"], 2, "give one data set"),
         (["build", "--fp32", "--target", "onnxruntime"], 2, "is fp32 already"),
+        (["build", "--bf16"], 2, "--bf16 is for --target openvino"),
+        (["build", "--bf16", "--int8"], 2, "--bf16 and --int8 exclude each other"),
         (["bench", "none.onnx"], 1, "none.onnx: no such file"),
     ],
 )

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -24,8 +25,13 @@ from runtime import (
     OptionError,
     check_parity,
 )
+from runtime.architecture import UNETS
 from runtime.bundled import BUNDLED_INT8, BUNDLED_MODEL
+from runtime.golden import Golden, golden_beside
+from runtime.graph_parts import parts_of
 from runtime.installation import offers_cuda
+from runtime.openvino_library import openvino
+from runtime.openvino_model import has_bf16, read_model
 from runtime.parity import psnr_db
 from runtime.scene import render_bytes
 from tests.conftest import ROOT, Exporter
@@ -54,6 +60,14 @@ def int8(tmp_path_factory: pytest.TempPathFactory, ranges: Ranges) -> Path:
     shutil.copy(SMALL_MODEL.with_suffix(".golden.npz"), folder / "rrin.golden.npz")
     ranges.save(folder / "rrin.ranges.json")
     return build_onnx(path, target="openvino").path
+
+
+@pytest.fixture(scope="module")
+def bf16(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bf16")
+    shutil.copy(SMALL_MODEL, folder / "rrin.onnx")
+    shutil.copy(SMALL_MODEL.with_suffix(".golden.npz"), folder / "rrin.golden.npz")
+    return build_onnx(folder / "rrin.onnx", precision="bf16", target="openvino").path
 
 
 def pair(width: int, height: int, start: int = 0) -> list[np.ndarray]:
@@ -131,6 +145,77 @@ def test_what_says_float32_is_computed_in_float32(vino: Interpolator) -> None:
             if node.get_rt_info()["layerType"].value == "Convolution"
         }
         assert types == {"f32"}
+
+
+def test_bf16_is_refused_where_the_cpu_has_none(
+    bf16: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.openvino_session.has_bf16", lambda *_: False)
+    for run in (Interpolator, check_parity):
+        with pytest.raises(BackendError, match=r"ov\.bf16\.onnx: is bf16, and the CPU here has no"):
+            run(bf16)
+    for options in ({"backend": "onnxruntime"}, {"providers": ["CPUExecutionProvider"]}):
+        with pytest.raises(BackendError, match="bf16, which runs in OpenVINO alone; take backend="):
+            Interpolator(bf16, **options)
+    monkeypatch.setattr("runtime.onnxruntime_session.offers_cuda", lambda: True)
+    with pytest.raises(BackendError, match="the CPU here has no"):
+        Interpolator(bf16)
+
+
+def test_bf16_is_built_anywhere_and_says_what_it_could_not_measure(
+    bf16: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.openvino_session.has_bf16", lambda *_: False)
+    again = bf16.with_name("again.onnx")
+    report = build_onnx(
+        bf16.with_name("rrin.onnx"), again, precision="bf16", target="openvino"
+    )  # fmt: skip
+    assert report.census == {"BF16": 77, "FLOAT": 4}
+    assert "parity not measured" in report.proof.missing
+    assert Golden.load(golden_beside(again)).measured_on == ""
+
+
+def test_only_the_unets_are_handed_to_openvino_in_bf16(bf16: Path) -> None:
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for part in (parts_of(bf16.read_bytes()).pair, parts_of(bf16.read_bytes()).times):
+        for node in read_model(part).get_ordered_ops():
+            where = node.get_friendly_name().split("/")[0]
+            first, *_ = [*node.input_values(), node.output(0)]
+            of_weight = first.get_node().get_type_name() == "Constant"  # such as a bias, reshaped
+            if not of_weight and node.get_type_name() != "Convert":
+                name = node.get_output_element_type(0).get_type_name()
+                kinds["U-Nets" if unet_like(where) else node.get_type_name()].add(name)
+    assert "bf16" in kinds.pop("U-Nets")
+    assert {"GridSample", "Exp", "Divide", "Multiply", "Add"} < kinds.keys()
+    assert not {kind for kind, names in kinds.items() if "bf16" in names}
+
+
+def unet_like(place: str) -> bool:
+    """A node of a U-Net but for those of its last convolution."""
+    return place.split(".")[0] in UNETS and not place.endswith(".last")
+
+
+def test_bf16_runs_in_bf16_in_the_unets_alone(bf16: Path) -> None:
+    """By what OpenVINO says that it executes, where it can."""
+    if not has_bf16(openvino.Core()):
+        pytest.skip("this CPU has no bf16 arithmetic")
+    with Interpolator(bf16) as interpolate:
+        interpolate(*pair(96, 64))
+        (compiled,) = interpolate._session._compiled.values()
+    convolutions, rest = set(), set()
+    for part in (compiled._pair, compiled._times):
+        for node in part.get_runtime_model().get_ops():
+            kind, precision = (
+                node.get_rt_info()[name].value for name in ("layerType", "runtimePrecision")
+            )
+            hidden = unet_like(node.get_friendly_name().split("/")[0])
+            if hidden and kind == "Convolution":
+                convolutions.add(precision)
+            elif not hidden and kind not in ("Const", "Reorder", "Convert", "Concatenation"):
+                rest.add(precision)
+    assert convolutions == {"bf16"}
+    assert "bf16" not in rest
+    assert check_parity(bf16).passed
 
 
 def test_threads_are_those_asked_for() -> None:

@@ -491,7 +491,13 @@ def test_exports_are_accepted(exported: Exporter) -> None:
 
 @pytest.mark.parametrize(
     ("precision", "runtime"),
-    [("fp16", "tensorrt"), ("int8", "onnxruntime"), ("int8", "openvino"), ("int8", "tensorrt")],
+    [
+        ("fp16", "tensorrt"),
+        ("bf16", "openvino"),
+        ("int8", "onnxruntime"),
+        ("int8", "openvino"),
+        ("int8", "tensorrt"),
+    ],
 )
 def test_every_precision_is_accepted(
     precision: Precision, runtime: Runtime, ranges: Ranges, tmp_path: Path

@@ -14,12 +14,13 @@ from export import RRIN, Reference
 from rrin_deploy.bench import ceiling
 from rrin_deploy.bench.benchmark import Load, Report, Timing, run_benchmark
 from rrin_deploy.bench.chart import draw
-from rrin_deploy.bench.peers import Contender, open_contender, write_peers
+from rrin_deploy.bench.peers import FP32_PEERS, Contender, open_contender, write_peers
 from rrin_deploy.bench.worker import Worker
 from runtime import Interpolator
 from runtime.architecture import multiply_adds
 from runtime.errors import ArtifactError, BackendError
 from runtime.metadata import Metadata
+from runtime.parity import psnr_db
 from runtime.publishing import Publication
 from runtime.scene import render_bytes
 from runtime.session import Backend
@@ -124,12 +125,12 @@ def test_peers_in_float32_have_the_ceiling_of_float32() -> None:
     first = timed("first", Backend("openvino", "1.0", "GPU"))
     peers = [
         Timing(kind, kind, seconds=(1.0,))  # type: ignore[arg-type]
-        for kind in ("pytorch", "torch.compile", "onnxruntime", "openvino f32", "openvino bf16")
+        for kind in (*FP32_PEERS, "openvino bf16", "ncnn bf16")
     ]
     report = Report(SMALL, [first, *peers], {"FP32": 2, "INT8": 3})
     work = report.to_dict()["multiply_adds"]
     assert report.share_of_ceiling(first) is None
-    assert [report.share_of_ceiling(peer) for peer in peers] == [work / 2] * 4 + [None]
+    assert [report.share_of_ceiling(peer) for peer in peers] == [work / 2] * 5 + [None] * 2
 
 
 def test_ratios_are_of_rounds_and_not_of_means() -> None:
@@ -147,13 +148,30 @@ def test_peers_make_the_same_frames(tmp_path: Path, interpolate: Interpolator) -
     peers = write_peers(SMALL_MODEL, tmp_path, SMALL.size, SMALL.times)
     assert [peer.name for peer in peers] == [
         "PyTorch", "torch.compile", "plain ONNX", "OpenVINO f32", "OpenVINO bf16",
+        "ncnn f32", "ncnn bf16",
     ]  # fmt: skip
     for peer in peers:
         if peer.kind in ("torch.compile", "openvino bf16"):
             continue  # needs a compiler, or bf16 arithmetic
+        if peer.kind.startswith("ncnn"):
+            pytest.importorskip("pnnx")
         made = open_contender(peer, threads=1)(*frames, t)
         assert made.dtype == np.uint8
-        assert np.abs(made - expected).max() <= 1, peer.name
+        assert made.shape == expected.shape
+        if peer.kind == "ncnn bf16":  # flow as well, so that it is far from the truth
+            assert 30 < psnr_db(made / 255, expected / 255) < 60
+        else:
+            assert np.abs(made - expected).max() <= 1, peer.name
+
+
+@pytest.mark.parametrize("missing", ["ncnn", "pnnx"])
+def test_peers_that_are_not_installed_say_so_in_a_line(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rrin_deploy.bench.peers.is_installed", lambda module: module != missing)
+    peer = Contender("ncnn f32", "ncnn f32", tmp_path / "none.param")
+    with pytest.raises(BackendError, match=rf"{missing} is not installed: pip install .*\[ncnn\]"):
+        open_contender(peer, threads=1)
 
 
 def test_peers_need_float32_weights(tmp_path: Path) -> None:
