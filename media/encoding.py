@@ -37,6 +37,21 @@ _HAS_PRESETS = ("libx264", "libx264rgb", "libx265")
 _ENVIRONMENT = Lock()  # while it is changed
 
 
+def format_of(output: Path) -> str:
+    """Return FFmpeg's name of the container that a suffix stands for.
+
+    Raises:
+        MediaError: it stands for none.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in CODECS:
+        raise MediaError(
+            f"{output}: no container is known by {output.suffix or 'no suffix'}; "
+            f"use one of {', '.join(CODECS)}"
+        )
+    return "matroska" if suffix == ".mkv" else suffix[1:]
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How frames are encoded, by FFmpeg's names.

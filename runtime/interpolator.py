@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,7 @@ class Interpolator:
             "cache": cache,
         }  # fmt: skip
         path = bundled_for(**where) if artifact is None else artifact
+        self._path = Path(path)
         self._session = open_session(path, **where, trusted=trusted)
 
     @property
@@ -92,6 +95,16 @@ class Interpolator:
     def metadata(self) -> Metadata:
         """What the artifact says of itself."""
         return self._session.metadata
+
+    @cached_property
+    def identity(self) -> str:
+        """What its frames depend on, for who compares runs: the artifact's hash, and the backend.
+
+        Raises:
+            OSError: the artifact's file is gone.
+        """
+        digest = hashlib.sha256(self._path.read_bytes()).hexdigest()
+        return f"{digest} {self.backend.library} {self.backend.version}"
 
     def __call__(
         self, frame0: Frame, frame1: Frame, t: float | Sequence[float] | NDArray[Any] = 0.5

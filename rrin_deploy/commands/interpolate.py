@@ -16,7 +16,7 @@ from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
-    from media.video import VideoOptions
+    from media.options import VideoOptions
 
 Artifact = Callable[[], Interpolator]  # opened when all that was asked for is known to fit
 Given = dict[str, Any]  # the options that were given, by name
@@ -231,7 +231,7 @@ def _video(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
 
 def _video_options(given: Given, overwrite: bool) -> VideoOptions:
     from media.encoding import Encoding
-    from media.video import VideoOptions
+    from media.options import VideoOptions
 
     encoding = ("codec", "crf", "preset", "pix_fmt")
     cuts = ("cut_threshold", "no_cuts")
@@ -239,9 +239,11 @@ def _video_options(given: Given, overwrite: bool) -> VideoOptions:
     _refuse_others(given, "a video", *rates, "stream", *cuts, *encoding, "allow_damaged")
     if all(name in given for name in cuts):
         raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
+    chosen = {name: parse_rational(given[name]) for name in rates if name in given}
+    if not chosen:
+        chosen["factor"] = parse_rational(_FACTOR)
     return VideoOptions(
-        **{name: parse_rational(given[name]) for name in rates if name in given}
-        or {"factor": parse_rational(_FACTOR)},
+        **chosen,  # type: ignore[arg-type]
         stream=given.get("stream"),
         cut_threshold=None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD),
         encoding=Encoding(*map(given.get, encoding)),
