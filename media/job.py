@@ -1,22 +1,16 @@
-"""An unfinished video: its finished segments in `NAME.partial/`, and what they belong to.
-
-    job.json            what is made, from what, by what; a folder without it holds nothing of worth
-    segment-00000.packets and so on, each moved there when it is whole
-    *.lock              locked by the run that makes that segment, or joins them
+"""An unfinished video: its finished segments, segment-00000.packets and so on, and its identity.
 
 A run that goes on, or that works beside another, finds its own job there or none: what differs is
-an error. Files come from whoever may write there, and are read as data that may be damaged.
+an error. See `media.waiting` on where it lies.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -28,13 +22,10 @@ from media.options import VideoOptions
 from media.packet_file import SegmentSummary, read_summary
 from media.schedule import rational
 from media.segments import Segment
-from runtime.errors import OutputError, OutputExistsError
-from runtime.locks import lock
-from runtime.partials import contents, settle
-from runtime.publishing import Publication
+from media.waiting import RECORD, begun, claimed, cleared, partial_of, remove
+from runtime.errors import ArtifactError, OutputError, OutputExistsError
 from runtime.records import Between, Format, Matching, Sha256
 
-_RECORD = "job.json"
 _JOINING = "join"
 _OURS = re.compile(r"(segment-\d{5,}\.(packets|lock)|join\.lock)")
 _ENDS = 2**20  # bytes at either end of a source that are hashed
@@ -163,10 +154,9 @@ class Job:
             ArtifactError: its record is damaged.
         """
         folder = partial_of(output)
-        _clear(folder)
-        if not folder.exists():
+        if not cleared(folder, _OURS):
             return None
-        record = _FORMAT.read(folder / _RECORD)
+        record = _FORMAT.read(folder / RECORD)
         if difference := identity().difference(record.identity):
             raise OutputError(
                 f"{folder}: is the unfinished job of {difference}; run it again as it was to "
@@ -175,7 +165,7 @@ class Job:
         return cls(folder, record.segments)
 
     @classmethod
-    def begun(cls, output: Path, identity: Identity, segments: tuple[Segment, ...]) -> Job:
+    def begin(cls, output: Path, identity: Identity, segments: tuple[Segment, ...]) -> Job:
         """Begin a job; or join one that another run has begun meanwhile.
 
         Raises:
@@ -184,22 +174,17 @@ class Job:
         folder = partial_of(output)
         document = {"format_version": 1, **asdict(_Record(identity, segments))}
         try:
-            folder.mkdir(exist_ok=True)
-            Publication(folder / _RECORD, overwrite=False).write(json.dumps(document).encode())
+            begun(folder, json.dumps(document).encode())
         except OutputExistsError:
             if (job := cls.found(output, lambda: identity)) is not None:
                 return job
             raise
-        except OSError as error:
-            with suppress(OSError):
-                folder.rmdir()
-            raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
         return cls(folder, segments)
 
     @property
     def record(self) -> Path:
         """The file that goes when the video comes."""
-        return self.folder / _RECORD
+        return self.folder / RECORD
 
     def file(self, index: int) -> Path:
         """Return where a segment lies, or will lie."""
@@ -222,72 +207,47 @@ class Job:
         """Return `summary` where this run has made or read it already."""
         return self._summaries.get(index)
 
-    @contextmanager
-    def claimed(self, what: int | None) -> Iterator[bool]:
-        """Hold off other runs from a segment, or from joining; yield False if one is at it.
-
-        Raises:
-            OutputError: the folder is gone.
-        """
-        name = _JOINING if what is None else self.file(what).stem
-        try:
-            handle = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except FileNotFoundError as error:
-            raise OutputError(
-                f"{self.folder}: was removed meanwhile, or another run has finished the video"
-            ) from error
-        try:
-            try:
-                lock(handle)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(handle)
+    def claimed(self, what: int | None) -> AbstractContextManager[bool]:
+        """Hold off other runs from a segment, or from joining; see `media.waiting.claimed`."""
+        return claimed(self.folder, _JOINING if what is None else self.file(what).stem)
 
     @contextmanager
-    def cleared(self) -> Iterator[None]:
+    def kept_if_begun(self) -> Iterator[None]:
         """Remove the folder where the block fails before any segment is finished."""
         try:
             yield
         except BaseException:
-            if not self.kept()[0]:
-                self.remove()
+            if not self.kept().finished:
+                remove(self.folder)
             raise
 
-    def remove(self) -> None:
-        """Remove the folder."""
-        with suppress(OSError):
-            self.record.unlink()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def kept(self) -> tuple[int, int]:
-        """Return how many segments are finished, and the bytes that they take."""
+    def kept(self) -> Kept:
+        """Say what is finished."""
         sizes = [path.stat().st_size for path in self.folder.glob("segment-*.packets")]
-        return len(sizes), sum(sizes)
+        return Kept(self.folder, len(sizes), len(self.segments), sum(sizes))
 
 
-def partial_of(output: Path) -> Path:
-    """Return where a video's segments wait until all are finished."""
-    return output.with_name(f"{output.name}.partial")
+@dataclass(frozen=True)
+class Kept:
+    """What an unfinished video has.
 
-
-def _clear(folder: Path) -> None:
-    """Clear away what a run left that ended just after it began, or just before its end.
-
-    Raises:
-        OutputError: something else is there.
+    Attributes:
+        folder: where it waits.
+        finished: how many segments, damaged ones among them.
+        segments: how many there are in all.
+        bytes: that they take.
     """
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise OutputError(f"{folder}: is in the way of a folder for segments; move it away")
-    settle(folder, _RECORD)
-    if not folder.exists() or (folder / _RECORD).exists():
-        return
-    others = [path.name for path in contents(folder) if not _OURS.fullmatch(path.name)]
-    if others:
-        raise OutputError(
-            f"{folder}: holds {others[0]}, and no unfinished video; move it away, or name the "
-            "output otherwise"
-        )
-    shutil.rmtree(folder, ignore_errors=True)
+
+    folder: Path
+    finished: int
+    segments: int
+    bytes: int
+
+
+def kept_beside(output: Path) -> Kept | None:
+    """Return what of an output's segments is kept; None where none is, or it cannot be told."""
+    folder = partial_of(output)
+    try:
+        return Job(folder, _FORMAT.read(folder / RECORD).segments).kept()
+    except (OSError, ArtifactError):
+        return None

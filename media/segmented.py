@@ -15,6 +15,7 @@ from media.segment_work import interpolate_segment
 from media.segments import planned
 from media.streams import alpha_left_out
 from media.summary import VideoSummary
+from media.waiting import remove
 from runtime.errors import ArtifactError, OutputError
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
@@ -45,7 +46,7 @@ def job_of(video: Video) -> Job | None:
     """
     options = video.options
     if (job := Job.found(video.output, lambda: _identity(video))) is not None:
-        video.tell(f"goes on: {job.kept()[0]} of {len(job.segments)} segments are made")
+        video.tell(f"goes on: {job.kept().finished} of {len(job.segments)} segments are made")
         return job
     plan = planned(video.source, options.stream, options.segment)
     if plan.reason:
@@ -58,7 +59,7 @@ def job_of(video: Video) -> Job | None:
     with open_media(video.source) as reader:
         stream = chosen_video(reader, options.stream, video.source)
         alpha_left_out(stream, video.source, options.encoding.pix_fmt)
-    job = Job.begun(video.output, _identity(video), plan.segments)
+    job = Job.begin(video.output, _identity(video), plan.segments)
     video.tell(
         f"is made in {len(job.segments)} segments, which wait in {job.folder} until they are "
         "joined; until then they take as much again of the disk"
@@ -115,7 +116,7 @@ def join(video: Video, job: Job, made: Made) -> VideoSummary:
         )
         files = [job.file(index) for index in everything]
         done = joined(files, summaries, video.source, video.output, video.options, publication)
-    job.remove()
+    remove(job.folder)
     return replace(done, frames_resumed=done.frames_written - made.frames)
 
 

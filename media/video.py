@@ -73,7 +73,7 @@ def interpolate_video(
         job = job_of(video)
         if job is None:
             return _whole(interpolate, reader, source, publication, output, options, progress)
-    with job.cleared():
+    with job.kept_if_begun():
         made = make(video, job, range(len(job.segments)))
         if made.elsewhere:
             raise OutputError(
