@@ -142,6 +142,15 @@ class Job:
         self.segments = segments
         self._summaries: dict[int, SegmentSummary] = {}
 
+    @staticmethod
+    def tidied(output: Path) -> bool:
+        """Clear away what a finished job has left; return whether there is an unfinished one.
+
+        Raises:
+            OutputError: something else is in its place.
+        """
+        return cleared(partial_of(output), _OURS)
+
     @classmethod
     def found(cls, output: Path, identity: Callable[[], Identity]) -> Job | None:
         """Return the job that lies beside an output; None if there is none.
@@ -153,9 +162,9 @@ class Job:
             OutputError: it is another one, or the folder is not ours.
             ArtifactError: its record is damaged.
         """
-        folder = partial_of(output)
-        if not cleared(folder, _OURS):
+        if not cls.tidied(output):
             return None
+        folder = partial_of(output)
         record = _FORMAT.read(folder / RECORD)
         if difference := identity().difference(record.identity):
             raise OutputError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from media.errors import MediaError
+from media.image_job import ImageIdentity, ImageJob
 from media.images import (
     MAX_PIXELS,
     Still,
@@ -18,9 +20,10 @@ from media.images import (
     read_for,
     still_codec,
 )
+from media.options import Tell
 from media.schedule import PORTION
 from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from runtime.errors import InputNotFoundError, OptionError
+from runtime.errors import InputNotFoundError, OptionError, OutputError
 from runtime.frames import MAX_TIMES
 from runtime.interpolator import Interpolator
 from runtime.options import check_path, check_whole
@@ -29,6 +32,7 @@ from runtime.publishing import FolderPublication
 
 Progress = Callable[[int, int], None]
 
+_WORTH_KEEPING = 20  # seconds of work; of a run that ends earlier nothing is kept
 _NAME = "frame_%05d.png"
 _NUMBER = re.compile(r"%(\d{0,2})d")
 _NO_FOLDERS = (*IMAGE_SUFFIXES, ".gif", *VIDEO_SUFFIXES)
@@ -68,10 +72,13 @@ def interpolate_folder(
     overwrite: bool = False,
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
+    tell: Tell = lambda _: None,
 ) -> SequenceSummary:
     """Fill up a sequence of images into a folder, as `FolderPublication` publishes it.
 
-    n images become (n - 1) * factor + 1; what has 16 bits keeps them.
+    n images become (n - 1) * factor + 1; what has 16 bits keeps them. Each image waits in
+    NAME.partial, or in .partial in a folder that is there, until all are made, also where a run of
+    over 20 seconds is ended: the same call goes on from there.
 
     Args:
         source: a folder of two or more images of one size, taken in natural order of their names,
@@ -83,9 +90,11 @@ def interpolate_folder(
         factor: 2 to 1000.
         max_pixels: of an image, as `read_still` takes it.
         progress: called after each image with the images written and the total.
+        tell: called with lines for people: what it goes on with.
 
     Raises:
-        InputNotFoundError, OutputError: the folders are not as expected, or cannot be written to.
+        InputNotFoundError, OutputError: the folders are not as expected, or cannot be written to;
+            or the unfinished job of other images, options or artifact waits there.
         MediaError: an image cannot be decoded, or the output holds more than images.
         FrameError: the images are of several sizes, or of 16 bits for an artifact of uint8.
         OptionError: factor is not 2 to 1000, the output is the source or named as a file or not at
@@ -106,31 +115,66 @@ def interpolate_folder(
         raise OptionError(f"{folder}: is the source as well; choose another output")
     publication = _checked_output(output, folder, overwrite)
     still_codec(Path(name))
-    total = (len(images) - 1) * factor + 1
-    with publication:
-        stills = _filled_up(interpolate, images, factor, max_pixels)
-        profiles = 0
-        for index, still in enumerate(stills):
-            profiles += still.profile  # which the images between have not
-            path = publication.path / _named(name, index)
-            path.write_bytes(encoded(path, still))
-            if progress:
-                progress(index + 1, total)
-    return SequenceSummary(folder, len(images), total, profiles, _missing(images))
+    names = [_named(name, index) for index in range((len(images) - 1) * factor + 1)]
+    job, started = ImageJob(folder), time.monotonic()
+    begun = job.begin(ImageIdentity.of(images, interpolate.identity, factor, name))
+    if begun:
+        tell(f"goes on: {begun} of {len(names)} images are made")
+    with job.claimed() as ours:
+        if not ours:
+            raise OutputError(f"{folder}: another run makes its images; wait for that")
+        try:
+            stills = _filled_up(interpolate, images, factor, max_pixels, job, names)
+            profiles = _made(job, stills, names, progress)
+            with publication:
+                for each in names:
+                    job.copy_to(publication.path, each)
+        except BaseException:
+            if not begun and time.monotonic() - started < _WORTH_KEEPING:
+                job.remove()
+            raise
+        job.remove()
+    return SequenceSummary(folder, len(images), len(names), profiles, _missing(images))
+
+
+def _made(
+    job: ImageJob,
+    stills: Iterator[tuple[int, Still]],
+    names: Sequence[str],
+    progress: Progress | None,
+) -> int:
+    """Keep all images; return of how many of them the profile is not kept."""
+    profiles = 0
+    for index, still in stills:
+        name = names[index]
+        profiles += still.profile  # which the images between have not
+        if not job.has(name):
+            job.add(name, encoded(job.folder / name, still))
+        if progress:
+            progress(index + 1, len(names))
+    return profiles
 
 
 def _filled_up(
-    interpolate: Interpolator, images: Sequence[Path], factor: int, max_pixels: int
-) -> Iterator[Still]:
+    interpolate: Interpolator,
+    images: Sequence[Path],
+    factor: int,
+    max_pixels: int,
+    job: ImageJob,
+    names: Sequence[str],
+) -> Iterator[tuple[int, Still]]:
+    """Yield images and their numbers, but for those between two that are made."""
     times = [step / factor for step in range(1, factor)]
     before = read_for(interpolate, images[0], max_pixels)
-    yield before
-    for image in images[1:]:
+    yield 0, before
+    for number, image in enumerate(images[1:]):
         after = read_for(interpolate, image, max_pixels)
         for first in range(0, len(times), PORTION):
             portion = times[first : first + PORTION]
-            yield from interpolate_stills(interpolate, before, after, portion)
-        yield after
+            at = number * factor + first + 1
+            if not all(map(job.has, names[at : at + len(portion)])):
+                yield from enumerate(interpolate_stills(interpolate, before, after, portion), at)
+        yield (number + 1) * factor, after
         before = after
 
 

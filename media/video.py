@@ -15,6 +15,7 @@ from media.container import chosen_video, open_media
 from media.decoding import Decoding
 from media.encoding import Encoding
 from media.filling import Filling
+from media.job import Job
 from media.options import Progress, Share, Tell, VideoOptions
 from media.pipeline import Timing, run
 from media.schedule import Number, constant_rate
@@ -116,6 +117,7 @@ def interpolate_share(
 def _checked(source: Path, output: Path, options: VideoOptions) -> Publication:
     if output.exists() and output.samefile(source):
         raise OptionError(f"{output}: is the source as well; choose another output")
+    Job.tidied(output)
     return Publication(output, overwrite=options.overwrite)
 
 

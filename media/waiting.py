@@ -66,7 +66,12 @@ def begun(folder: Path, record: bytes) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    Publication(folder / RECORD, overwrite=False).write(record)
+    try:
+        Publication(folder / RECORD, overwrite=False).write(record)
+    except OutputError:
+        with suppress(OSError):
+            folder.rmdir()  # if it is empty
+        raise
 
 
 @contextmanager

@@ -71,7 +71,11 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
     if factor.denominator != 1:
         raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
     started = time.perf_counter()
-    with artifact() as interpolate, frame_progress(source.name) as progress:
+    with (
+        _resumable(_images_kept, output),
+        artifact() as interpolate,
+        frame_progress(source.name) as progress,
+    ):
         done = interpolate_folder(
             interpolate,
             source,
@@ -79,6 +83,7 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
             int(factor),
             overwrite=overwrite,
             progress=progress,
+            tell=partial(_tell, output),
             **given,
         )
     if done.profiles:
@@ -102,7 +107,7 @@ def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given
         _share(artifact, source, output, options, given["share"])
         return
     started = time.perf_counter()
-    with _resumable(output), artifact() as interpolate:
+    with _resumable(_segments_kept, output), artifact() as interpolate:
         begun = time.perf_counter()
         with frame_progress(source.name) as progress:
             tell = partial(_tell, output)
@@ -128,7 +133,11 @@ def _share(
     from media.video import interpolate_share
 
     chosen, started = parse_share(share), time.perf_counter()
-    with _resumable(output), artifact() as interpolate, frame_progress(source.name) as progress:
+    with (
+        _resumable(_segments_kept, output),
+        artifact() as interpolate,
+        frame_progress(source.name) as progress,
+    ):
         tell = partial(_tell, output)
         done = interpolate_share(
             interpolate, source, output, options, chosen, progress=progress, tell=tell
@@ -146,21 +155,32 @@ def _tell(output: Path, line: str) -> None:
 
 
 @contextmanager
-def _resumable(output: Path) -> Iterator[None]:
+def _resumable(kept: Callable[[Path], str], output: Path) -> Iterator[None]:
     """Say what is kept where the block fails, and how to go on."""
     try:
         yield
     except BaseException:
-        from media.job import kept_beside
-
-        if kept := kept_beside(output):
-            line = (
-                f"{kept.finished} of {kept.segments} segments are kept in {kept.folder}, "
-                f"{kept.bytes / 1e6:.1f} MB; the same command goes on from there, and removing "
-                "that folder gives up"
-            )
+        if line := kept(output):
+            line += "; the same command goes on from there, and removing that folder gives up"
             errors.print(Text("kept:", "bold"), line, soft_wrap=True)
         raise
+
+
+def _segments_kept(output: Path) -> str:
+    from media.job import kept_beside
+
+    if (kept := kept_beside(output)) is None:
+        return ""
+    made = f"{kept.finished} of {kept.segments} segments are kept in {kept.folder}"
+    return f"{made}, {kept.bytes / 1e6:.1f} MB"
+
+
+def _images_kept(output: Path) -> str:
+    from media.image_job import images_kept_for
+    from media.sequence import is_pattern
+
+    kept = images_kept_for(output.parent if is_pattern(output) else output)
+    return f"{kept.images} images are kept in {kept.folder}" if kept else ""
 
 
 def _video_made(done: VideoSummary, seconds: float) -> str:
