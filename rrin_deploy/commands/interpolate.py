@@ -111,6 +111,9 @@ def command(
     is shown again. Of a damaged video what can be made is made and kept, what is missing is said,
     and the exit code is 1.
 
+    A video of over 40 seconds is made in segments, which wait in `OUTPUT.partial` until all are
+    there, as images do. Where a run ends early, the same command goes on from there.
+
     Examples: `rrin-deploy interpolate a.png b.png -o mid.png`;
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
