@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from media.options import VideoOptions
     from media.summary import VideoSummary
 
-Artifact = Callable[[], Interpolator]  # opened when all that was asked for is known to fit
+Artifact = Callable[
+    [], AbstractContextManager[Interpolator]
+]  # opened when all that was asked for is known to fit
 Given = dict[str, Any]  # the options that were given, by name
 FACTOR = "2"
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from rrin_deploy.batch import videos
 from rrin_deploy.interpolation import FACTOR, Given, folder, given_of, pair, video
 from rrin_deploy.options import Backend, Device, Overwrite, Providers, Threads, Trust
 from runtime.cuts import THRESHOLD
@@ -17,7 +18,9 @@ from runtime.interpolator import Interpolator
 def command(
     inputs: Annotated[
         list[Path],
-        typer.Argument(help="Two images, a video, a folder or a pattern of images."),
+        typer.Argument(
+            help="Two images, a video, a folder or a pattern of images; or several videos."
+        ),
     ],
     output: Annotated[
         Path,
@@ -25,7 +28,7 @@ def command(
             "-o",
             "--output",
             help="The image (.png, .jpg); the video (.mp4, .mkv, .mov, .webm); the folder, for "
-            "frame_00000.png and so on, or a pattern.",
+            "frame_00000.png and so on, or a pattern; of several videos the folder.",
         ),
     ],
     model: Annotated[
@@ -118,11 +121,10 @@ def command(
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
+    `rrin-deploy interpolate *.mkv -o out/ --fps 60`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
     """
-    if len(inputs) > 2:
-        raise typer.BadParameter(f"{len(inputs)} inputs; expected two images, a video or a folder")
     from media.sequence import is_pattern
 
     given = given_of(
@@ -135,7 +137,9 @@ def command(
         "cache": cache,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
-    if len(inputs) == 2:
+    if len(inputs) > 2 or (len(inputs) == 2 and output.is_dir()):
+        videos(artifact, inputs, output, overwrite, given)
+    elif len(inputs) == 2:
         pair(artifact, inputs, output, overwrite, given)
     elif inputs[0].is_dir() or is_pattern(inputs[0]):
         folder(artifact, inputs[0], output, overwrite, given)

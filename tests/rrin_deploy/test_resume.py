@@ -92,6 +92,29 @@ def test_images_that_a_killed_run_made_are_not_made_again(tmp_path: Path) -> Non
     assert not partial.exists()
 
 
+def test_several_videos_one_after_the_other(source: Path, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.mp4", "c.mp4"):
+        (tmp_path / "in" / name).write_bytes(source.read_bytes())
+    (tmp_path / "in" / "b.mp4").write_text("no video")
+    inputs = [str(tmp_path / "in" / f"{name}.mp4") for name in "abc"]
+    line = command(source, tmp_path / "out", "libx264")
+    line[line.index(str(source)) : line.index(str(source)) + 1] = inputs
+    code, out, err = ran(line)
+    assert code == 1
+    failure, summary = err.splitlines()
+    assert failure.startswith(f"error: {inputs[1]}: ")
+    assert summary.endswith("out: not all could be made; missing: b.mp4")
+    assert out.endswith("out: 2 of 3 videos\n")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.mp4", "c.mp4"]
+    assert len(decoded(tmp_path / "out" / "c.mp4")) == len(decoded(whole))
+    (tmp_path / "in" / "b.mp4").write_bytes(source.read_bytes())
+    code, out, err = ran(line)
+    assert (code, err) == (0, "")
+    assert out.count("is there already, and stays") == 2
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
 def test_killed_at_any_moment(source: Path, whole: Path, tmp_path: Path) -> None:
     kills, _ = killed_until_done(
         command(source, tmp_path / "out.mkv", "ffv1"),
