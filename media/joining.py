@@ -15,10 +15,10 @@ from media.damage import Damage, Losses
 from media.errors import MediaError
 from media.options import VideoOptions
 from media.packet_file import SegmentSummary, packets_in
-from media.pipeline import Timing, head_of
+from media.pipeline import Timing, copies, head_of
 from media.reading import watched_packets
 from media.summary import VideoSummary
-from media.writer import copies, open_writer
+from media.writer import open_writer
 from runtime.publishing import Publication
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from av import Packet, VideoFrame
 from av.container import InputContainer
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from media.container import chosen_video, claimed_seconds, open_media
@@ -20,6 +21,7 @@ from media.filling import Filling, Interval
 from media.options import VideoOptions
 from media.overlap import overlapped
 from media.schedule import Schedule
+from media.writer import VideoWriter
 
 # Frames that may wait between two stages: enough to even them out, few enough for large frames.
 _DEPTH = 3
@@ -132,3 +134,35 @@ def run(
         if not isinstance(item, Packet):
             progress(written, float(item.time))
     return written, seconds
+
+
+def copies(
+    reader: InputContainer, writer: VideoWriter, chosen: VideoStream, slowdown: Fraction
+) -> list[Stream]:
+    """Describe the source to a writer, and have it take what is copied.
+
+    Args:
+        chosen: the stream that is interpolated.
+        slowdown: output seconds for one source second.
+
+    Returns:
+        The streams whose packets are copied; attachments, which have none, among them.
+
+    Raises:
+        MediaError: see `VideoWriter.describe`.
+    """
+    writer.describe(reader, chosen, slowdown)
+    for video in reader.streams.video:
+        if video.disposition & Disposition.attached_pic:
+            writer.left_out.append(
+                f"cover picture, stream {video.index}, for covers are not copied"
+            )
+        elif video.index != chosen.index:
+            writer.left_out.append(f"video stream {video.index}, for one alone is interpolated")
+    copied = []
+    for stream in reader.streams:
+        if slowdown != 1 and stream.type in ("audio", "subtitle"):
+            writer.left_out.append(f"{stream.type}, for it does not run slower")
+        elif stream.type != "video" and writer.add_copy(stream):
+            copied.append(stream)
+    return copied

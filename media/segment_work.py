@@ -14,7 +14,8 @@ from av.container import OutputContainer
 
 from media.container import chosen_video, open_media
 from media.decoding import Decoding
-from media.encoding import format_of, quiet
+from media.encoder_log import quiet
+from media.encoding import format_of
 from media.filling import Filling
 from media.frame_encoder import FrameEncoder
 from media.options import VideoOptions

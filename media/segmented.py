@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from media.container import chosen_video, open_media
-from media.job import Identity, Job
+from media.identity import Identity
+from media.job import Job
 from media.joining import joined
 from media.options import Progress, Tell, VideoOptions
 from media.pipeline import Timing

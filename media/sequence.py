@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from media.errors import MediaError
@@ -19,6 +16,16 @@ from media.images import (
     interpolate_stills,
     read_for,
     still_codec,
+)
+from media.numbering import (
+    NAME,
+    check_pattern,
+    images_in,
+    is_pattern,
+    matching,
+    missing,
+    named,
+    numbered,
 )
 from media.options import Tell
 from media.schedule import PORTION
@@ -33,17 +40,7 @@ from runtime.publishing import FolderPublication
 Progress = Callable[[int, int], None]
 
 _WORTH_KEEPING = 20  # seconds of work; of a run that ends earlier nothing is kept
-_NAME = "frame_%05d.png"
-_NUMBER = re.compile(r"%(\d{0,2})d")
 _NO_FOLDERS = (*IMAGE_SUFFIXES, ".gif", *VIDEO_SUFFIXES)
-
-
-def is_pattern(path: Path) -> bool:
-    """True for a numbered pattern such as frame_%05d.png, as FFmpeg writes it.
-
-    What exists by that very name is a file or a folder, and no pattern.
-    """
-    return _NUMBER.search(path.name) is not None and not path.exists()
 
 
 @dataclass(frozen=True)
@@ -103,9 +100,9 @@ def interpolate_folder(
     check_path("output", output, "more/")
     check_whole("factor", factor, 2, MAX_TIMES)
     source, output = Path(source), Path(output)
-    images = _numbered(source) if is_pattern(source) else _images_in(source)
-    folder, name = (output.parent, output.name) if is_pattern(output) else (output, _NAME)
-    _check_pattern(name)
+    images = numbered(source) if is_pattern(source) else images_in(source)
+    folder, name = (output.parent, output.name) if is_pattern(output) else (output, NAME)
+    check_pattern(name)
     if len(images) < 2:
         raise InputNotFoundError(
             f"{source}: holds {len(images)} images ({', '.join(IMAGE_SUFFIXES)}); "
@@ -115,7 +112,7 @@ def interpolate_folder(
         raise OptionError(f"{folder}: is the source as well; choose another output")
     publication = _checked_output(output, folder, overwrite)
     still_codec(Path(name))
-    names = [_named(name, index) for index in range((len(images) - 1) * factor + 1)]
+    names = [named(name, index) for index in range((len(images) - 1) * factor + 1)]
     job, started = ImageJob(folder), time.monotonic()
     begun = job.begin(ImageIdentity.of(images, interpolate.identity, factor, name))
     if begun:
@@ -134,7 +131,7 @@ def interpolate_folder(
                 job.remove()
             raise
         job.remove()
-    return SequenceSummary(folder, len(images), len(names), profiles, _missing(images))
+    return SequenceSummary(folder, len(images), len(names), profiles, missing(images))
 
 
 def _made(
@@ -182,93 +179,13 @@ def _checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublic
     if folder.suffix.lower() in _NO_FOLDERS and not folder.is_dir():
         raise OptionError(
             f"{folder}: is named as a file; images are written to a folder, or to a pattern as "
-            f"{folder.stem}/{_NAME}"
+            f"{folder.stem}/{NAME}"
         )
     publication = FolderPublication(folder, overwrite=overwrite)
     if folder.is_dir():
-        ours = _matching(output)[0] if is_pattern(output) else _images_in(folder)
+        ours = matching(output)[0] if is_pattern(output) else images_in(folder)
         if len(ours) < len(contents(folder)):
             raise MediaError(
                 f"{folder}: holds more than what would be replaced; choose another folder"
             )
     return publication
-
-
-def _check_pattern(name: str) -> None:
-    if len(_NUMBER.findall(name)) != 1 or name.count("%") != 1:
-        raise OptionError(f"{name}: expected one number in the pattern, as in {_NAME}")
-
-
-def _named(pattern: str, number: int) -> str:
-    return _NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern)
-
-
-def _matching(pattern: Path) -> tuple[list[Path], list[Path]]:
-    """Return the files of a numbered pattern, by number, and those of another padding."""
-    before, after = (re.escape(part) for part in _NUMBER.sub("%", pattern.name).split("%"))
-    ours, others = {}, []
-    for path in pattern.parent.iterdir():
-        match = re.fullmatch(f"{before}([0-9]+){after}", path.name)
-        if match and path.is_file():
-            number = int(match[1])
-            if path.name == _named(pattern.name, number):
-                ours[number] = path
-            else:
-                others.append(path)
-    return [ours[number] for number in sorted(ours)], sorted(others)
-
-
-def _numbered(pattern: Path) -> list[Path]:
-    _check_pattern(pattern.name)
-    if not pattern.parent.is_dir():
-        raise InputNotFoundError(f"{pattern.parent}: no such folder")
-    ours, others = _matching(pattern)
-    if others:
-        raise OptionError(
-            f"{pattern}: is beside {others[0].name}, whose number is padded otherwise; give the "
-            f"pattern its digits, as in {_NAME}, or move it away"
-        )
-    return ours
-
-
-def _images_in(folder: Path) -> list[Path]:
-    """Return the images of a folder, frame9 before frame10; hidden files are none."""
-    if not folder.is_dir():
-        raise InputNotFoundError(f"{folder}: no such folder")
-    images = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != "."
-    ]
-    return sorted(images, key=_natural)
-
-
-def _natural(path: Path) -> tuple[list[int | str], str]:
-    return _parts(path), path.name
-
-
-def _parts(path: Path) -> list[int | str]:
-    parts = re.split(r"(\d+)", path.name)  # every second one a number
-    return [int(part) if at % 2 else part for at, part in enumerate(parts)]
-
-
-def _missing(images: Sequence[Path]) -> str:
-    """Say which numbers are missing, if the names differ by one number alone.
-
-    A sequence that counts by tens, all through, misses none; and where more are missing than there
-    are, the numbers are times or the like.
-    """
-    names = [_parts(path) for path in images]
-    if len({len(parts) for parts in names}) > 1:
-        return ""
-    differing = [column for column in zip(*names, strict=True) if len(set(column)) > 1]
-    if len(differing) != 1:
-        return ""
-    numbers = sorted({part for part in differing[0] if isinstance(part, int)})
-    step = math.gcd(*(after - before for before, after in pairwise(numbers)))
-    gaps = [pair for pair in pairwise(numbers) if pair[1] - pair[0] > step]
-    count = sum((after - before) // step - 1 for before, after in gaps)
-    where = ", ".join(f"{before} and {after}" for before, after in gaps[:3])
-    more = f" and in {len(gaps) - 3} more places" if len(gaps) > 3 else ""
-    are = "number is" if count == 1 else "numbers are"
-    return f"{count} {are} missing, between {where}{more}" if 0 < count <= len(images) else ""

@@ -17,11 +17,11 @@ from media.encoding import Encoding
 from media.filling import Filling
 from media.job import Job
 from media.options import Progress, Share, Tell, VideoOptions
-from media.pipeline import Timing, run
+from media.pipeline import Timing, copies, run
 from media.schedule import Number, constant_rate
 from media.segmented import Video, job_of, join, make
 from media.summary import ShareSummary, VideoSummary
-from media.writer import copies, open_writer
+from media.writer import open_writer
 from runtime.errors import FrameError, OptionError, OutputError
 from runtime.frames import check_frame, check_same_kind, check_several
 from runtime.interpolator import Interpolator

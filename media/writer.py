@@ -12,10 +12,11 @@ from typing import Any
 import av
 from av import Packet, VideoFrame
 from av.container import InputContainer, OutputContainer
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.video.stream import VideoStream
 
-from media.encoding import Encoding, format_of, quiet
+from media.encoder_log import quiet
+from media.encoding import Encoding, format_of
 from media.errors import MediaError
 from media.frame_encoder import FrameEncoder
 from media.pixel_formats import losses, plain
@@ -177,38 +178,6 @@ class VideoWriter:
         copied.metadata.update(fresh(stream.metadata))
         copied.disposition = stream.disposition
         self._copied[stream.index] = copied
-
-
-def copies(
-    reader: InputContainer, writer: VideoWriter, chosen: VideoStream, slowdown: Fraction
-) -> list[Stream]:
-    """Describe the source to a writer, and have it take what is copied.
-
-    Args:
-        chosen: the stream that is interpolated.
-        slowdown: output seconds for one source second.
-
-    Returns:
-        The streams whose packets are copied; attachments, which have none, among them.
-
-    Raises:
-        MediaError: see `VideoWriter.describe`.
-    """
-    writer.describe(reader, chosen, slowdown)
-    for video in reader.streams.video:
-        if video.disposition & Disposition.attached_pic:
-            writer.left_out.append(
-                f"cover picture, stream {video.index}, for covers are not copied"
-            )
-        elif video.index != chosen.index:
-            writer.left_out.append(f"video stream {video.index}, for one alone is interpolated")
-    copied = []
-    for stream in reader.streams:
-        if slowdown != 1 and stream.type in ("audio", "subtitle"):
-            writer.left_out.append(f"{stream.type}, for it does not run slower")
-        elif stream.type != "video" and writer.add_copy(stream):
-            copied.append(stream)
-    return copied
 
 
 @contextmanager

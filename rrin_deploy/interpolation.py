@@ -179,7 +179,7 @@ def _segments_kept(output: Path) -> str:
 
 def _images_kept(output: Path) -> str:
     from media.image_job import images_kept_for
-    from media.sequence import is_pattern
+    from media.numbering import is_pattern
 
     kept = images_kept_for(output.parent if is_pattern(output) else output)
     return f"{kept.images} images are kept in {kept.folder}" if kept else ""

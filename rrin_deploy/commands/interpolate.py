@@ -125,7 +125,7 @@ def command(
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
     """
-    from media.sequence import is_pattern
+    from media.numbering import is_pattern
 
     given = given_of(
         t=t, factor=factor, fps=fps, slow=slow, stream=stream, cut_threshold=cut_threshold,

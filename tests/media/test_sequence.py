@@ -9,7 +9,8 @@ from PIL import Image
 
 from media.errors import MediaError
 from media.images import Still, read_still, write_still
-from media.sequence import interpolate_folder, is_pattern
+from media.numbering import is_pattern
+from media.sequence import interpolate_folder
 from runtime import (
     FrameError,
     InputNotFoundError,
