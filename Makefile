@@ -1,4 +1,4 @@
-# `make demo`, `make test`, `make fuzz` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
+# `make demo`, `make test`, `make fuzz`, `make kills` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
 PYTHON ?= python3
 RUN_ENV = .venv-run
 TEST_ENV = .venv-test
@@ -13,7 +13,10 @@ BINDINGS = 10.3.0 10.13.0.35 11.4.0.106
 SECONDS ?= 60
 SEED ?= 0
 
-.PHONY: demo test fuzz gpu-proof clean
+# Of `make kills`: how many runs are killed at random moments, and started again.
+RUNS ?= 60
+
+.PHONY: demo test fuzz kills gpu-proof clean
 
 demo: $(RUN_ENV)/ready
 	$(RUN_ENV)/bin/rrin-deploy demo
@@ -27,6 +30,9 @@ test: $(TEST_ENV)/ready
 
 fuzz: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
+
+kills: $(TEST_ENV)/ready
+	$(TEST_ENV)/bin/python -m tests.rrin_deploy.kills --runs $(RUNS) --seed $(SEED)
 
 gpu-proof: $(GPU_ENV)/ready
 	$(GPU_ENV)/bin/rrin-deploy prove

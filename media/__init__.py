@@ -11,21 +11,25 @@ with Interpolator("rrin.onnx") as interpolate:
 from media.encoding import Encoding
 from media.errors import MediaError
 from media.images import Still, interpolate_stills, read_still, write_still
+from media.options import Share, VideoOptions
 from media.pair import PairSummary, interpolate_pair
 from media.sequence import SequenceSummary, interpolate_folder
-from media.summary import VideoSummary
-from media.video import VideoOptions, interpolate_video, write_video
+from media.summary import ShareSummary, VideoSummary
+from media.video import interpolate_share, interpolate_video, write_video
 
 __all__ = [
     "Encoding",
     "MediaError",
     "PairSummary",
     "SequenceSummary",
+    "Share",
+    "ShareSummary",
     "Still",
     "VideoOptions",
     "VideoSummary",
     "interpolate_folder",
     "interpolate_pair",
+    "interpolate_share",
     "interpolate_stills",
     "interpolate_video",
     "read_still",

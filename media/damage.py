@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +24,45 @@ START_ANYWHERE = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc")
 _TRANSPORT_PACKET = 188
 _BOXES = (b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid", b"sidx", b"styp")
 _SEGMENT = b"\x18\x53\x80\x67"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """When frames were to be shown, in seconds, of which something is missing or broken.
+
+    Attributes:
+        undecoded: that could not be decoded.
+        leapt: whose time is not between its neighbours', and that are not shown.
+        corrupt: that were decoded with errors.
+    """
+
+    undecoded: tuple[Fraction, ...] = ()
+    leapt: tuple[Fraction, ...] = ()
+    corrupt: tuple[Fraction, ...] = ()
+
+    @classmethod
+    def of_all(cls, parts: Iterable[Losses]) -> Losses:
+        """Return those of several parts of a video as one."""
+        whole = cls()
+        for part in parts:
+            whole = cls(
+                whole.undecoded + part.undecoded,
+                whole.leapt + part.leapt,
+                whole.corrupt + part.corrupt,
+            )
+        return whole
+
+    def between(self, begin: Fraction | None, end: Fraction | None) -> Losses:
+        """Return those from `begin` until just before `end`; None is without a bound."""
+
+        def kept(times: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+            return tuple(
+                time
+                for time in times
+                if (begin is None or time >= begin) and (end is None or time < end)
+            )
+
+        return Losses(kept(self.undecoded), kept(self.leapt), kept(self.corrupt))
 
 
 class Damage:
@@ -80,9 +120,18 @@ class Damage:
         """Note a frame whose time is not between its neighbours', and that is not shown."""
         self._leapt.append(self._time(frame))
 
-    def found(self) -> list[str]:
-        """Return all that was noted, for people."""
-        return list(self._found())
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether the file cannot be read to its end."""
+        return bool(self._broken_off)
+
+    def losses(self) -> Losses:
+        """Return what was noted of frames."""
+        return Losses(tuple(self._undecoded), tuple(self._leapt), tuple(self._corrupt))
+
+    def found(self, losses: Losses | None = None) -> list[str]:
+        """Return all that was noted, for people; `losses` stand for its own, if they are given."""
+        return list(self._found(self.losses() if losses is None else losses))
 
     def at(self, time: Fraction) -> str:
         """Return a time of the file as players show it, which count from where the file starts."""
@@ -98,13 +147,13 @@ class Damage:
             return self._end
         return item.pts * item.time_base
 
-    def _frames(self, times: list[Fraction]) -> str:
+    def _frames(self, times: tuple[Fraction, ...]) -> str:
         """Return how many frames and where, as in '3 frames from 1.000 s to 1.080 s'."""
         if len(times) == 1:
             return f"1 frame at {self.at(times[0])}"
         return f"{len(times)} frames from {self.at(min(times))} to {self.at(max(times))}"
 
-    def _found(self) -> Iterator[str]:
+    def _found(self, losses: Losses) -> Iterator[str]:
         declared, size = declared_size(self._source), self._source.stat().st_size
         length = Fraction(self._reader.duration or 0, av.time_base)
         says = self._reader.format.name in _SAY_THEIR_LENGTH
@@ -114,13 +163,13 @@ class Damage:
             yield f"it cannot be read beyond {self.at(self._end)}: {self._broken_off}"
         if (says or declared > size) and self._end < length - min(_TOLERANCE, length / 10):
             yield f"it ends at {float(self._end):.3f} s of {float(length):.3f} s"
-        if self._undecoded:
-            yield f"{self._frames(list(self._undecoded))} could not be decoded"
-        if self._leapt:
-            whose = "not between its" if len(self._leapt) == 1 else "each not between its"
-            yield f"{self._frames(self._leapt)} left out, {whose} neighbours"
-        if self._corrupt:
-            yield f"{self._frames(self._corrupt)} decoded with errors"
+        if losses.undecoded:
+            yield f"{self._frames(losses.undecoded)} could not be decoded"
+        if losses.leapt:
+            whose = "not between its" if len(losses.leapt) == 1 else "each not between its"
+            yield f"{self._frames(losses.leapt)} left out, {whose} neighbours"
+        if losses.corrupt:
+            yield f"{self._frames(losses.corrupt)} decoded with errors"
         for index, count in self._corrupt_packets.items():
             kind = self._reader.streams[index].type
             yield f"{count} packet{'s' * (count > 1)} of {kind} stream {index} damaged"

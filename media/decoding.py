@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -19,19 +17,37 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from media.colour import SourceFrame
-from media.damage import Damage
+from media.damage import Losses
 from media.errors import MediaError
-from media.filling import Interval
+from media.filling import Interval, Kind
+from media.reading import WHOLE, Reading
 from media.schedule import LONGEST_GAP, PORTION, Schedule, on_the_beat
+from media.segments import Segment
 from runtime.cuts import CutDetector
+
+
+class _Timed(NamedTuple):
+    """A frame, when it is shown by its own timestamp, and when it is meant to be shown."""
+
+    frame: VideoFrame
+    said: Fraction
+    at: Fraction
 
 
 class Decoding:
     """The first stage: packets to intervals; copied streams' packets pass as they are.
 
+    An interval belongs to the segment that its first frame belongs to.
+
+    Args:
+        copied: streams whose packets pass; none beside another segment than `WHOLE`.
+        segment: what of the stream.
+        start: when the first frame of the whole is shown in the source, seconds; for segments that
+            do not begin with it.
+
     Attributes:
-        frames_read, frames_left_out, cuts, damage, seconds: as `VideoSummary` has them; they are
-            true once `run` has ended.
+        frames_read, frames_left_out, cuts: as `VideoSummary` has them; they are true once `run` has
+            ended.
     """
 
     def __init__(
@@ -44,19 +60,32 @@ class Decoding:
         rate: Fraction,
         schedule: Schedule,
         cut_threshold: float | None,
+        segment: Segment = WHOLE,
+        start: Fraction = Fraction(0),
     ) -> None:
         self.frames_read = self.frames_left_out = self.cuts = 0
-        self.damage: list[str] = []
-        self.seconds = 0.0
-        self._start = Fraction(0)  # when the first frame is shown in the source
-        self._reader = reader
-        self._stream = stream
-        self._copied = {stream.index for stream in copied}
+        self._reading = Reading(reader, stream, source, copied, segment)
+        self._segment = segment
+        self._start = start
+        self._base = stream.time_base or Fraction(1)
         self._source = source
         self._rate = rate
         self._schedule = schedule
-        self._watched = Damage(reader, stream, source)
+        self._seconds = 0.0
         self._is_cut = (lambda _: False) if cut_threshold is None else CutDetector(cut_threshold)
+
+    @property
+    def seconds(self) -> float:
+        """As `VideoSummary.decode_seconds`, once `run` has ended."""
+        return self._reading.seconds + self._seconds
+
+    def losses(self) -> Losses:
+        """See `Reading.losses`; once `run` has ended."""
+        return self._reading.losses()
+
+    def damage(self) -> list[str]:
+        """As `VideoSummary.damage`, of the whole; once `run` has ended."""
+        return self._reading.watched.found()
 
     def run(self) -> Iterator[Interval | Packet[Any]]:
         """Yield the intervals before each frame, and those of the last frame until the end.
@@ -66,53 +95,82 @@ class Decoding:
                 backwards, or leap by more than a day.
         """
         before: SourceFrame | None = None
-        at = said = Fraction(0)
-        length = 1 / self._rate
-        for item in self._in_order():
+        before_segment: VideoFrame | None = None
+        at, length = Fraction(0), 1 / self._rate
+        begun = False  # whether an interval from `before` on is one of the segment
+        for item in self._timed():
             if isinstance(item, Packet):
                 yield item
                 continue
-            started = time.perf_counter()
-            earlier, said = said, self._said(item, said, first=before is None)
-            if before is not None and said <= earlier:
-                self._left_out(said, earlier)
+            frame = item.frame
+            if frame.duration and frame.time_base:
+                length = frame.duration * frame.time_base
+            if self._is_before(item.said):
+                before_segment = frame
                 continue
-            length = item.duration * item.time_base if item.duration and item.time_base else length
-            after = self._converted(item)
+            started = time.perf_counter()
+            if before_segment is not None:
+                before, before_segment = self._converted(before_segment), None
+                self._is_cut(before.rgb)
+            after = self._converted(frame)
             is_cut = self._is_cut(after.rgb)
             still = before is not None and np.array_equal(before.rgb, after.rgb)
+            self._seconds += time.perf_counter() - started
+            if begun and before is not None:
+                self.cuts += is_cut
+                kind: Kind = "cut" if is_cut else "still" if still else "motion"
+                yield from self._portions(before, after, (at, item.at), kind)
+            if self._is_beyond(item.said):
+                return
+            if not begun:
+                yield Interval(None, after, [], "motion", self._start)
+            begun, before, at = True, after, item.at
             self.frames_read += 1
-            self.cuts += is_cut
-            self.seconds += time.perf_counter() - started
-            beat = self._on_the_beat(said)
-            end = beat if beat > at else said  # no two frames may meet on one beat
-            yield from self._portions(
-                before, after, (at, end), "cut" if is_cut else "still" if still else "motion"
-            )
-            before, at = after, end
-        self.damage = self._watched.found()
-        if before is not None:
+        if begun and before is not None:
             yield from self._portions(before, before, (at, self._on_the_beat(at + length)), "still")
-        else:
-            reasons = "; ".join(self.damage) or "it holds no picture that could be shown"
+        elif self._segment == WHOLE:
+            reasons = "; ".join(self.damage()) or "it holds no picture that could be shown"
             raise MediaError(f"{self._source}: none of its frames can be decoded: {reasons}")
+
+    def _is_before(self, said: Fraction) -> bool:
+        begin = self._segment.begin
+        return begin is not None and said < begin * self._base - self._start
+
+    def _is_beyond(self, said: Fraction) -> bool:
+        end = self._segment.end
+        return end is not None and said >= end * self._base - self._start
+
+    def _timed(self) -> Iterator[_Timed | Packet[Any]]:
+        """Say when each frame is shown; leave out those that have the time of the one before."""
+        said, at = None, Fraction(0)
+        for item in self._reading.run():
+            if isinstance(item, Packet):
+                yield item
+                continue
+            earlier, said = said, self._said(item, said)
+            if earlier is not None and said <= earlier:
+                self._left_out(said, earlier)
+                continue
+            beat = self._on_the_beat(said)
+            at = beat if beat > at else said  # no two frames may meet on one beat
+            yield _Timed(item, said, at)
 
     def _portions(
         self,
-        before: SourceFrame | None,
+        before: SourceFrame,
         after: SourceFrame,
         times: tuple[Fraction, Fraction],
-        kind: Literal["motion", "still", "cut"],
+        kind: Kind,
     ) -> Iterator[Interval]:
         """Yield an interval in pieces, for a gap may be long and its frames large."""
         start, end = times
         if end - start > LONGEST_GAP:
             raise MediaError(
                 f"{self._source}: shows one frame for {float(end - start) / 3600:.1f} hours, from "
-                f"{self._watched.at(self._start + start)} on; expected {LONGEST_GAP / 3600} at "
-                "most: its times are damaged; remux it, or cut it there"
+                f"{self._at(start)} on; expected {LONGEST_GAP / 3600} at most: its times are "
+                "damaged; remux it, or cut it there"
             )
-        wanted = self._schedule.between(start, end) if before is not None else iter(())
+        wanted = self._schedule.between(start, end)
         yield Interval(before, after, list(islice(wanted, PORTION)), kind, self._start)
         while portion := list(islice(wanted, PORTION)):
             yield Interval(before, after, portion, kind, self._start)
@@ -130,99 +188,23 @@ class Decoding:
         if said < earlier:
             raise MediaError(
                 f"{self._source}: its times run backwards after "
-                f"{self._watched.at(self._start + earlier)}, as in files joined end to end; "
+                f"{self._at(earlier)}, as in files joined end to end; "
                 "remux it, or take it apart"
             )
-        self.frames_left_out += 1
+        if not self._is_before(said) and not self._is_beyond(said):
+            self.frames_left_out += 1
 
-    def _in_order(self) -> Iterator[VideoFrame | Packet[Any]]:
-        """Leave out a frame whose time is not between its neighbours', for that is damage.
-
-        Times that start anew go on behind the frame before, as in files joined end to end; those
-        are not mended.
-        """
-        shown: int | None = None
-        interval = 0
-        held: VideoFrame | None = None
-        for item in chain(self._frames(), [None]):
-            if isinstance(item, Packet):
-                yield item
-                continue
-            if held is not None:
-                at = self._stamp(held)
-                following = self._stamp(item) if item else sys.maxsize
-                if _strays(shown, at, following, interval):
-                    self._watched.leapt(held)
-                else:
-                    yield held
-                    interval = 0 if at is None or shown is None else at - shown
-                    shown = at
-            held = item
-
-    def _stamp(self, frame: VideoFrame) -> int | None:
-        # AVI says when to decode and not when to show, which FFmpeg makes up; for H.264 wrongly.
-        return frame.dts if self._reader.format.name == "avi" else frame.pts
-
-    def _said(self, frame: VideoFrame, before: Fraction, *, first: bool) -> Fraction:
+    def _said(self, frame: VideoFrame, before: Fraction | None) -> Fraction:
         """Return when a frame is shown by its own timestamp."""
-        stamp = self._stamp(frame)
+        stamp = self._reading.stamp(frame)
         if stamp is None or frame.time_base is None:
-            return Fraction(0) if first else before + 1 / self._rate
-        if first:
+            return Fraction(0) if before is None else before + 1 / self._rate
+        if before is None and self._segment.begin is None:
             self._start = stamp * frame.time_base
         return stamp * frame.time_base - self._start
 
+    def _at(self, said: Fraction) -> str:
+        return self._reading.watched.at(self._start + said)
+
     def _on_the_beat(self, said: Fraction) -> Fraction:
-        return on_the_beat(said, self._rate, self._stream.time_base or Fraction(1))
-
-    def _frames(self) -> Iterator[VideoFrame | Packet[Any]]:
-        for packet in self._packets():
-            stream = packet.stream  # an empty packet, which ends a stream, always has index 0
-            if stream.index != self._stream.index:
-                if packet.dts is not None and stream.index in self._copied:
-                    yield packet  # one without a time ends its stream
-                continue
-            started = time.perf_counter()
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                self._watched.failed(packet)
-                continue
-            self.seconds += time.perf_counter() - started
-            for frame in frames:
-                self._check(frame)
-                self._watched.decoded(frame)
-                yield frame
-
-    def _packets(self) -> Iterator[Packet[Any]]:
-        """Yield the packets of all streams, for the end of any tells how much is missing."""
-        try:
-            for packet in self._reader.demux():
-                self._watched.read(packet)
-                yield packet
-        except IndexError:
-            return  # PyAV looks for the end of a stream that appeared half way; ours have ended
-        except av.FFmpegError as error:
-            self._watched.broken_off(error)
-            last: Packet[Any] = Packet()  # empty: the decoder gives what it still holds
-            last.stream, last.time_base = self._stream, self._stream.time_base or Fraction(1)
-            yield last
-
-    def _check(self, frame: VideoFrame) -> None:
-        if frame.interlaced_frame:
-            raise MediaError(
-                f"{self._source}: is interlaced, and its half frames would be morphed; deinterlace "
-                f"it first: ffmpeg -i {shlex.quote(str(self._source))} -map 0 -vf bwdif -crf 12 "
-                "-c:a copy -c:s copy whole.mkv"
-            )
-
-
-def _strays(before: int | None, at: int | None, after: int | None, interval: int) -> bool:
-    """Say whether a time is not between its neighbours', which are in order."""
-    if before is None or at is None or after is None or not before < after:
-        return False
-    if at <= after:
-        return at < before
-    # Either it leapt ahead, or the next one lags: whichever is farther from what was due.
-    due = before + interval
-    return abs(at - due) > abs(after - due)
+        return on_the_beat(said, self._rate, self._base)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from threading import Lock
 from typing import cast
 
 import av
@@ -19,6 +15,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 from av.video.stream import VideoStream
 
+from media.encoder_log import quiet
 from media.errors import MediaError
 from media.pixel_formats import bits_of
 from runtime.errors import OptionError, shown
@@ -34,7 +31,21 @@ _LARGEST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51, "libvpx": 63, "l
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
             "veryslow", "placebo")  # fmt: skip
 _HAS_PRESETS = ("libx264", "libx264rgb", "libx265")
-_ENVIRONMENT = Lock()  # while it is changed
+
+
+def format_of(output: Path) -> str:
+    """Return FFmpeg's name of the container that a suffix stands for.
+
+    Raises:
+        MediaError: it stands for none.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in CODECS:
+        raise MediaError(
+            f"{output}: no container is known by {output.suffix or 'no suffix'}; "
+            f"use one of {', '.join(CODECS)}"
+        )
+    return "matroska" if suffix == ".mkv" else suffix[1:]
 
 
 @dataclass(frozen=True)
@@ -227,20 +238,3 @@ class Encoder:
         except (av.FFmpegError, ValueError, OverflowError):
             return False
         return "preset" not in context.options  # what it did not know is left there
-
-
-@contextmanager
-def quiet(encoder: str) -> Iterator[None]:
-    """Keep the encoder's own log off the terminal while it is opened, unless it was asked for."""
-    if encoder != "libsvtav1":
-        yield
-        return
-    with _ENVIRONMENT:
-        if "SVT_LOG" in os.environ:
-            yield
-            return
-        os.environ["SVT_LOG"] = "0"  # there is no other way, and it is read when it is opened
-        try:
-            yield
-        finally:
-            del os.environ["SVT_LOG"]

@@ -17,6 +17,8 @@ from media.schedule import Wanted
 from runtime.frames import Frame
 from runtime.interpolator import Interpolator
 
+Kind = Literal["motion", "still", "cut"]
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -31,7 +33,7 @@ class Interval:
     before: SourceFrame | None
     after: SourceFrame
     wanted: list[Wanted]
-    kind: Literal["motion", "still", "cut"]
+    kind: Kind
     start: Fraction
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class VideoSummary:
         frames_made: by the network.
         frames_repeated: of the source, shown again: at cuts, in stills, after the last frame.
         frames_written: all that are shown: of the source, made and repeated.
+        frames_resumed: of those written, what earlier or other runs had made.
         frames_left_out: of the source, for they have the very time of the frame before.
         cuts: scene cuts found.
         left_out: what of the source is not in the output, and why.
@@ -38,3 +40,21 @@ class VideoSummary:
     decode_seconds: float
     inference_seconds: float
     encode_seconds: float
+    frames_resumed: int = 0
+
+
+@dataclass(frozen=True)
+class ShareSummary:
+    """What `interpolate_share` did.
+
+    Attributes:
+        segments: of the share.
+        all_segments: of the video.
+        frames_written: by this run.
+        folder: where they wait.
+    """
+
+    segments: int
+    all_segments: int
+    frames_written: int
+    folder: Path

@@ -13,14 +13,13 @@ import av
 from av import Packet, VideoFrame
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
-from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from media.colour import in_format
-from media.encoding import CODECS, Encoder, Encoding, Pictures, quiet
+from media.encoder_log import quiet
+from media.encoding import Encoding, format_of
 from media.errors import MediaError
+from media.frame_encoder import FrameEncoder
 from media.pixel_formats import losses, plain
-from media.schedule import LARGEST_DENOMINATOR
 from media.side_data import display_matrix
 from media.streams import alpha_left_out, fresh, heard_from, holds, lost_with
 from runtime.errors import OutputError
@@ -38,29 +37,21 @@ class VideoWriter:
         self,
         writer: OutputContainer,
         output: Path,
-        encoding: Encoding,
-        rate: Fraction,
-        time_base: Fraction,
-        pixel_aspect: Fraction,
+        frames: FrameEncoder,
+        asked: str | None,
     ) -> None:
         self.left_out: list[str] = []
         self._writer = writer
         self._output = output
-        self._choice = Encoder(encoding, output, time_base)
-        self._asked = encoding.pix_fmt
-        self._rate = rate.limit_denominator(LARGEST_DENOMINATOR)
-        self._time_base = time_base
-        self._pixel_aspect = pixel_aspect
-        self._encoder: VideoStream | None = None
-        self._pix_fmt = ""
-        self._chosen_for: Pictures | None = None
+        self._frames = frames
+        self._asked = asked
+        self._video: VideoStream | None = None
         self._source: VideoStream | None = None
         self._to_copy: list[Stream] = []
         self._copied: dict[int, Stream] = {}
         self._early: list[Packet[Any]] = []
         self._chapters: list[Any] = []
         self._slowdown = Fraction(1)
-        self._durations: dict[int, int] = {}
         self._lead = Fraction(0)
         self._start = Fraction(0)
 
@@ -77,7 +68,7 @@ class VideoWriter:
         self._source = stream
         self.left_out += alpha_left_out(stream, Path(reader.name), self._asked)
         if stream.codec_context.format is not None:
-            self._choose(plain(stream.codec_context.format), stream.width, stream.height)
+            self._frames.choose(plain(stream.codec_context.format), stream.width, stream.height)
 
     def add_copy(self, stream: Stream) -> bool:
         """Take a stream as it is; False, and an entry in `left_out`, where it does not fit."""
@@ -96,7 +87,7 @@ class VideoWriter:
 
     def copy(self, packet: Packet[Any]) -> None:
         """Write a packet of a copied stream, in step with the frames."""
-        if self._encoder is None:  # the header has to name the video stream too
+        if self._video is None:  # the header has to name the video stream too
             self._early.append(packet)
             return
         shift = round((self._start - self._lead) / packet.time_base)
@@ -114,17 +105,20 @@ class VideoWriter:
 
         With the first one, `start` says when it is shown in the source, seconds.
         """
-        if self._encoder is None:
-            self._choose(given.format.name, given.width, given.height)
-        frame = in_format(given, self._pix_fmt)
-        encoder = self._encoder or self._begin(frame, given, start)
-        frame.pts = round((time + self._lead) / self._time_base)
-        frame.time_base = self._time_base
-        self._durations[frame.pts] = round(duration / self._time_base)
-        # The decoder's choice of key frames is not to be forced on the encoder.
-        frame.pict_type = PictureType.NONE
+        if self._video is None:
+            self.begin(given, start)
         with _writing(self._output):
-            self._mux(encoder.encode(frame))
+            self._writer.mux(self._frames.encode(given, time + self._lead, duration))
+
+    def write_encoded(self, packet: Packet[Any]) -> None:
+        """Write a packet of the video, with times as `write` takes them, once `begin` is done."""
+        lead = round(self._lead / packet.time_base)
+        for field in ("pts", "dts"):
+            setattr(packet, field, getattr(packet, field) + lead)
+        assert self._video is not None  # noqa: S101 - as said above
+        packet.stream = self._video
+        with _writing(self._output):
+            self._writer.mux(packet)
 
     def finish(self) -> None:
         """Write what the encoder still holds, and the end of the file.
@@ -132,57 +126,44 @@ class VideoWriter:
         Raises:
             MediaError: no frame was written.
         """
-        if self._encoder is None:
+        if self._video is None:
             raise MediaError(f"{self._output}: not written: the video stream holds no frames")
         with _writing(self._output):
-            self._mux(self._encoder.encode(None))
+            self._writer.mux(self._frames.flush())
             self._writer.close()
 
-    def _mux(self, packets: list[Packet[Any]]) -> None:
-        for packet in packets:
-            # Encoders guess it from a constant rate, and players the length from the last one.
-            shown = packet.pts * packet.time_base / self._time_base if packet.pts is not None else 0
-            duration = self._durations.pop(round(shown), None)
-            if duration is not None:
-                packet.duration = round(duration * self._time_base / packet.time_base)
-            self._writer.mux(packet)
+    def begin(self, first: VideoFrame, start: Fraction) -> None:
+        """Add the streams in the source's order, and write what came before the first frame.
 
-    def _choose(self, pix_fmt: str, width: int, height: int) -> None:
-        pictures = Pictures(pix_fmt, width, height, self._rate)
-        if self._chosen_for != pictures:
-            self._pix_fmt = self._choice.pixel_format(pictures)
-            self._chosen_for = pictures
-
-    def _begin(self, frame: VideoFrame, given: VideoFrame, start: Fraction) -> VideoStream:
-        """Add the streams in the source's order, and write what came before the first frame."""
+        Args:
+            first: the first frame.
+            start: when it is shown in the source, seconds.
+        """
         self._start = start
         place = self._source.index if self._source else 0
         for stream in [stream for stream in self._to_copy if stream.index < place]:
             self._add_copied(stream)
-        encoder = self._encoder = self._choice.add_stream(
-            self._writer, frame, self._rate, self._pixel_aspect
-        )
+        encoder = self._video = self._frames.add_to(self._writer, first)
         if self._source is not None:
             encoder.metadata.update(fresh(self._source.metadata))
             encoder.disposition = self._source.disposition
-        matrix = display_matrix(given)
+        matrix = display_matrix(first)
         if matrix is not None:
             encoder.set_display_matrix(matrix.tolist())
         for stream in [stream for stream in self._to_copy if stream.index > place]:
             self._add_copied(stream)
         if self._asked is None:
-            self.left_out += losses(given.format, self._pix_fmt)
-        self.left_out += lost_with(given)
+            self.left_out += losses(first.format, self._frames.pix_fmt)
+        self.left_out += lost_with(first)
         # Players show nothing of before 0, so what is heard earlier moves the frames back.
         lead = max(self._start - heard_from(self._to_copy, self._start), Fraction(0))
-        self._lead = math.ceil(lead / self._time_base) * self._time_base
+        self._lead = math.ceil(lead / self._frames.time_base) * self._frames.time_base
         self._set_chapters()
-        with quiet(self._choice.name), _writing(self._output):
+        with quiet(self._frames.name), _writing(self._output):
             self._writer.start_encoding()
         early, self._early = self._early, []
         for packet in early:
             self.copy(packet)
-        return encoder
 
     def _set_chapters(self) -> None:
         for chapter in self._chapters:
@@ -220,19 +201,17 @@ def open_writer(
         MediaError: no container by that suffix, or FFmpeg cannot encode.
         OutputError: it cannot be written to the disk; see `Publication`.
     """
-    suffix = output.suffix.lower()
-    if suffix not in CODECS:
-        raise MediaError(
-            f"{output}: no container is known by {output.suffix or 'no suffix'}; "
-            f"use one of {', '.join(CODECS)}"
-        )
+    matroska = format_of(output) in ("matroska", "webm")
     # Matroska would call the first stream of each kind the default where the source names none.
-    options = {"default_mode": "passthrough"} if suffix in (".mkv", ".webm") else {}
+    options = {"default_mode": "passthrough"} if matroska else {}
     with target:
         with _writing(output):
             container = av.open(str(target.path), "w", container_options=options)
         with container:
-            writer = VideoWriter(container, output, encoding, rate, time_base, pixel_aspect)
+            frames = FrameEncoder(
+                encoding, output, rate=rate, time_base=time_base, pixel_aspect=pixel_aspect
+            )
+            writer = VideoWriter(container, output, frames, encoding.pix_fmt)
             yield writer
             writer.finish()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,7 @@ class Interpolator:
             "cache": cache,
         }  # fmt: skip
         path = bundled_for(**where) if artifact is None else artifact
+        self._path = Path(path)
         self._session = open_session(path, **where, memory_limit=memory_limit, trusted=trusted)
         try:
             self._tiling = tiling(self._session.extent, tile, overlap)
@@ -105,6 +108,18 @@ class Interpolator:
     def metadata(self) -> Metadata:
         """What the artifact says of itself."""
         return self._session.metadata
+
+    @cached_property
+    def identity(self) -> str:
+        """What its frames depend on, for who compares runs: artifact, backend and tiles.
+
+        Raises:
+            OSError: the artifact's file is gone.
+        """
+        digest = hashlib.sha256(self._path.read_bytes()).hexdigest()
+        cut = self._tiling
+        tiles = f"tiles {cut.size}, {cut.overlap} shared, {cut.extent.pixels} pixels at most"
+        return f"{digest} {self.backend.library} {self.backend.version} {tiles}"
 
     def __call__(
         self, frame0: Frame, frame1: Frame, t: float | Sequence[float] | NDArray[Any] = 0.5

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from rrin_deploy.console import frame_progress, parse_rational, say
+from rrin_deploy.batch import videos
+from rrin_deploy.interpolation import FACTOR, Given, folder, given_of, pair, video
 from rrin_deploy.options import (
     Backend,
     Device,
@@ -25,18 +24,13 @@ from rrin_deploy.options import (
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 
-if TYPE_CHECKING:
-    from media.video import VideoOptions
-
-Artifact = Callable[[], Interpolator]  # opened when all that was asked for is known to fit
-Given = dict[str, Any]  # the options that were given, by name
-_FACTOR = "2"
-
 
 def command(
     inputs: Annotated[
         list[Path],
-        typer.Argument(help="Two images, a video, a folder or a pattern of images."),
+        typer.Argument(
+            help="Two images, a video, a folder or a pattern of images; or several videos."
+        ),
     ],
     output: Annotated[
         Path,
@@ -44,7 +38,7 @@ def command(
             "-o",
             "--output",
             help="The image (.png, .jpg); the video (.mp4, .mkv, .mov, .webm); the folder, for "
-            "frame_00000.png and so on, or a pattern.",
+            "frame_00000.png and so on, or a pattern; of several videos the folder.",
         ),
     ],
     model: Annotated[
@@ -55,7 +49,7 @@ def command(
         float | None, typer.Option("--t", help="When between two images, 0 to 1; default 0.5.")
     ] = None,
     factor: Annotated[
-        str | None, typer.Option(help=f"Times the frame rate, such as 4 or 2.5; default {_FACTOR}.")
+        str | None, typer.Option(help=f"Times the frame rate, such as 4 or 2.5; default {FACTOR}.")
     ] = None,
     fps: Annotated[
         str | None, typer.Option(help="Video: frames a second, such as 60 or 60000/1001.")
@@ -83,6 +77,21 @@ def command(
     ] = None,
     pix_fmt: Annotated[
         str | None, typer.Option(help="Pixel format, such as yuv420p; default the source's.")
+    ] = None,
+    segment: Annotated[
+        float | None,
+        typer.Option(
+            help="Video: seconds that are made at a time, at least, and kept where a run ends "
+            "early; default 20; 0 makes it in one piece.",
+            min=0,
+        ),
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(
+            help="Video: make this share of its segments alone, such as 3/16, for a run without "
+            "--share to join; or auto in a job array, or auto/16; see docs/cluster.md.",
+        ),
     ] = None,
     allow_damaged: Annotated[
         bool, typer.Option("--allow-damaged", help="Video: exit 0 where the source is damaged.")
@@ -118,151 +127,34 @@ def command(
     is shown again. Of a damaged video what can be made is made and kept, what is missing is said,
     and the exit code is 1.
 
+    A video of over 40 seconds is made in segments, which wait in `OUTPUT.partial` until all are
+    there, as images do. Where a run ends early, the same command goes on from there.
+
     Examples: `rrin-deploy interpolate a.png b.png -o mid.png`;
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
+    `rrin-deploy interpolate *.mkv -o out/ --fps 60`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
     """
-    if len(inputs) > 2:
-        raise typer.BadParameter(f"{len(inputs)} inputs; expected two images, a video or a folder")
-    from media.sequence import is_pattern
+    from media.numbering import is_pattern
 
-    given = _without_none(
+    given = given_of(
         t=t, factor=factor, fps=fps, slow=slow, stream=stream, cut_threshold=cut_threshold,
         no_cuts=no_cuts or None, codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
-        allow_damaged=allow_damaged or None, max_pixels=max_pixels,
+        segment=segment, share=share, allow_damaged=allow_damaged or None, max_pixels=max_pixels,
     )  # fmt: skip
     where: Given = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,
         "cache": cache, "tile": tile, "overlap": overlap, "memory_limit": memory,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
-    if len(inputs) == 2:
-        _pair(artifact, inputs, output, overwrite, given)
+    if len(inputs) > 2 or (len(inputs) == 2 and output.is_dir()):
+        videos(artifact, inputs, output, overwrite, given)
+    elif len(inputs) == 2:
+        pair(artifact, inputs, output, overwrite, given)
     elif inputs[0].is_dir() or is_pattern(inputs[0]):
-        _folder(artifact, inputs[0], output, overwrite, given)
+        folder(artifact, inputs[0], output, overwrite, given)
     else:
-        _video(artifact, inputs[0], output, overwrite, given)
-
-
-def _without_none(**options: Any) -> Given:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _refuse_others(given: Given, kind: str, *own: str) -> None:
-    for name in given:
-        if name not in own:
-            raise typer.BadParameter(
-                f"{_flag(name)} is not for {kind}; expected {', '.join(map(_flag, own))}"
-            )
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _pair(
-    artifact: Artifact, inputs: list[Path], output: Path, overwrite: bool, given: Given
-) -> None:
-    from media.pair import interpolate_pair
-    from media.suffixes import IMAGE_SUFFIXES
-
-    if not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
-        raise typer.BadParameter(f"two inputs have to be images ({', '.join(IMAGE_SUFFIXES)})")
-    _refuse_others(given, "two images", "t", "max_pixels")
-    image0, image1 = inputs
-    started = time.perf_counter()
-    with artifact() as interpolate:
-        done = interpolate_pair(interpolate, image0, image1, output, overwrite=overwrite, **given)
-    for path in done.profiles:
-        say(": not kept: ICC profile", subject=path)
-    _say_made(output, f"{done.width}x{done.height}, t = {done.t:g}", started, interpolate)
-
-
-def _folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
-    from media.sequence import interpolate_folder
-
-    _refuse_others(given, "a folder", "factor", "max_pixels")
-    factor = parse_rational(given.pop("factor", _FACTOR))
-    if factor.denominator != 1:
-        raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
-    started = time.perf_counter()
-    with artifact() as interpolate, frame_progress(source.name) as progress:
-        done = interpolate_folder(
-            interpolate,
-            source,
-            output,
-            int(factor),
-            overwrite=overwrite,
-            progress=progress,
-            **given,
-        )
-    if done.profiles:
-        say(f": not kept: ICC profile of {done.profiles} images", subject=source)
-    if done.missing:
-        say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
-    made = f"{done.images_written} images from {done.images_read}"
-    _say_made(output, made, started, interpolate)
-
-
-def _video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
-    from media.errors import MediaError
-    from media.suffixes import IMAGE_SUFFIXES
-    from media.video import interpolate_video
-
-    if source.suffix.lower() in IMAGE_SUFFIXES:
-        raise typer.BadParameter(f"{source} is one image; give two, or a video, or a folder")
-    options = _video_options(given, overwrite)
-    started = time.perf_counter()
-    with artifact() as interpolate:
-        begun = time.perf_counter()
-        with frame_progress(source.name) as progress:
-            done = interpolate_video(interpolate, source, output, options, progress=progress)
-        seconds = time.perf_counter() - begun
-    for stream in done.left_out:
-        say(f": not kept: {stream}", subject=source)
-    unshown = f", {done.frames_left_out} left out, for they have the time of the one before"
-    made = (
-        f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
-        f"at {float(done.rate):.6g} fps; {done.frames_made} made, {done.frames_repeated} shown "
-        f"again{unshown if done.frames_left_out else ''}, {done.cuts} cuts; decoding "
-        f"{done.decode_seconds:.1f} s, inference {done.inference_seconds:.1f} s, encoding "
-        f"{done.encode_seconds:.1f} s, all at once; "
-        f"{done.frames_written / done.rate / seconds:.2f}x real time"
-    )
-    _say_made(output, made, started, interpolate)
-    for found in done.damage:
-        say(f": damaged: {found}", subject=source)
-    if done.damage and "allow_damaged" not in given:
-        raise MediaError(
-            f"{source}: is damaged, as said above; what could be made is kept in {output}; "
-            "--allow-damaged makes this no failure"
-        )
-
-
-def _video_options(given: Given, overwrite: bool) -> VideoOptions:
-    from media.encoding import Encoding
-    from media.video import VideoOptions
-
-    encoding = ("codec", "crf", "preset", "pix_fmt")
-    cuts = ("cut_threshold", "no_cuts")
-    rates = ("factor", "fps", "slow")
-    _refuse_others(given, "a video", *rates, "stream", *cuts, *encoding, "allow_damaged")
-    if all(name in given for name in cuts):
-        raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
-    return VideoOptions(
-        **{name: parse_rational(given[name]) for name in rates if name in given}
-        or {"factor": parse_rational(_FACTOR)},
-        stream=given.get("stream"),
-        cut_threshold=None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD),
-        encoding=Encoding(*map(given.get, encoding)),
-        overwrite=overwrite,
-    )
-
-
-def _say_made(output: Path, made: str, started: float, interpolate: Interpolator) -> None:
-    seconds = time.perf_counter() - started
-    how = f"{interpolate.backend}, {interpolate.metadata.precision}"
-    say(f": {made}; {seconds:.1f} s with {how}", subject=output)
+        video(artifact, inputs[0], output, overwrite, given)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from calibration import Triplet, middlebury, triplet_folders, ucf101, vimeo90k
 from export import load_checkpoint
 from media.images import read_still
-from media.video import VideoOptions, interpolate_video
+from media.options import VideoOptions
+from media.video import interpolate_video
 from precision import Ranges
 from rrin_deploy.commands import inspect
 from runtime import Interpolator, RrinError, check_parity

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from media.errors import MediaError
+from media.options import VideoOptions
 from media.summary import VideoSummary
-from media.video import VideoOptions, interpolate_video
+from media.video import interpolate_video
 from runtime import Interpolator
 from runtime.scene import render
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from media.encoding import Encoding
 from media.errors import MediaError
-from media.video import VideoOptions, interpolate_video
+from media.options import VideoOptions
+from media.video import interpolate_video
 from runtime import Interpolator, OptionError
 from runtime.scene import render_bytes
 

@@ -1,6 +1,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from PIL import Image
 
 from media.errors import MediaError
 from media.images import Still, read_still, write_still
-from media.sequence import interpolate_folder, is_pattern
+from media.numbering import is_pattern
+from media.sequence import interpolate_folder
 from runtime import (
     FrameError,
     InputNotFoundError,
@@ -98,6 +100,7 @@ def test_output_has_a_name(folder: Path, interpolate: Interpolator) -> None:
 def test_images_between_two_are_not_held_all_at_once(tmp_path: Path) -> None:
     class Recorder:
         most = 0
+        identity = "levels"
 
         def __call__(self, frame0: np.ndarray, _: np.ndarray, t: list[float]) -> np.ndarray:
             self.most = max(self.most, len(t))
@@ -312,3 +315,41 @@ def test_pixel_limit_holds_for_each_image(
         interpolate_folder(interpolate, folder, tmp_path / "out", 2, max_pixels=100)
     with pytest.raises(InputNotFoundError, match="nowhere: no such folder"):
         interpolate_folder(interpolate, tmp_path / "nowhere", tmp_path / "out", 2)
+
+
+def test_a_long_run_goes_on_where_it_was_stopped(
+    folder: Path, interpolate: Interpolator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media.sequence._WORTH_KEEPING", 0)
+    whole, output = tmp_path / "whole", tmp_path / "out"
+    interpolate_folder(interpolate, folder, whole, 4)
+
+    def stop(done: int, _: int) -> None:
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interpolate_folder(interpolate, folder, output, 4, progress=stop)
+    partial = tmp_path / "out.partial"
+    assert len(list(partial.glob("*.png"))) == 6
+    assert not output.exists()
+    with pytest.raises(OutputError, match="unfinished job of another factor or pattern"):
+        interpolate_folder(interpolate, folder, output, 2)
+    (partial / "frame_00003.png").write_bytes(b"broken")
+    calls = []
+
+    class Counted:
+        identity = interpolate.identity
+        metadata = interpolate.metadata
+
+        def __call__(self, *pair: Any) -> Any:
+            calls.append(pair)
+            return interpolate(*pair)
+
+    said: list[str] = []
+    interpolate_folder(cast(Interpolator, Counted()), folder, output, 4, tell=said.append)
+    assert said == ["goes on: 6 of 9 images are made"]
+    assert len(calls) == 2  # of the pair with the broken one, and of the other
+    assert not partial.exists()
+    for path in whole.iterdir():
+        assert (output / path.name).read_bytes() == path.read_bytes()

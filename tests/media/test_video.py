@@ -14,7 +14,8 @@ from media.colour import ACCURATE, SourceFrame, video_frame
 from media.encoding import Encoding
 from media.errors import MediaError
 from media.images import Still, read_still, write_still
-from media.video import VideoOptions, interpolate_video, write_video
+from media.options import VideoOptions
+from media.video import interpolate_video, write_video
 from runtime import (
     FrameError,
     InputNotFoundError,

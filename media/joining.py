@@ -1,0 +1,122 @@
+"""Segments to a video: packets put behind each other, beside all else that the source holds."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from av import Packet
+
+from media.container import chosen_video, open_media
+from media.damage import Damage, Losses
+from media.errors import MediaError
+from media.options import VideoOptions
+from media.packet_file import SegmentSummary, packets_in
+from media.pipeline import Timing, copies, head_of
+from media.reading import watched_packets
+from media.summary import VideoSummary
+from media.writer import open_writer
+from runtime.publishing import Publication
+
+
+def joined(
+    files: Sequence[Path],
+    summaries: Sequence[SegmentSummary],
+    source: Path,
+    output: Path,
+    options: VideoOptions,
+    publication: Publication,
+) -> VideoSummary:
+    """Publish a video of finished segments, and nothing is encoded again.
+
+    Args:
+        files, summaries: of all segments, in order.
+        publication: of `output`.
+
+    Raises:
+        MediaError: the segments' encoders were not the same.
+        OutputError: see `Publication`.
+    """
+    if len({summary.extradata for summary in summaries}) > 1:
+        raise MediaError(
+            f"{output}: its segments come from encoders of several versions or kinds, which one "
+            "video cannot hold; remove them, and make all with one"
+        )
+    head = head_of(source, options)
+    with open_media(source) as reader:
+        stream = chosen_video(reader, options.stream, source)
+        timing = Timing.of(stream, options, source)
+        base = timing.schedule.time_base
+        watched = Damage(reader, stream, source)
+        with open_writer(
+            publication,
+            output,
+            options.encoding,
+            rate=timing.shown_rate,
+            time_base=base,
+            pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+        ) as writer:
+            streams = copies(reader, writer, stream, timing.schedule.slowdown)
+            copied = {each.index for each in streams}
+            writer.begin(head.frame, head.start)
+            reordered = max(summary.reordered for summary in summaries)
+            video = _encoded(files, reordered, base)
+            waiting = next(video, None)
+            for packet in watched_packets(reader.demux(), watched):
+                if packet.stream.index not in copied or packet.dts is None:
+                    continue
+                due = packet.dts * packet.time_base - head.start
+                while waiting is not None and (waiting.dts or 0) * base <= due:
+                    writer.write_encoded(waiting)
+                    waiting = next(video, None)
+                writer.copy(packet)
+            while waiting is not None:
+                writer.write_encoded(waiting)
+                waiting = next(video, None)
+        damage = watched.found(Losses.of_all(summary.losses() for summary in summaries))
+        return _summary(summaries, timing, writer.left_out, damage)
+
+
+def _encoded(files: Sequence[Path], reordered: int, base: Fraction) -> Iterator[Packet[Any]]:
+    """Yield the packets of all segments; each is decoded when the frame so many before is shown.
+
+    Args:
+        reordered: by how many packets an encoded frame comes later than it is shown, at most.
+    """
+    due: deque[int] = deque()
+    begun = False
+    for file in files:
+        times = sorted(encoded.time for encoded in packets_in(file, contents=False))
+        if times and not begun:
+            step = times[1] - times[0] if len(times) > 1 else 1
+            due.extend(times[0] - (reordered - early) * step for early in range(reordered))
+            begun = True
+        due.extend(times)
+        for encoded in packets_in(file):
+            packet: Packet[Any] = Packet(encoded.content)
+            packet.time_base = base
+            packet.pts, packet.dts = encoded.time, due.popleft()
+            packet.duration, packet.is_keyframe = encoded.duration, encoded.is_key
+            yield packet
+
+
+def _summary(
+    summaries: Sequence[SegmentSummary], timing: Timing, left_out: list[str], damage: list[str]
+) -> VideoSummary:
+    counted = ("frames_read", "frames_made", "frames_repeated", "frames_written",
+               "frames_left_out", "cuts", "decode_seconds", "inference_seconds",
+               "encode_seconds")  # fmt: skip
+    sums: dict[str, Any] = {
+        name: sum(getattr(summary, name) for summary in summaries) for name in counted
+    }
+    return VideoSummary(
+        width=summaries[0].width,
+        height=summaries[0].height,
+        rate=timing.shown_rate,
+        left_out=left_out,
+        damage=damage,
+        **sums,
+    )

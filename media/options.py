@@ -1,0 +1,71 @@
+"""What is asked for of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from media.encoding import Encoding
+from media.schedule import Number
+from runtime.cuts import THRESHOLD
+from runtime.errors import OptionError, shown
+from runtime.options import check_whole, check_within
+
+Progress = Callable[[int, int, float], None]
+Tell = Callable[[str], None]
+SEGMENT = 20.0  # seconds: short enough to lose little, long enough for encoders not to notice
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """What `interpolate_video` makes; `factor`, or `fps`, or `slow`, or `slow` at `fps`.
+
+    These are numbers of any kind; a Fraction is exact, as is 59.94, which means 2997/50.
+
+    Attributes:
+        factor: times the source's frame rate. A whole one divides each interval between two frames,
+            whatever its length, so that variable frame rates stay as they are.
+        fps: frames a second, constant.
+        slow: times as long, at the source's frame rate or at `fps`; without audio and subtitles.
+        stream: which of the video streams, from 0; None takes the best.
+        cut_threshold: see `CutDetector`; None looks for no cuts.
+        encoding: how frames are encoded.
+        overwrite: replace an existing output.
+        segment: seconds of source that are worked through at a time, at least, so that a run that
+            ends early loses no more; shorter ones cost a keyframe each. Videos of fewer than two
+            are made in one piece, as all are with 0.
+    """
+
+    factor: Number | None = None
+    fps: Number | None = None
+    slow: Number | None = None
+    stream: int | None = None
+    cut_threshold: float | None = THRESHOLD
+    encoding: Encoding = field(default_factory=Encoding)
+    overwrite: bool = False
+    segment: float = SEGMENT
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.encoding, Encoding):
+            raise OptionError(f"encoding is {shown(self.encoding)}; expected an Encoding")
+        check_within("segment", self.segment, 0)
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of several equal shares of a video's segments.
+
+    Attributes:
+        number: which, from 1.
+        of: how many there are.
+
+    Raises:
+        OptionError: the numbers are not so.
+    """
+
+    number: int
+    of: int
+
+    def __post_init__(self) -> None:
+        check_whole("the number of shares", self.of, 1)
+        check_whole("share", self.number, 1, self.of)

@@ -1,0 +1,144 @@
+"""The work on one segment, which any process on any machine may do."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+from av import Packet, VideoFrame
+from av.container import OutputContainer
+
+from media.container import chosen_video, open_media
+from media.decoding import Decoding
+from media.encoder_log import quiet
+from media.encoding import format_of
+from media.filling import Filling
+from media.frame_encoder import FrameEncoder
+from media.options import VideoOptions
+from media.packet_file import PacketFile, SegmentSummary
+from media.pipeline import Timing, head_of, run
+from media.segments import Segment
+from runtime.interpolator import Interpolator
+
+
+def interpolate_segment(
+    interpolate: Interpolator,
+    source: Path,
+    output: Path,
+    options: VideoOptions,
+    segment: Segment,
+    target: Path,
+    progress: Callable[[int, float], None] = lambda *_: None,
+) -> SegmentSummary:
+    """Write a segment's file; it depends on these arguments alone, and on no other segment.
+
+    All of them but `interpolate` can be pickled. Where the source is not at hand a copy is as good.
+
+    Args:
+        interpolate: of the same artifact and backend for all segments of a video.
+        source: the whole video.
+        output: the name of the video that the segments become: its suffix chooses the container,
+            and messages name it. Nothing is read or written there.
+        segment: one of those that `planned` found.
+        target: the file to write, for `joined`.
+        progress: called after each frame with how many there are, and when the last is shown.
+
+    Raises:
+        MediaError, OptionError, FrameError: as `interpolate_video` does.
+        OSError: `target` cannot be written.
+    """
+    head = head_of(source, options)
+    with open_media(source) as reader, target.open("wb") as file:
+        stream = chosen_video(reader, options.stream, source)
+        stream.thread_type = "AUTO"
+        timing = Timing.of(stream, options, source)
+        decoding = Decoding(
+            reader,
+            stream,
+            source,
+            copied=[],
+            rate=timing.rate,
+            schedule=timing.schedule,
+            cut_threshold=options.cut_threshold,
+            segment=segment,
+            start=head.start,
+        )
+        filling = Filling(interpolate)
+        with av.open(io.BytesIO(), "w", format=format_of(output)) as container:
+            frames = FrameEncoder(
+                options.encoding,
+                output,
+                rate=timing.shown_rate,
+                time_base=timing.schedule.time_base,
+                pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+            )
+            sink = _SegmentWriter(container, file, frames, head.frame)
+            _, seconds = run(decoding, filling, sink, progress)
+            packets = sink.finish()
+        losses = decoding.losses()
+        undecoded, leapt, corrupt = (
+            tuple(map(str, times)) for times in (losses.undecoded, losses.leapt, losses.corrupt)
+        )
+        summary = SegmentSummary(
+            width=stream.width,
+            height=stream.height,
+            frames_read=decoding.frames_read,
+            frames_made=filling.frames_made,
+            frames_repeated=filling.frames_repeated,
+            frames_written=packets.frames,
+            frames_left_out=decoding.frames_left_out,
+            cuts=decoding.cuts,
+            reordered=packets.reordered,
+            extradata=sink.extradata,
+            undecoded=undecoded,
+            leapt=leapt,
+            corrupt=corrupt,
+            decode_seconds=decoding.seconds,
+            inference_seconds=filling.seconds,
+            encode_seconds=seconds,
+        )
+        packets.finish(summary)
+        return summary
+
+
+class _SegmentWriter:
+    """Encodes a segment's frames as the whole's are, for a container that is never written.
+
+    Args:
+        head: the first frame of the whole video, whose colours its encoder is told.
+
+    Attributes:
+        extradata: see `SegmentSummary`.
+    """
+
+    def __init__(
+        self, container: OutputContainer, file: BinaryIO, frames: FrameEncoder, head: VideoFrame
+    ) -> None:
+        self._packets = PacketFile(file)
+        self._frames = frames
+        context = frames.add_to(container, head).codec_context
+        with quiet(frames.name):
+            context.open()
+        self.extradata = (context.extradata or b"").hex()
+
+    def copy(self, packet: Packet[Any]) -> None:
+        """No stream is copied."""
+
+    def write(
+        self,
+        given: VideoFrame,
+        time: Fraction,
+        duration: Fraction,
+        start: Fraction,  # noqa: ARG002 - the joined video's matter
+    ) -> None:
+        """Encode a frame."""
+        self._packets.write(self._frames.encode(given, time, duration), self._frames.time_base)
+
+    def finish(self) -> PacketFile:
+        """Write what the encoder still holds."""
+        self._packets.write(self._frames.flush(), self._frames.time_base)
+        return self._packets

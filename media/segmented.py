@@ -1,0 +1,149 @@
+"""Videos that are worked through segment by segment, in one run or in several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from media.container import chosen_video, open_media
+from media.identity import Identity
+from media.job import Job
+from media.joining import joined
+from media.options import Progress, Tell, VideoOptions
+from media.pipeline import Timing
+from media.segment_work import interpolate_segment
+from media.segments import planned
+from media.streams import alpha_left_out
+from media.summary import VideoSummary
+from media.waiting import remove
+from runtime.errors import ArtifactError, OutputError
+from runtime.interpolator import Interpolator
+from runtime.publishing import Publication
+
+
+@dataclass(frozen=True)
+class Video:
+    """What is made of what, by what; and who is told of it.
+
+    Attributes:
+        tell: called with lines for people, about the output.
+    """
+
+    interpolate: Interpolator
+    source: Path
+    output: Path
+    options: VideoOptions
+    progress: Progress
+    tell: Tell
+
+
+def job_of(video: Video) -> Job | None:
+    """Find or begin the job of a video; None where it is made in one piece.
+
+    Raises:
+        OutputError: beside the output lies the job of something else.
+        MediaError: it has alpha, and no pixel format without was asked for.
+    """
+    options = video.options
+    if (job := Job.found(video.output, lambda: _identity(video))) is not None:
+        video.tell(f"goes on: {job.kept().finished} of {len(job.segments)} segments are made")
+        return job
+    plan = planned(video.source, options.stream, options.segment)
+    if plan.reason:
+        video.tell(
+            f"is made in one piece, as of the source {plan.reason}; a run that ends early keeps "
+            "nothing"
+        )
+    if not plan.segments:
+        return None
+    with open_media(video.source) as reader:
+        stream = chosen_video(reader, options.stream, video.source)
+        alpha_left_out(stream, video.source, options.encoding.pix_fmt)
+    job = Job.begin(video.output, _identity(video), plan.segments)
+    video.tell(
+        f"is made in {len(job.segments)} segments, which wait in {job.folder} until they are "
+        "joined; until then they take as much again of the disk"
+    )
+    return job
+
+
+def _identity(video: Video) -> Identity:
+    return Identity.of(video.source, video.interpolate.identity, video.options, video.output)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run has made.
+
+    Attributes:
+        frames: of the output.
+        elsewhere: how many of the segments that were asked for other runs are making.
+    """
+
+    frames: int
+    elsewhere: int
+
+
+def make(video: Video, job: Job, indices: Iterable[int]) -> Made:
+    """Make the segments of these numbers that are still to be made."""
+    frames = elsewhere = 0
+    for index in indices:
+        with job.claimed(index) as ours:
+            if not ours:
+                elsewhere += 1
+            elif not _is_made(video, job, index):
+                frames += _make_one(video, job, index)
+    return Made(frames, elsewhere)
+
+
+def join(video: Video, job: Job, made: Made) -> VideoSummary:
+    """Publish the video of all segments, which are made, and remove them.
+
+    Args:
+        made: by this run.
+
+    Raises:
+        ArtifactError: a segment was damaged meanwhile.
+        OutputError: another run joins them; or see `Publication`.
+    """
+    with job.claimed(None) as ours:
+        if not ours:
+            raise OutputError(f"{video.output}: another run joins its segments; wait for that")
+        everything = range(len(job.segments))
+        summaries = [summary for index in everything if (summary := job.summary(index))]
+        publication = Publication(
+            video.output, overwrite=video.options.overwrite, outdated=[job.record]
+        )
+        files = [job.file(index) for index in everything]
+        done = joined(files, summaries, video.source, video.output, video.options, publication)
+    remove(job.folder)
+    return replace(done, frames_resumed=done.frames_written - made.frames)
+
+
+def _is_made(video: Video, job: Job, index: int) -> bool:
+    try:
+        return job.summary(index) is not None
+    except ArtifactError:
+        video.tell(f"{job.file(index)} is damaged, and is made again")
+        return False
+
+
+def _make_one(video: Video, job: Job, index: int) -> int:
+    known = (job.known(other) for other in range(len(job.segments)))
+    before = sum(summary.frames_written for summary in known if summary)
+    with open_media(video.source) as reader:
+        stream = chosen_video(reader, video.options.stream, video.source)
+        total = Timing.of(stream, video.options, video.source).frames(reader, stream)
+    with Publication(job.file(index)) as target:
+        summary = interpolate_segment(
+            video.interpolate,
+            video.source,
+            video.output,
+            video.options,
+            job.segments[index],
+            target.path,
+            lambda done, at: video.progress(before + done, total, at),
+        )
+    job.summary(index)  # reads it, for what is joined has been held against its hash
+    return summary.frames_written

@@ -1,0 +1,228 @@
+"""What `rrin-deploy interpolate` does with two images, with a folder, and with a video."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.text import Text
+
+from rrin_deploy.console import errors, frame_progress, parse_rational, say
+from rrin_deploy.shares import parse_share
+from runtime.cuts import THRESHOLD
+from runtime.interpolator import Interpolator
+
+if TYPE_CHECKING:
+    from media.options import VideoOptions
+    from media.summary import VideoSummary
+
+Artifact = Callable[
+    [], AbstractContextManager[Interpolator]
+]  # opened when all that was asked for is known to fit
+Given = dict[str, Any]  # the options that were given, by name
+FACTOR = "2"
+
+
+def given_of(**options: Any) -> Given:
+    """Return those options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse_others(given: Given, kind: str, *own: str) -> None:
+    for name in given:
+        if name not in own:
+            raise typer.BadParameter(
+                f"{_flag(name)} is not for {kind}; expected {', '.join(map(_flag, own))}"
+            )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def pair(
+    artifact: Artifact, inputs: list[Path], output: Path, overwrite: bool, given: Given
+) -> None:
+    """Make the image between two."""
+    from media.pair import interpolate_pair
+    from media.suffixes import IMAGE_SUFFIXES
+
+    if not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
+        raise typer.BadParameter(f"two inputs have to be images ({', '.join(IMAGE_SUFFIXES)})")
+    _refuse_others(given, "two images", "t", "max_pixels")
+    image0, image1 = inputs
+    started = time.perf_counter()
+    with artifact() as interpolate:
+        done = interpolate_pair(interpolate, image0, image1, output, overwrite=overwrite, **given)
+    for path in done.profiles:
+        say(": not kept: ICC profile", subject=path)
+    _say_made(output, f"{done.width}x{done.height}, t = {done.t:g}", started, interpolate)
+
+
+def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+    """Fill up a folder or pattern of images."""
+    from media.sequence import interpolate_folder
+
+    _refuse_others(given, "a folder", "factor", "max_pixels")
+    factor = parse_rational(given.pop("factor", FACTOR))
+    if factor.denominator != 1:
+        raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
+    started = time.perf_counter()
+    with (
+        _resumable(_images_kept, output),
+        artifact() as interpolate,
+        frame_progress(source.name) as progress,
+    ):
+        done = interpolate_folder(
+            interpolate,
+            source,
+            output,
+            int(factor),
+            overwrite=overwrite,
+            progress=progress,
+            tell=partial(_tell, output),
+            **given,
+        )
+    if done.profiles:
+        say(f": not kept: ICC profile of {done.profiles} images", subject=source)
+    if done.missing:
+        say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
+    made = f"{done.images_written} images from {done.images_read}"
+    _say_made(output, made, started, interpolate)
+
+
+def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+    """Make a video of more frames."""
+    from media.errors import MediaError
+    from media.suffixes import IMAGE_SUFFIXES
+    from media.video import interpolate_video
+
+    if source.suffix.lower() in IMAGE_SUFFIXES:
+        raise typer.BadParameter(f"{source} is one image; give two, or a video, or a folder")
+    options = _video_options(given, overwrite)
+    if "share" in given:
+        _share(artifact, source, output, options, given["share"])
+        return
+    started = time.perf_counter()
+    with _resumable(_segments_kept, output), artifact() as interpolate:
+        begun = time.perf_counter()
+        with frame_progress(source.name) as progress:
+            tell = partial(_tell, output)
+            done = interpolate_video(
+                interpolate, source, output, options, progress=progress, tell=tell
+            )
+        seconds = time.perf_counter() - begun
+    for stream in done.left_out:
+        say(f": not kept: {stream}", subject=source)
+    _say_made(output, _video_made(done, seconds), started, interpolate)
+    for found in done.damage:
+        say(f": damaged: {found}", subject=source)
+    if done.damage and "allow_damaged" not in given:
+        raise MediaError(
+            f"{source}: is damaged, as said above; what could be made is kept in {output}; "
+            "--allow-damaged makes this no failure"
+        )
+
+
+def _share(
+    artifact: Artifact, source: Path, output: Path, options: VideoOptions, share: str
+) -> None:
+    from media.video import interpolate_share
+
+    chosen, started = parse_share(share), time.perf_counter()
+    with (
+        _resumable(_segments_kept, output),
+        artifact() as interpolate,
+        frame_progress(source.name) as progress,
+    ):
+        tell = partial(_tell, output)
+        done = interpolate_share(
+            interpolate, source, output, options, chosen, progress=progress, tell=tell
+        )
+    made = (
+        f"share {chosen.number} of {chosen.of}, {done.segments} of {done.all_segments} segments, "
+        f"is in {done.folder}; {done.frames_written} frames written now; when all shares are "
+        "there, the same command without --share joins them"
+    )
+    _say_made(output, made, started, interpolate)
+
+
+def _tell(output: Path, line: str) -> None:
+    say(f": {line}", subject=output)
+
+
+@contextmanager
+def _resumable(kept: Callable[[Path], str], output: Path) -> Iterator[None]:
+    """Say what is kept where the block fails, and how to go on."""
+    try:
+        yield
+    except BaseException:
+        if line := kept(output):
+            line += "; the same command goes on from there, and removing that folder gives up"
+            errors.print(Text("kept:", "bold"), line, soft_wrap=True)
+        raise
+
+
+def _segments_kept(output: Path) -> str:
+    from media.job import kept_beside
+
+    if (kept := kept_beside(output)) is None:
+        return ""
+    made = f"{kept.finished} of {kept.segments} segments are kept in {kept.folder}"
+    return f"{made}, {kept.bytes / 1e6:.1f} MB"
+
+
+def _images_kept(output: Path) -> str:
+    from media.image_job import images_kept_for
+    from media.numbering import is_pattern
+
+    kept = images_kept_for(output.parent if is_pattern(output) else output)
+    return f"{kept.images} images are kept in {kept.folder}" if kept else ""
+
+
+def _video_made(done: VideoSummary, seconds: float) -> str:
+    unshown = f", {done.frames_left_out} left out, for they have the time of the one before"
+    resumed = f", {done.frames_resumed} of them by other runs" if done.frames_resumed else ""
+    speed = (done.frames_written - done.frames_resumed) / done.rate / seconds
+    return (
+        f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
+        f"at {float(done.rate):.6g} fps{resumed}; {done.frames_made} made, {done.frames_repeated} "
+        f"shown again{unshown if done.frames_left_out else ''}, {done.cuts} cuts; decoding "
+        f"{done.decode_seconds:.1f} s, inference {done.inference_seconds:.1f} s, encoding "
+        f"{done.encode_seconds:.1f} s, all at once; {speed:.2f}x real time"
+    )
+
+
+def _video_options(given: Given, overwrite: bool) -> VideoOptions:
+    from media.encoding import Encoding
+    from media.options import SEGMENT, VideoOptions
+
+    encoding = ("codec", "crf", "preset", "pix_fmt")
+    cuts = ("cut_threshold", "no_cuts")
+    rates = ("factor", "fps", "slow")
+    others = ("stream", "segment", "share", "allow_damaged")
+    _refuse_others(given, "a video", *rates, *cuts, *encoding, *others)
+    if all(name in given for name in cuts):
+        raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
+    chosen = {name: parse_rational(given[name]) for name in rates if name in given}
+    if not chosen:
+        chosen["factor"] = parse_rational(FACTOR)
+    return VideoOptions(
+        **chosen,
+        stream=given.get("stream"),
+        cut_threshold=None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD),
+        encoding=Encoding(*map(given.get, encoding)),
+        overwrite=overwrite,
+        segment=given.get("segment", SEGMENT),
+    )
+
+
+def _say_made(output: Path, made: str, started: float, interpolate: Interpolator) -> None:
+    seconds = time.perf_counter() - started
+    how = f"{interpolate.backend}, {interpolate.metadata.precision}"
+    say(f": {made}; {seconds:.1f} s with {how}", subject=output)
