@@ -72,9 +72,18 @@ def test_workflows_run_each_python_that_is_supported() -> None:
     assert re.findall(r"3\.\d+", matrix) == classified == ["3.10", "3.11", "3.12", "3.13"]
 
 
+# As `python -m build --sdist`, but not compressed, which takes 20 of its 21 seconds.
+SDIST = """
+import functools, gzip, sys
+gzip.GzipFile = functools.partial(gzip.GzipFile, compresslevel=0)
+from hatchling.build import build_sdist
+build_sdist(sys.argv[1])
+"""
+
+
 def test_a_source_distribution_has_what_the_tests_and_pages_need(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path]
-    subprocess.run([*map(str, command), str(ROOT)], check=True, capture_output=True)
+    command = [sys.executable, "-c", SDIST, str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (archive,) = tmp_path.iterdir()
     listing = subprocess.run(
         [sys.executable, "-m", "tarfile", "--list", str(archive)],
