@@ -59,12 +59,11 @@ class Interpolator:
             start is quicker. It is as trusted as code: let nobody else write to it.
         trusted: whether a version-compatible engine may be opened: it holds code, which runs with
             your rights. Other artifacts do not need it.
-        tile: (width, height) of the pieces that frames are cut into, pixels; None takes whole
-            frames where an engine's sizes and `memory_limit` have room for them, else the largest
-            pieces that do. What is made differs from whole frames by what `overlap` leaves.
+        tile: (width, height) of the pieces that frames are cut into, pixels; None cuts only where
+            an engine's sizes or `memory_limit` have no room for whole frames.
         overlap: pixels that neighbouring pieces share, 192 by default. What moves further than half
             of it between two frames may show where pieces meet; more costs time.
-        memory_limit: bytes that making frames may take on the CPU, on top of those of the process.
+        memory_limit: bytes that making frames may take on the CPU, beside those of the process.
 
     Raises:
         InputNotFoundError, ArtifactError: no such file; damaged, not ours, or to be trusted first.
@@ -91,8 +90,8 @@ class Interpolator:
             "cache": cache,
         }  # fmt: skip
         path = bundled_for(**where) if artifact is None else artifact
-        self._path = Path(path)
         self._session = open_session(path, **where, memory_limit=memory_limit, trusted=trusted)
+        self._path = Path(path)
         try:
             self._tiling = tiling(self._session.extent, tile, overlap)
         except BaseException:

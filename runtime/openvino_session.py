@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from .errors import ArtifactError, BackendError, first_line, short_of_memory
 from .graph_parts import parts_of
-from .metadata import Metadata, Precision
+from .metadata import Metadata
 from .openvino_library import openvino
 from .openvino_model import has_bf16, read_model, unclip
 from .session import Backend, DirectLease, Lease, Session
 from .tiles import Extent
 
 # A frame of 1280x736 took 22 with base width 32 in INT8, and 37 in float32.
-_BYTES_PER_PIXEL_AND_WIDTH: dict[Precision, int] = {"int8": 24, "fp16": 40, "fp32": 40}
+_BYTES_PER_PIXEL_AND_WIDTH = 40
+_OF_INT8 = 24
 _SIZES = 2  # that a session stays compiled for: a folder's upright pictures and the others
 _Tensors = Mapping[str, NDArray[Any]]
 
@@ -59,8 +60,8 @@ class OpenVinoSession(Session):
     ) -> None:
         self.metadata, self._path = metadata, path
         if memory_limit is not None:
-            per_pixel = metadata.base_width * _BYTES_PER_PIXEL_AND_WIDTH[metadata.precision]
-            self.extent = Extent(pixels=memory_limit // per_pixel)
+            each = _OF_INT8 if metadata.precision == "int8" else _BYTES_PER_PIXEL_AND_WIDTH
+            self.extent = Extent(pixels=memory_limit // (metadata.base_width * each))
         self._core, self._device = openvino.Core(), device
         self._properties = _properties(self._core, device, threads, cache)
         if metadata.precision == "bf16" and not has_bf16(self._core, device):

@@ -38,10 +38,7 @@ def begun(lease: Lease, frame0: Any, frame1: Any, times: NDArray[np.float32]) ->
         frame0, frame1: [1, H, W, 3] as the artifact takes them, or what the lease prepared.
         times: [T], inside (0, 1), one at least.
     """
-    height, width = frame0.shape[1:3]
-    # A whole frame is its own window.
-    window = np.array([0, 0, width, height], np.float32)
-    return lease.start({"frame0": frame0, "frame1": frame1, "window": window, "t": times})
+    return lease.start({"frame0": frame0, "frame1": frame1, "t": times})
 
 
 def finished(frame: Frame, run: Finish | None) -> tuple[Frame, NDArray[Any]]:

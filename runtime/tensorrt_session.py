@@ -92,8 +92,9 @@ class TensorRTSession(Session):
             for tile in layout.tiles:
                 pieces = {name: frame.cut(tile) for name, frame in pair.items()}
                 tensors = {**pieces, "t": times, "window": layout.window(tile)}
-                under_way.append(self.enqueue(lane, tensors, DeviceTensor))
-                frames.put(tile, under_way[-1][0])
+                made, inputs = self.enqueue(lane, tensors, DeviceTensor)
+                frames.put(tile, made)
+                under_way.append(inputs)
             lane.compute.synchronize()
             return frames
 

@@ -41,7 +41,7 @@ class TiledLease(Lease):
         return self._cut(array, self._lease.prepare)
 
     def start(self, tensors: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[Any]]]:
-        """See `Lease.start`; most tiles are done when it returns."""
+        """See `Lease.start`; `window` is the tile's own. Most tiles are done when it returns."""
         pair = [
             given if isinstance(given, _Cut) else self._cut(given, lambda piece: piece)
             for given in (tensors["frame0"], tensors["frame1"])

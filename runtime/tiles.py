@@ -117,7 +117,7 @@ class Tiling:
     Attributes:
         extent: of the session.
         size: (width, height) of a tile, padded; None takes whole frames where the extent has room
-            for them, else the tiles of fewest pixels in all.
+            for them, else those tiles that are fewest pixels in all.
         overlap: pixels that neighbouring tiles share, a multiple of 32.
     """
 
@@ -166,15 +166,17 @@ class Tiling:
         return min(fitting, key=lambda cut: math.prod(len(side) * side[0].stop for side in cut))
 
     def _no_room(self, whole: Size) -> FrameError:
-        tile = "" if self.size is None else f" in tiles of {_text(self.size)}"
-        least, most = self.extent.min_size, self.extent.max_size
-        room = f"frames of {_text(least)} to {_text(most)}" if most[0] < math.inf else "frames"
-        if self.extent.pixels < math.inf:
-            room += f" of {self.extent.pixels:.0f} pixels at most, for want of memory"
+        extent = self.extent
+        room = f"frames of {_text(extent.min_size)} and more"
+        if extent.max_size[0] < math.inf:
+            room = f"frames of {_text(extent.min_size)} to {_text(extent.max_size)}"
+        if extent.pixels < math.inf:
+            room += f", {extent.pixels:.0f} pixels at most"
+        asked = f" in tiles of {_text(self.size)}" if self.size else ""
         return FrameError(
-            f"frames of {_text(whole)}{tile} whose neighbours share {self.overlap} pixels: what "
-            f"runs at once is {room}; take other tiles or a smaller overlap, give more memory, or "
-            "build the engine for larger frames"
+            f"a frame of {_text(whole)}{asked} cannot be run: there is room for {room}, and tiles "
+            f"share {self.overlap} pixels; give more memory or an engine built for larger frames, "
+            "or a smaller overlap"
         )
 
 

@@ -34,7 +34,7 @@ def _faulty(path: Path) -> None:
 
 def test_each_fault_is_told_apart() -> None:
     kinds = ("passed", "refused", "exception", "crash", "hang", "memory", "passed")
-    worker = Worker({"planted": _faulty}, Limits(seconds=5, bytes=2**30))
+    worker = Worker({"planted": _faulty}, Limits(seconds=15, bytes=2**30))
     try:
         outcomes = [worker.read("planted", f"case.{kind}", b"") for kind in kinds]
     finally:

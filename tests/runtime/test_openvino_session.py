@@ -157,7 +157,7 @@ def test_bf16_is_refused_where_the_cpu_has_none(
     for options in ({"backend": "onnxruntime"}, {"providers": ["CPUExecutionProvider"]}):
         with pytest.raises(BackendError, match="bf16, which runs in OpenVINO alone; take backend="):
             Interpolator(bf16, **options)
-    monkeypatch.setattr("runtime.onnxruntime_session.offers_cuda", lambda: True)
+    monkeypatch.setattr("runtime.backends.offers_cuda", lambda: True)
     with pytest.raises(BackendError, match="the CPU here has no"):
         Interpolator(bf16)
 
