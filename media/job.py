@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -129,19 +129,32 @@ class Job:
         """Return `summary` where this run has made or read it already."""
         return self._summaries.get(index)
 
-    def claimed(self, what: int | None) -> AbstractContextManager[bool]:
-        """Hold off other runs from a segment, or from joining; see `media.waiting.claimed`."""
-        return claimed(self.folder, _JOINING if what is None else self.file(what).stem)
+    def claimed(self, index: int) -> AbstractContextManager[bool]:
+        """Hold off other runs from a segment; see `media.waiting.claimed`."""
+        return claimed(self.folder, self.file(index).stem)
+
+    def joining(self) -> AbstractContextManager[bool]:
+        """Hold off other runs from joining; see `media.waiting.claimed`."""
+        return claimed(self.folder, _JOINING)
 
     @contextmanager
     def kept_if_begun(self) -> Iterator[None]:
-        """Remove the folder where the block fails before any segment is finished."""
+        """Remove the folder where the block fails, no segment is finished and no run is at one."""
         try:
             yield
         except BaseException:
-            if not self.kept().finished:
-                remove(self.folder)
+            if not self.kept().finished and self._is_idle():
+                self.remove()
             raise
+
+    def _is_idle(self) -> bool:
+        with ExitStack() as stack:
+            locks = self.folder.glob("*.lock")
+            return all(stack.enter_context(claimed(self.folder, path.stem)) for path in locks)
+
+    def remove(self) -> None:
+        """Remove the segments and the folder."""
+        remove(self.folder, _OURS)
 
     def kept(self) -> Kept:
         """Say what is finished."""
