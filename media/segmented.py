@@ -125,7 +125,7 @@ def _is_made(video: Video, job: Job, index: int) -> bool:
     try:
         return job.summary(index) is not None
     except ArtifactError:
-        video.tell(f"{job.file(index)} is damaged, and is made again")
+        video.tell(f"{job.file(index)} is damaged or of another job, and is made again")
         return False
 
 
@@ -142,6 +142,7 @@ def _make_one(video: Video, job: Job, index: int) -> int:
             video.output,
             video.options,
             job.segments[index],
+            job.hash,
             target.path,
             lambda done, at: video.progress(before + done, total, at),
         )
