@@ -17,13 +17,12 @@ import pytest
 
 from media.encoding import Encoding
 from media.errors import MediaError
-from media.job import _FORMAT, Job
 from media.options import Share, VideoOptions
 from media.packet_file import packets_in
 from media.segment_work import interpolate_segment
 from media.segments import misread, planned
 from media.video import interpolate_share, interpolate_video
-from media.waiting import partial_of
+from media.waiting import claimed, partial_of
 from runtime import Interpolator, OptionError, OutputError
 from runtime.errors import ArtifactError
 from runtime.partials import Partial
@@ -439,9 +438,9 @@ def test_who_joins_early_leaves_the_work_of_others(
         if done != 10:
             return
         with ExitStack() as stack:
-            job = Job(partial_of(output), _FORMAT.read(partial_of(output) / "job.json"))
             for index in range(1, 6):
-                assert stack.enter_context(job.claimed(index))
+                held = claimed(partial_of(output), f"segment-{index:05d}")
+                assert stack.enter_context(held)
             with pytest.raises(OutputError, match="still make 6 of its 6 segments"):
                 interpolate_video(interpolate, source, output, FIVE)
         with pytest.raises(StoppedError):  # one that begins another segment, and is stopped there
