@@ -10,19 +10,20 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 from media.errors import MediaError
 from media.images import read_still
-from media.waiting import RECORD, begun, claimed, cleared, partial_of, remove
-from runtime.errors import OutputError
+from media.numbering import names_of
+from media.waiting import RECORD, begun, claimed, cleared, partial_of, published, remove
+from runtime.errors import OutputError, OutputExistsError
 from runtime.records import Between, Format, Matching, Sha256
 
-_WRITING = "image.writing"
-_OURS = re.compile(r".*\.(png|jpg|jpeg|lock|writing)", re.I)
+_LOCK = "run"
+_OURS = re.compile(rf"{_LOCK}\.lock")  # without a record nobody can say whose images are there
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,21 @@ _FORMAT = Format(ImageIdentity, "unfinished folder", 1, "remove its folder")
 class ImageJob:
     """The images of an unfinished folder.
 
+    Args:
+        output: the folder that they will be in.
+        max_pixels: of an image, as `read_still` takes it.
+
     Attributes:
         folder: where they wait.
     """
 
-    def __init__(self, output: Path) -> None:
-        # One that is there may be a mount point, and then its images have to wait in it.
-        self.folder = output / ".partial" if output.is_dir() else partial_of(output.resolve())
+    def __init__(self, output: Path, identity: ImageIdentity, max_pixels: int) -> None:
+        self.folder = _folder_of(output)
+        self._identity = identity
+        self._max_pixels = max_pixels
         self._whole: dict[str, bool] = {}
 
-    def begin(self, identity: ImageIdentity) -> int:
+    def begin(self) -> int:
         """Begin, or find the same job begun; return how many images there are.
 
         Raises:
@@ -80,31 +86,28 @@ class ImageJob:
             ArtifactError: its record is damaged.
         """
         if not cleared(self.folder, _OURS):
-            document = {"format_version": 1, **asdict(identity)}
-            begun(self.folder, json.dumps(document).encode())
-            return 0
-        if difference := identity.difference(_FORMAT.read(self.folder / RECORD)):
+            document = {"format_version": 1, **asdict(self._identity)}
+            with suppress(OutputExistsError):  # it may be the same one
+                begun(self.folder, json.dumps(document).encode())
+                return 0
+        if difference := self._identity.difference(_FORMAT.read(self.folder / RECORD)):
             raise OutputError(
                 f"{self.folder}: is the unfinished job of {difference}; run it again as it was to "
                 "finish it, or remove the folder to begin anew"
             )
-        return self.count()
-
-    def count(self) -> int:
-        """Return how many images there are."""
-        suffixes = (".png", ".jpg", ".jpeg")
-        return sum(path.suffix.lower() in suffixes for path in self.folder.iterdir())
+        return _count(self.folder)
 
     def claimed(self) -> AbstractContextManager[bool]:
         """Hold off other runs; see `media.waiting.claimed`."""
-        return claimed(self.folder, "run")
+        return claimed(self.folder, _LOCK)
 
     def has(self, name: str) -> bool:
         """Say whether an image is made, and whole."""
         if name not in self._whole:
             path = self.folder / name
             try:
-                self._whole[name] = path.is_file() and bool(read_still(path).rgb.size)
+                still = read_still(path, max_pixels=self._max_pixels) if path.is_file() else None
+                self._whole[name] = still is not None
             except MediaError:
                 self._whole[name] = False
         return self._whole[name]
@@ -116,8 +119,7 @@ class ImageJob:
             OutputError: it cannot be written.
         """
         try:
-            (self.folder / _WRITING).write_bytes(content)
-            (self.folder / _WRITING).replace(self.folder / name)
+            published(self.folder / name).write(content)
         except OSError as error:
             raise OutputError(f"{self.folder / name}: not written: {error.strerror}") from error
         self._whole[name] = True
@@ -130,8 +132,17 @@ class ImageJob:
             shutil.copyfile(self.folder / name, folder / name)
 
     def remove(self) -> None:
-        """Remove the folder."""
-        remove(self.folder)
+        """Remove the images and the folder."""
+        remove(self.folder, re.compile(f"{names_of(self._identity.name).pattern}|{_OURS.pattern}"))
+
+
+def _folder_of(output: Path) -> Path:
+    # One that is there may be a mount point, and then its images have to wait in it.
+    return output / ".partial" if output.is_dir() else partial_of(output.resolve())
+
+
+def _count(folder: Path) -> int:
+    return sum(path.suffix.lower() in (".png", ".jpg", ".jpeg") for path in folder.iterdir())
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,7 @@ class KeptImages:
 
 def images_kept_for(output: Path) -> KeptImages | None:
     """Return what of a folder's images is kept; None where none is, or it cannot be told."""
-    job = ImageJob(output)
-    if not (job.folder / RECORD).is_file() or not (images := job.count()):
+    folder = _folder_of(output)
+    if not (folder / RECORD).is_file() or not (images := _count(folder)):
         return None
-    return KeptImages(job.folder, images)
+    return KeptImages(folder, images)

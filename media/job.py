@@ -6,10 +6,11 @@ an error. See `media.waiting` on where it lies.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,10 @@ class _Record:
     identity: Identity
     segments: Annotated[tuple[Segment, ...], Between(2, 1_000_000)]
 
+    def document(self) -> bytes:
+        """Return the content of its file."""
+        return json.dumps({"format_version": 1, **asdict(self)}).encode()
+
     def __post_init__(self) -> None:
         ends = [segment.end for segment in self.segments]
         begins = [segment.begin for segment in self.segments]
@@ -48,11 +53,13 @@ class Job:
     Attributes:
         folder: `NAME.partial`.
         segments: all that there are, finished or not.
+        hash: of its record, which its segments' files hold.
     """
 
-    def __init__(self, folder: Path, segments: tuple[Segment, ...]) -> None:
+    def __init__(self, folder: Path, record: _Record) -> None:
         self.folder = folder
-        self.segments = segments
+        self.segments = record.segments
+        self.hash = hashlib.sha256(record.document()).hexdigest()
         self._summaries: dict[int, SegmentSummary] = {}
 
     @staticmethod
@@ -84,7 +91,7 @@ class Job:
                 f"{folder}: is the unfinished job of {difference}; run it again as it was to "
                 "finish it, or remove the folder to begin anew"
             )
-        return cls(folder, record.segments)
+        return cls(folder, record)
 
     @classmethod
     def begin(cls, output: Path, identity: Identity, segments: tuple[Segment, ...]) -> Job:
@@ -93,15 +100,14 @@ class Job:
         Raises:
             OutputError: the folder cannot be written.
         """
-        folder = partial_of(output)
-        document = {"format_version": 1, **asdict(_Record(identity, segments))}
+        folder, record = partial_of(output), _Record(identity, segments)
         try:
-            begun(folder, json.dumps(document).encode())
+            begun(folder, record.document())
         except OutputExistsError:
             if (job := cls.found(output, lambda: identity)) is not None:
                 return job
             raise
-        return cls(folder, segments)
+        return cls(folder, record)
 
     @property
     def record(self) -> Path:
@@ -116,32 +122,48 @@ class Job:
         """Return what was done with a segment; None if that is still to be done.
 
         Raises:
-            ArtifactError: its file is damaged.
+            ArtifactError: its file is damaged, or of another job.
         """
         if index not in self._summaries:
             try:
-                self._summaries[index] = read_summary(self.file(index))
+                summary = read_summary(self.file(index))
             except FileNotFoundError:
                 return None
+            if summary.job != self.hash:
+                raise ArtifactError(f"{self.file(index)}: is of another job; make it again")
+            self._summaries[index] = summary
         return self._summaries[index]
 
     def known(self, index: int) -> SegmentSummary | None:
         """Return `summary` where this run has made or read it already."""
         return self._summaries.get(index)
 
-    def claimed(self, what: int | None) -> AbstractContextManager[bool]:
-        """Hold off other runs from a segment, or from joining; see `media.waiting.claimed`."""
-        return claimed(self.folder, _JOINING if what is None else self.file(what).stem)
+    def claimed(self, index: int) -> AbstractContextManager[bool]:
+        """Hold off other runs from a segment; see `media.waiting.claimed`."""
+        return claimed(self.folder, self.file(index).stem)
+
+    def joining(self) -> AbstractContextManager[bool]:
+        """Hold off other runs from joining; see `media.waiting.claimed`."""
+        return claimed(self.folder, _JOINING)
 
     @contextmanager
     def kept_if_begun(self) -> Iterator[None]:
-        """Remove the folder where the block fails before any segment is finished."""
+        """Remove the folder where the block fails, no segment is finished and no run is at one."""
         try:
             yield
         except BaseException:
-            if not self.kept().finished:
-                remove(self.folder)
+            if not self.kept().finished and self._is_idle():
+                self.remove()
             raise
+
+    def _is_idle(self) -> bool:
+        with ExitStack() as stack:
+            locks = self.folder.glob("*.lock")
+            return all(stack.enter_context(claimed(self.folder, path.stem)) for path in locks)
+
+    def remove(self) -> None:
+        """Remove the segments and the folder."""
+        remove(self.folder, _OURS)
 
     def kept(self) -> Kept:
         """Say what is finished."""
@@ -170,6 +192,6 @@ def kept_beside(output: Path) -> Kept | None:
     """Return what of an output's segments is kept; None where none is, or it cannot be told."""
     folder = partial_of(output)
     try:
-        return Job(folder, _FORMAT.read(folder / RECORD).segments).kept()
+        return Job(folder, _FORMAT.read(folder / RECORD)).kept()
     except (OSError, ArtifactError):
         return None

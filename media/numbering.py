@@ -34,12 +34,18 @@ def named(pattern: str, number: int) -> str:
     return _NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern)
 
 
+def names_of(pattern: str) -> re.Pattern[str]:
+    """Return the expression for the names that a pattern gives, the number its only group."""
+    before, after = (re.escape(part) for part in _NUMBER.sub("%", pattern).split("%"))
+    return re.compile(f"{before}([0-9]+){after}")
+
+
 def matching(pattern: Path) -> tuple[list[Path], list[Path]]:
     """Return the files of a numbered pattern, by number, and those of another padding."""
-    before, after = (re.escape(part) for part in _NUMBER.sub("%", pattern.name).split("%"))
+    names = names_of(pattern.name)
     ours, others = {}, []
     for path in pattern.parent.iterdir():
-        match = re.fullmatch(f"{before}([0-9]+){after}", path.name)
+        match = names.fullmatch(path.name)
         if match and path.is_file():
             number = int(match[1])
             if path.name == named(pattern.name, number):

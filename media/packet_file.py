@@ -23,9 +23,9 @@ from av import Packet
 
 from media.damage import Losses
 from runtime.errors import ArtifactError
-from runtime.records import Between, Format, Matching
+from runtime.records import Between, Format, Matching, Sha256
 
-_MAGIC = b"rrin-deploy segment 1\n"
+_MAGIC = b"rrin-deploy segment 2\n"
 _HEAD = struct.Struct("<qqI?")  # when shown, for how long, in ticks; bytes; whether a keyframe
 _DIGEST = hashlib.sha256().digest_size
 _LARGEST = 2**30  # bytes of a packet
@@ -42,6 +42,7 @@ class SegmentSummary:
     """What was done with a segment.
 
     Attributes:
+        job: the hash of the record of the job that it belongs to.
         width, height: of its frames, pixels.
         frames_read, frames_made, frames_repeated, frames_left_out, cuts: see `VideoSummary`.
         frames_written: how many packets there are, a frame each.
@@ -51,6 +52,7 @@ class SegmentSummary:
         decode_seconds, inference_seconds, encode_seconds: see `VideoSummary`.
     """
 
+    job: Sha256
     width: Count
     height: Count
     frames_read: Count
@@ -74,7 +76,7 @@ class SegmentSummary:
         return Losses(*(tuple(map(Fraction, times)) for times in parts))
 
 
-_FORMAT = Format(SegmentSummary, "segment", 1, "make it again", max_bytes=2**26)
+_FORMAT = Format(SegmentSummary, "segment", 2, "make it again", max_bytes=2**26)
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class PacketFile:
     def finish(self, summary: SegmentSummary) -> None:
         """Write the end."""
         self._put(_HEAD.pack(0, 0, 0, False))
-        self._put(json.dumps({"format_version": 1, **asdict(summary)}).encode())
+        self._put(json.dumps({"format_version": 2, **asdict(summary)}).encode())
         self._file.write(self._digest.digest())
 
     def _put(self, content: bytes) -> None:

@@ -31,6 +31,7 @@ def interpolate_segment(
     output: Path,
     options: VideoOptions,
     segment: Segment,
+    job: str,
     target: Path,
     progress: Callable[[int, float], None] = lambda *_: None,
 ) -> SegmentSummary:
@@ -44,6 +45,7 @@ def interpolate_segment(
         output: the name of the video that the segments become: its suffix chooses the container,
             and messages name it. Nothing is read or written there.
         segment: one of those that `planned` found.
+        job: the hash of the job's record, by which the file is known for its own.
         target: the file to write, for `joined`.
         progress: called after each frame with how many there are, and when the last is shown.
 
@@ -84,6 +86,7 @@ def interpolate_segment(
             tuple(map(str, times)) for times in (losses.undecoded, losses.leapt, losses.corrupt)
         )
         summary = SegmentSummary(
+            job=job,
             width=stream.width,
             height=stream.height,
             frames_read=decoding.frames_read,

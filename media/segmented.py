@@ -16,7 +16,7 @@ from media.segment_work import interpolate_segment
 from media.segments import planned
 from media.streams import alpha_left_out
 from media.summary import VideoSummary
-from media.waiting import remove
+from media.waiting import published
 from runtime.errors import ArtifactError, OutputError
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
@@ -107,7 +107,7 @@ def join(video: Video, job: Job, made: Made) -> VideoSummary:
         ArtifactError: a segment was damaged meanwhile.
         OutputError: another run joins them; or see `Publication`.
     """
-    with job.claimed(None) as ours:
+    with job.joining() as ours:
         if not ours:
             raise OutputError(f"{video.output}: another run joins its segments; wait for that")
         everything = range(len(job.segments))
@@ -117,7 +117,7 @@ def join(video: Video, job: Job, made: Made) -> VideoSummary:
         )
         files = [job.file(index) for index in everything]
         done = joined(files, summaries, video.source, video.output, video.options, publication)
-    remove(job.folder)
+    job.remove()
     return replace(done, frames_resumed=done.frames_written - made.frames)
 
 
@@ -125,7 +125,7 @@ def _is_made(video: Video, job: Job, index: int) -> bool:
     try:
         return job.summary(index) is not None
     except ArtifactError:
-        video.tell(f"{job.file(index)} is damaged, and is made again")
+        video.tell(f"{job.file(index)} is damaged or of another job, and is made again")
         return False
 
 
@@ -135,13 +135,14 @@ def _make_one(video: Video, job: Job, index: int) -> int:
     with open_media(video.source) as reader:
         stream = chosen_video(reader, video.options.stream, video.source)
         total = Timing.of(stream, video.options, video.source).frames(reader, stream)
-    with Publication(job.file(index)) as target:
+    with published(job.file(index)) as target:
         summary = interpolate_segment(
             video.interpolate,
             video.source,
             video.output,
             video.options,
             job.segments[index],
+            job.hash,
             target.path,
             lambda done, at: video.progress(before + done, total, at),
         )

@@ -175,6 +175,6 @@ def misread(source: Path) -> MediaError:
     """Return the error that a file reads otherwise from its middle than from its start."""
     return MediaError(
         f"{source}: reads otherwise from its middle than from its start, so that it cannot be cut; "
-        "make it in one piece",
+        "remove the folder of its unfinished job, NAME.partial, and make it in one piece",
         remedy=("segment", 0),
     )

@@ -113,8 +113,9 @@ def interpolate_folder(
     publication = _checked_output(output, folder, overwrite)
     still_codec(Path(name))
     names = [named(name, index) for index in range((len(images) - 1) * factor + 1)]
-    job, started = ImageJob(folder), time.monotonic()
-    begun = job.begin(ImageIdentity.of(images, interpolate.identity, factor, name))
+    identity = ImageIdentity.of(images, interpolate.identity, factor, name)
+    job, started = ImageJob(folder, identity, max_pixels), time.monotonic()
+    begun = job.begin()
     if begun:
         tell(f"goes on: {begun} of {len(names)} images are made")
     with job.claimed() as ours:

@@ -76,12 +76,12 @@ def interpolate_video(
             return _whole(interpolate, reader, source, publication, output, options, progress)
     with job.kept_if_begun():
         made = make(video, job, range(len(job.segments)))
-        if made.elsewhere:
-            raise OutputError(
-                f"{output}: other runs still make {made.elsewhere} of its {len(job.segments)} "
-                "segments; run it again when they have ended, to join them"
-            )
-        return join(video, job, made)
+    if made.elsewhere:
+        raise OutputError(
+            f"{output}: other runs still make {made.elsewhere} of its {len(job.segments)} "
+            "segments; run it again when they have ended, to join them"
+        )
+    return join(video, job, made)
 
 
 def interpolate_share(
@@ -106,11 +106,12 @@ def interpolate_share(
     """
     source, output = Path(source), Path(output)
     _checked(source, output, options)
-    job = job_of(Video(interpolate, source, output, options, progress, tell))
+    video = Video(interpolate, source, output, options, progress, tell)
+    job = job_of(video)
     if job is None:
         raise OptionError(f"{source}: is made in one piece, and has no shares; leave them out")
     indices = range(share.number - 1, len(job.segments), share.of)
-    made = make(Video(interpolate, source, output, options, progress, tell), job, indices)
+    made = make(video, job, indices)
     return ShareSummary(len(indices), len(job.segments), made.frames, job.folder)
 
 

@@ -1,10 +1,12 @@
 """Videos made in segments are what they would be in one piece, whoever made which segment when."""
 
+import hashlib
 import json
 import os
 import pickle
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -18,11 +20,12 @@ from media.errors import MediaError
 from media.options import Share, VideoOptions
 from media.packet_file import packets_in
 from media.segment_work import interpolate_segment
-from media.segments import planned
+from media.segments import misread, planned
 from media.video import interpolate_share, interpolate_video
-from media.waiting import partial_of
+from media.waiting import claimed, partial_of
 from runtime import Interpolator, OptionError, OutputError
 from runtime.errors import ArtifactError
+from runtime.partials import Partial
 from runtime.scene import render_bytes
 from tests.media.test_video import rich_source
 from tests.models import SMALL_MODEL
@@ -324,7 +327,7 @@ def test_a_damaged_segment_is_made_again(
     summary = interpolate_video(
         interpolate, tmp_path / "in.mkv", unfinished, FIVE, tell=said.append
     )
-    assert said[1].endswith("segment-00001.packets is damaged, and is made again")
+    assert said[1].endswith("segment-00001.packets is damaged or of another job, and is made again")
     assert (summary.frames_written, summary.frames_resumed) == (120, 20)
 
 
@@ -413,7 +416,9 @@ def test_a_segment_depends_on_what_it_is_given_alone(
     source = clip(tmp_path / "in.mkv", **OPEN)
     segments = planned(source, None, 0.4).segments
     assert len(segments) == 6
-    arguments = pickle.dumps((interpolate_segment, source, Path("x.mkv"), FIVE, segments[3]))
+    arguments = pickle.dumps(
+        (interpolate_segment, source, Path("x.mkv"), FIVE, segments[3], "0" * 64)
+    )
     source.rename(tmp_path / "moved.mkv")  # a copy is as good
     work, _, *others = pickle.loads(arguments)  # noqa: S301 - ours
     made = []
@@ -422,6 +427,110 @@ def test_a_segment_depends_on_what_it_is_given_alone(
         made.append([*packets_in(file)])
     assert made[0] == made[1]
     assert len(made[0]) == 20
+
+
+def test_who_joins_early_leaves_the_work_of_others(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source, output = clip(tmp_path / "in.mkv"), tmp_path / "out.mkv"
+
+    def while_all_are_at_work(done: int, *_: float) -> None:
+        if done != 10:
+            return
+        with ExitStack() as stack:
+            for index in range(1, 6):
+                held = claimed(partial_of(output), f"segment-{index:05d}")
+                assert stack.enter_context(held)
+            with pytest.raises(OutputError, match="still make 6 of its 6 segments"):
+                interpolate_video(interpolate, source, output, FIVE)
+        with pytest.raises(StoppedError):  # one that begins another segment, and is stopped there
+            interpolate_video(interpolate, source, output, FIVE, progress=stopping(3))
+
+    done = interpolate_video(interpolate, source, output, FIVE, progress=while_all_are_at_work)
+    assert (done.frames_written, done.frames_resumed) == (120, 0)
+
+
+def test_a_start_beside_another_leaves_it_its_folder(
+    interpolate: Interpolator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = clip(tmp_path / "in.mkv"), tmp_path / "out.mkv"
+    claim = Partial.claim
+
+    def and_another_run(partial: Partial) -> None:
+        claim(partial)
+        monkeypatch.setattr(Partial, "claim", claim)
+        with pytest.raises(StoppedError):
+            interpolate_video(interpolate, source, output, FIVE, progress=stopping(30))
+
+    monkeypatch.setattr(Partial, "claim", and_another_run)
+    done = interpolate_video(interpolate, source, output, FIVE)
+    assert (done.frames_written, done.frames_resumed) == (120, 20)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "out.mkv"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a right on Windows")
+@pytest.mark.parametrize("name", ["segment-00003.packets", "segment-00003.lock", "job.json"])
+def test_links_are_not_written_through(
+    name: str, interpolate: Interpolator, unfinished: Path, tmp_path: Path
+) -> None:
+    elsewhere, source = tmp_path / "elsewhere", tmp_path / "in.mkv"
+    planted = partial_of(unfinished) / name
+    if name == "job.json":
+        planted.rename(elsewhere)
+    else:
+        elsewhere.write_text("precious")
+        planted.unlink(missing_ok=True)
+    before = elsewhere.read_bytes()
+    planted.symlink_to(elsewhere)
+    with pytest.raises(OutputError, match=f"holds a link, {name}, .* remove it"):
+        interpolate_video(interpolate, source, unfinished, FIVE)
+    assert elsewhere.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a right on Windows")
+def test_links_that_come_meanwhile_are_not_written_through(
+    interpolate: Interpolator, unfinished: Path, tmp_path: Path
+) -> None:
+    elsewhere, missing = tmp_path / "elsewhere", tmp_path / "missing"
+    elsewhere.write_text("precious")
+
+    def plant(done: int, *_: float) -> None:
+        if done == 50:
+            (partial_of(unfinished) / "segment-00003.packets").symlink_to(elsewhere)
+            (partial_of(unfinished) / "segment-00004.lock").symlink_to(missing)
+
+    with pytest.raises(OutputError, match=r"segment-00004\.lock: is a link"):
+        interpolate_video(interpolate, tmp_path / "in.mkv", unfinished, FIVE, progress=plant)
+    assert elsewhere.read_text() == "precious"
+    assert not missing.exists()
+    assert not (partial_of(unfinished) / "segment-00003.packets").is_symlink()
+
+
+def test_segments_of_another_job_are_made_again(
+    interpolate: Interpolator, unfinished: Path, tmp_path: Path
+) -> None:
+    twin, source = tmp_path / "twin.mkv", tmp_path / "in.mkv"
+    other = VideoOptions(factor=2, segment=0.4, encoding=Encoding(crf=40))
+    with pytest.raises(StoppedError):
+        interpolate_video(interpolate, source, twin, other, progress=stopping(30))
+    name = "segment-00000.packets"
+    shutil.copy(partial_of(twin) / name, partial_of(unfinished) / name)
+    done = interpolate_video(interpolate, source, unfinished, FIVE)
+    assert done.frames_resumed == 20
+    interpolate_video(interpolate, source, tmp_path / "whole.mkv", FIVE)
+    assert packets(unfinished, "video") == packets(tmp_path / "whole.mkv", "video")
+
+
+def test_what_the_user_put_into_the_folder_stays(
+    interpolate: Interpolator, unfinished: Path, tmp_path: Path
+) -> None:
+    (partial_of(unfinished) / "notes.txt").write_text("mine")
+    interpolate_video(interpolate, tmp_path / "in.mkv", unfinished, FIVE)
+    assert [path.name for path in partial_of(unfinished).iterdir()] == ["notes.txt"]
+
+
+def test_what_reads_otherwise_says_both_steps() -> None:
+    assert "remove the folder of its unfinished job, NAME.partial, and" in str(misread(Path("x")))
 
 
 UNCUT: dict[str, tuple[Callable[[Path], Path], str]] = {
@@ -468,7 +577,14 @@ def test_segments_of_different_encoders_are_not_joined(
     with pytest.raises(StoppedError):
         interpolate_video(interpolate, tmp_path / "in.mkv", twin, other, progress=stopping(30))
     name = "segment-00000.packets"
-    shutil.copy(partial_of(twin) / name, partial_of(unfinished) / name)
+    theirs, ours = (
+        hashlib.sha256((partial_of(output) / "job.json").read_bytes()).hexdigest().encode()
+        for output in (twin, unfinished)
+    )
+    content = (partial_of(twin) / name).read_bytes()[:-32]
+    assert theirs in content
+    content = content.replace(theirs, ours)
+    (partial_of(unfinished) / name).write_bytes(content + hashlib.sha256(content).digest())
     with pytest.raises(MediaError, match="segments come from encoders of several versions"):
         interpolate_video(interpolate, tmp_path / "in.mkv", unfinished, FIVE)
     assert not unfinished.exists()

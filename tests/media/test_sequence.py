@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from media.errors import MediaError
-from media.images import Still, read_still, write_still
+from media.images import MAX_PIXELS, Still, read_still, write_still
 from media.numbering import is_pattern
 from media.sequence import interpolate_folder
 from runtime import (
@@ -353,3 +354,70 @@ def test_a_long_run_goes_on_where_it_was_stopped(
     assert not partial.exists()
     for path in whole.iterdir():
         assert (output / path.name).read_bytes() == path.read_bytes()
+
+
+def test_pictures_of_the_user_are_not_cleared_away(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    partial = tmp_path / "out.partial"
+    for mine in ("holiday.jpg", "sub.png/thesis.doc", "frame_00000.png"):
+        (partial / mine).parent.mkdir(parents=True)
+        (partial / mine).write_text("mine")
+        with pytest.raises(OutputError, match=r"out\.partial: holds .*; move it away"):
+            interpolate_folder(interpolate, folder, tmp_path / "out", 2)
+        assert (partial / mine).read_text() == "mine"
+        shutil.rmtree(partial)
+    partial.mkdir()
+    (partial / "run.lock").touch()  # what a run leaves that dies at its very end
+    interpolate_folder(interpolate, folder, tmp_path / "out", 2)
+    assert not partial.exists()
+
+
+def test_what_the_user_put_beside_the_images_stays(
+    folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    def put(done: int, _: int) -> None:
+        if done == 2:
+            (tmp_path / "out.partial/holiday.png").write_text("mine")
+
+    interpolate_folder(interpolate, folder, tmp_path / "out", 2, progress=put)
+    assert [path.name for path in (tmp_path / "out.partial").iterdir()] == ["holiday.png"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a right on Windows")
+@pytest.mark.parametrize("name", ["image.writing", "frame_00003.png"])
+def test_planted_links_are_not_written_through(
+    name: str, folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("precious")
+
+    def plant(done: int, _: int) -> None:
+        if done == 2:
+            (tmp_path / "out.partial" / name).symlink_to(elsewhere)
+
+    interpolate_folder(interpolate, folder, tmp_path / "out", 2, progress=plant)
+    assert elsewhere.read_text() == "precious"
+    assert not (tmp_path / "out/frame_00003.png").is_symlink()
+
+
+def test_images_above_the_default_limit_are_found_whole(
+    folder: Path, interpolate: Interpolator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media.sequence._WORTH_KEEPING", 0)
+
+    def stop(done: int, _: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    asked: list[int] = []
+
+    def watched(path: Path, *, max_pixels: int = MAX_PIXELS) -> Still:
+        asked.append(max_pixels)
+        return read_still(path, max_pixels=max_pixels)
+
+    with pytest.raises(KeyboardInterrupt):
+        interpolate_folder(interpolate, folder, tmp_path / "out", 2, progress=stop)
+    monkeypatch.setattr("media.image_job.read_still", watched)
+    interpolate_folder(interpolate, folder, tmp_path / "out", 2, max_pixels=MAX_PIXELS * 2)
+    assert set(asked) == {MAX_PIXELS * 2}
