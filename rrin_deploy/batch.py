@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rrin_deploy.console import errors, say
 from rrin_deploy.failures import explanation
-from rrin_deploy.interpolation import Artifact, Given, video
+from rrin_deploy.interpolation import Artifact, Given, refuse_images, video
 from runtime.errors import OutputError, OutputExistsError, RrinError
 
 
@@ -25,10 +25,12 @@ def videos(
 
     Raises:
         OutputError: not all were made.
-        BadParameter: two have one name, or the folder is a file.
+        BadParameter: one is an image, two have one name, or the folder is a file, or named as one.
     """
     from media.encoding import CODECS
+    from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
+    refuse_images(sources)
     outputs = [
         folder / (source.name if source.suffix.lower() in CODECS else f"{source.stem}.mkv")
         for source in sources
@@ -38,6 +40,8 @@ def videos(
         raise typer.BadParameter(f"several inputs would become {twice[0]}; take them one by one")
     if folder.exists() and not folder.is_dir():
         raise typer.BadParameter(f"{folder} is a file; several videos become files in a folder")
+    if not folder.exists() and folder.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
+        raise typer.BadParameter(f"{folder} is named as a file; several videos become a folder's")
     folder.mkdir(exist_ok=True)
     failed = []
     with artifact() as interpolate:

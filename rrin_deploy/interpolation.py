@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -50,10 +50,7 @@ def pair(
 ) -> None:
     """Make the image between two."""
     from media.pair import interpolate_pair
-    from media.suffixes import IMAGE_SUFFIXES
 
-    if not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
-        raise typer.BadParameter(f"two inputs have to be images ({', '.join(IMAGE_SUFFIXES)})")
     _refuse_others(given, "two images", "t", "max_pixels")
     image0, image1 = inputs
     started = time.perf_counter()
@@ -96,14 +93,21 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
     _say_made(output, made, started, interpolate)
 
 
+def refuse_images(sources: Sequence[Path]) -> None:
+    """Raise a usage error where one of what should be videos is an image."""
+    from media.suffixes import IMAGE_SUFFIXES
+
+    for source in sources:
+        if source.suffix.lower() in IMAGE_SUFFIXES:
+            raise typer.BadParameter(f"{source} is one image; give two, or videos, or a folder")
+
+
 def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
     """Make a video of more frames."""
     from media.errors import MediaError
-    from media.suffixes import IMAGE_SUFFIXES
     from media.video import interpolate_video
 
-    if source.suffix.lower() in IMAGE_SUFFIXES:
-        raise typer.BadParameter(f"{source} is one image; give two, or a video, or a folder")
+    refuse_images([source])
     options = _video_options(given, overwrite)
     if "share" in given:
         _share(artifact, source, output, options, given["share"])

@@ -139,6 +139,7 @@ def command(
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
     """
     from media.numbering import is_pattern
+    from media.suffixes import IMAGE_SUFFIXES
 
     given = given_of(
         t=t, factor=factor, fps=fps, slow=slow, stream=stream, cut_threshold=cut_threshold,
@@ -150,10 +151,10 @@ def command(
         "cache": cache, "tile": tile, "overlap": overlap, "memory_limit": memory,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
-    if len(inputs) > 2 or (len(inputs) == 2 and output.is_dir()):
-        videos(artifact, inputs, output, overwrite, given)
-    elif len(inputs) == 2:
+    if len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
         pair(artifact, inputs, output, overwrite, given)
+    elif len(inputs) > 1:
+        videos(artifact, inputs, output, overwrite, given)
     elif inputs[0].is_dir() or is_pattern(inputs[0]):
         folder(artifact, inputs[0], output, overwrite, given)
     else:

@@ -410,6 +410,23 @@ def test_video(run: Run, clip: Path, tmp_path: Path) -> None:
     assert run("interpolate", clip, "-o", "out.mp4", "--overwrite")[0] == 0
 
 
+def test_two_inputs_are_two_images_or_else_videos(
+    run: Run, pair: tuple[Path, Path], clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other.mkv").write_bytes(clip.read_bytes())
+    code, out, err = run("interpolate", clip, "other.mkv", "-o", "out")
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.mp4", "other.mkv"]
+    code, _, err = run("interpolate", *pair, "-o", "out")
+    assert code == 1
+    assert "out: has no suffix; expected the name of an image" in err
+    code, _, err = run("interpolate", clip, pair[0], "-o", "new")
+    assert code == 2
+    assert "is one image" in " ".join(err.replace("│", " ").split())
+    assert run("interpolate", clip, "other.mkv", "-o", "new.mkv")[0] == 2
+    assert not list(tmp_path.glob("new*"))
+
+
 def test_a_damaged_video_fails_and_keeps_what_was_made(
     run: Run, clip: Path, tmp_path: Path
 ) -> None:
