@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
-    from media.options import VideoOptions
+    from media.options import Share, VideoOptions
     from media.summary import VideoSummary
 
 Artifact = Callable[
@@ -102,23 +104,50 @@ def refuse_images(sources: Sequence[Path]) -> None:
             raise typer.BadParameter(f"{source} is one image; give two, or videos, or a folder")
 
 
+@dataclass(frozen=True)
+class VideoTask:
+    """What is to be made of videos, whichever they are.
+
+    Attributes:
+        share: which of their segments; None makes all, and joins them.
+        allow_damaged: damage of a source is said, and is no fault.
+    """
+
+    options: VideoOptions
+    share: Share | None
+    allow_damaged: bool
+
+
 def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
-    """Make a video of more frames."""
+    """Make a video of more frames.
+
+    Raises:
+        MediaError: its source is damaged; what could be made is there.
+    """
     from media.errors import MediaError
-    from media.video import interpolate_video
 
     refuse_images([source])
-    options = _video_options(given, overwrite)
-    if "share" in given:
-        _share(artifact, source, output, options, given["share"])
-        return
+    if not make_video(artifact, source, output, video_task(given, overwrite)):
+        raise MediaError(
+            f"{source}: is damaged, as said above; what could be made is kept in {output}; "
+            "--allow-damaged makes this no failure"
+        )
+
+
+def make_video(artifact: Artifact, source: Path, output: Path, task: VideoTask) -> bool:
+    """Make a video, or a share of it; return False where it is made, but not without fault."""
+    from media.video import interpolate_video
+
+    if task.share:
+        _share(artifact, source, output, task.options, task.share)
+        return True
     started = time.perf_counter()
     with _resumable(_segments_kept, output), artifact() as interpolate:
         begun = time.perf_counter()
         with frame_progress(source.name) as progress:
             tell = partial(_tell, output)
             done = interpolate_video(
-                interpolate, source, output, options, progress=progress, tell=tell
+                interpolate, source, output, task.options, progress=progress, tell=tell
             )
         seconds = time.perf_counter() - begun
     for stream in done.left_out:
@@ -126,19 +155,15 @@ def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given
     _say_made(output, _video_made(done, seconds), started, interpolate)
     for found in done.damage:
         say(f": damaged: {found}", subject=source)
-    if done.damage and "allow_damaged" not in given:
-        raise MediaError(
-            f"{source}: is damaged, as said above; what could be made is kept in {output}; "
-            "--allow-damaged makes this no failure"
-        )
+    return task.allow_damaged or not done.damage
 
 
 def _share(
-    artifact: Artifact, source: Path, output: Path, options: VideoOptions, share: str
+    artifact: Artifact, source: Path, output: Path, options: VideoOptions, share: Share
 ) -> None:
     from media.video import interpolate_share
 
-    chosen, started = parse_share(share), time.perf_counter()
+    started = time.perf_counter()
     with (
         _resumable(_segments_kept, output),
         artifact() as interpolate,
@@ -146,10 +171,10 @@ def _share(
     ):
         tell = partial(_tell, output)
         done = interpolate_share(
-            interpolate, source, output, options, chosen, progress=progress, tell=tell
+            interpolate, source, output, options, share, progress=progress, tell=tell
         )
     made = (
-        f"share {chosen.number} of {chosen.of}, {done.segments} of {done.all_segments} segments, "
+        f"share {share.number} of {share.of}, {done.segments} of {done.all_segments} segments, "
         f"is in {done.folder}; {done.frames_written} frames written now; when all shares are "
         "there, the same command without --share joins them"
     )
@@ -202,9 +227,15 @@ def _video_made(done: VideoSummary, seconds: float) -> str:
     )
 
 
-def _video_options(given: Given, overwrite: bool) -> VideoOptions:
+def video_task(given: Given, overwrite: bool) -> VideoTask:
+    """Say what was asked for.
+
+    Raises:
+        BadParameter, OptionError: it can be made of no video.
+    """
     from media.encoding import Encoding
     from media.options import SEGMENT, VideoOptions
+    from media.schedule import Schedule
 
     encoding = ("codec", "crf", "preset", "pix_fmt")
     cuts = ("cut_threshold", "no_cuts")
@@ -216,7 +247,9 @@ def _video_options(given: Given, overwrite: bool) -> VideoOptions:
     chosen = {name: parse_rational(given[name]) for name in rates if name in given}
     if not chosen:
         chosen["factor"] = parse_rational(FACTOR)
-    return VideoOptions(
+    nominal = {"factor": None, "fps": None, "slow": None, **chosen}
+    Schedule.of(**nominal, source_rate=Fraction(1), source_base=Fraction(1))
+    options = VideoOptions(
         **chosen,
         stream=given.get("stream"),
         cut_threshold=None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD),
@@ -224,6 +257,8 @@ def _video_options(given: Given, overwrite: bool) -> VideoOptions:
         overwrite=overwrite,
         segment=given.get("segment", SEGMENT),
     )
+    share = parse_share(given["share"]) if "share" in given else None
+    return VideoTask(options, share, "allow_damaged" in given)
 
 
 def _say_made(output: Path, made: str, started: float, interpolate: Interpolator) -> None:
