@@ -12,7 +12,8 @@ from rich.text import Text
 
 from rrin_deploy.console import errors, say
 from rrin_deploy.failures import explanation
-from rrin_deploy.interpolation import Artifact, Given, make_video, refuse_images, video_task
+from rrin_deploy.given import Given, video_task
+from rrin_deploy.interpolation import Artifact, make_video, refuse_images
 from runtime.errors import OutputError, OutputExistsError, RrinError
 from runtime.publishing import Publication
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
 
 from rrin_deploy.console import errors, frame_progress, parse_rational, say
-from rrin_deploy.shares import parse_share
-from runtime.cuts import THRESHOLD
+from rrin_deploy.given import FACTOR, Given, VideoTask, refuse_others, video_task
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
@@ -26,25 +23,6 @@ if TYPE_CHECKING:
 Artifact = Callable[
     [], AbstractContextManager[Interpolator]
 ]  # opened when all that was asked for is known to fit
-Given = dict[str, Any]  # the options that were given, by name
-FACTOR = "2"
-
-
-def given_of(**options: Any) -> Given:
-    """Return those options that were given."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _refuse_others(given: Given, kind: str, *own: str) -> None:
-    for name in given:
-        if name not in own:
-            raise typer.BadParameter(
-                f"{_flag(name)} is not for {kind}; expected {', '.join(map(_flag, own))}"
-            )
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def pair(
@@ -53,7 +31,7 @@ def pair(
     """Make the image between two."""
     from media.pair import interpolate_pair
 
-    _refuse_others(given, "two images", "t", "max_pixels")
+    refuse_others(given, "two images", "t", "max_pixels")
     image0, image1 = inputs
     started = time.perf_counter()
     with artifact() as interpolate:
@@ -67,7 +45,7 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
     """Fill up a folder or pattern of images."""
     from media.sequence import interpolate_folder
 
-    _refuse_others(given, "a folder", "factor", "max_pixels")
+    refuse_others(given, "a folder", "factor", "max_pixels")
     factor = parse_rational(given.pop("factor", FACTOR))
     if factor.denominator != 1:
         raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
@@ -102,20 +80,6 @@ def refuse_images(sources: Sequence[Path]) -> None:
     for source in sources:
         if source.suffix.lower() in IMAGE_SUFFIXES:
             raise typer.BadParameter(f"{source} is one image; give two, or videos, or a folder")
-
-
-@dataclass(frozen=True)
-class VideoTask:
-    """What is to be made of videos, whichever they are.
-
-    Attributes:
-        share: which of their segments; None makes all, and joins them.
-        allow_damaged: damage of a source is said, and is no fault.
-    """
-
-    options: VideoOptions
-    share: Share | None
-    allow_damaged: bool
 
 
 def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
@@ -225,40 +189,6 @@ def _video_made(done: VideoSummary, seconds: float) -> str:
         f"{done.decode_seconds:.1f} s, inference {done.inference_seconds:.1f} s, encoding "
         f"{done.encode_seconds:.1f} s, all at once; {speed:.2f}x real time"
     )
-
-
-def video_task(given: Given, overwrite: bool) -> VideoTask:
-    """Say what was asked for.
-
-    Raises:
-        BadParameter, OptionError: it can be made of no video.
-    """
-    from media.encoding import Encoding
-    from media.options import SEGMENT, VideoOptions
-    from media.schedule import Schedule
-
-    encoding = ("codec", "crf", "preset", "pix_fmt")
-    cuts = ("cut_threshold", "no_cuts")
-    rates = ("factor", "fps", "slow")
-    others = ("stream", "segment", "share", "allow_damaged")
-    _refuse_others(given, "a video", *rates, *cuts, *encoding, *others)
-    if all(name in given for name in cuts):
-        raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
-    chosen = {name: parse_rational(given[name]) for name in rates if name in given}
-    if not chosen:
-        chosen["factor"] = parse_rational(FACTOR)
-    nominal = {"factor": None, "fps": None, "slow": None, **chosen}
-    Schedule.of(**nominal, source_rate=Fraction(1), source_base=Fraction(1))
-    options = VideoOptions(
-        **chosen,
-        stream=given.get("stream"),
-        cut_threshold=None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD),
-        encoding=Encoding(*map(given.get, encoding)),
-        overwrite=overwrite,
-        segment=given.get("segment", SEGMENT),
-    )
-    share = parse_share(given["share"]) if "share" in given else None
-    return VideoTask(options, share, "allow_damaged" in given)
 
 
 def _say_made(output: Path, made: str, started: float, interpolate: Interpolator) -> None:

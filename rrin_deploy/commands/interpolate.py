@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from rrin_deploy.batch import videos
-from rrin_deploy.interpolation import FACTOR, Given, folder, given_of, pair, video
+from rrin_deploy.given import FACTOR, Given, given_of
+from rrin_deploy.interpolation import folder, pair, video
 from rrin_deploy.options import (
     Backend,
     Device,

@@ -416,7 +416,7 @@ def test_two_inputs_are_two_images_or_else_videos(
     run: Run, pair: tuple[Path, Path], clip: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "other.mkv").write_bytes(clip.read_bytes())
-    code, out, err = run("interpolate", clip, "other.mkv", "-o", "out")
+    code, _, err = run("interpolate", clip, "other.mkv", "-o", "out")
     assert (code, err) == (0, "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.mp4", "other.mkv"]
     code, _, err = run("interpolate", *pair, "-o", "out")
