@@ -51,7 +51,7 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
         raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
     started = time.perf_counter()
     with (
-        _resumable(_images_kept, output),
+        _resumable(_images_kept, output) as begun,
         artifact() as interpolate,
         frame_progress(source.name) as progress,
     ):
@@ -61,8 +61,8 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
             output,
             int(factor),
             overwrite=overwrite,
-            progress=progress,
-            tell=partial(_tell, output),
+            progress=partial(begun, progress),
+            tell=partial(begun, partial(_tell, output)),
             **given,
         )
     if done.profiles:
@@ -106,14 +106,14 @@ def make_video(artifact: Artifact, source: Path, output: Path, task: VideoTask) 
         _share(artifact, source, output, task.options, task.share)
         return True
     started = time.perf_counter()
-    with _resumable(_segments_kept, output), artifact() as interpolate:
-        begun = time.perf_counter()
+    with _resumable(_segments_kept, output) as begun, artifact() as interpolate:
+        opened = time.perf_counter()
         with frame_progress(source.name) as progress:
-            tell = partial(_tell, output)
+            tell = partial(begun, partial(_tell, output))
             done = interpolate_video(
                 interpolate, source, output, task.options, progress=progress, tell=tell
             )
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - opened
     for stream in done.left_out:
         say(f": not kept: {stream}", subject=source)
     _say_made(output, _video_made(done, seconds), started, interpolate)
@@ -129,11 +129,11 @@ def _share(
 
     started = time.perf_counter()
     with (
-        _resumable(_segments_kept, output),
+        _resumable(_segments_kept, output) as begun,
         artifact() as interpolate,
         frame_progress(source.name) as progress,
     ):
-        tell = partial(_tell, output)
+        tell = partial(begun, partial(_tell, output))
         done = interpolate_share(
             interpolate, source, output, options, share, progress=progress, tell=tell
         )
@@ -150,12 +150,24 @@ def _tell(output: Path, line: str) -> None:
 
 
 @contextmanager
-def _resumable(kept: Callable[[Path], str], output: Path) -> Iterator[None]:
-    """Say what is kept where the block fails, and how to go on."""
+def _resumable(kept: Callable[[Path], str], output: Path) -> Iterator[Callable[..., None]]:
+    """Say what is kept where the block fails, and how to go on.
+
+    Yields:
+        Calls `tell` or `progress`, with their arguments; their first call means that the job is
+        found or begun. Until then what lies there may be another one, and not to go on with.
+    """
+    begun = False
+
+    def call(heard: Callable[..., None], *what: object) -> None:
+        nonlocal begun
+        begun = True
+        heard(*what)
+
     try:
-        yield
+        yield call
     except BaseException:
-        if line := kept(output):
+        if begun and (line := kept(output)):
             line += "; the same command goes on from there, and removing that folder gives up"
             errors.print(Text("kept:", "bold"), line, soft_wrap=True)
         raise
