@@ -137,10 +137,15 @@ def _share(
         done = interpolate_share(
             interpolate, source, output, options, share, progress=progress, tell=tell
         )
+    elsewhere = (
+        f", but for {done.elsewhere} that other runs still make, and may not finish"
+        if done.elsewhere
+        else ""
+    )
     made = (
         f"share {share.number} of {share.of}, {done.segments} of {done.all_segments} segments, "
-        f"is in {done.folder}; {done.frames_written} frames written now; when all shares are "
-        "there, the same command without --share joins them"
+        f"is in {done.folder}{elsewhere}; {done.frames_written} frames written now; "
+        "when all shares are there, the same command without --share joins them"
     )
     _say_made(output, made, started, interpolate)
 

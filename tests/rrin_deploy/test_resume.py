@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from media.image_job import ImageIdentity, ImageJob
+from media.waiting import claimed
 from runtime.scene import render_bytes
 from tests.conftest import write_png
 from tests.models import SMALL_MODEL
@@ -214,6 +215,20 @@ def test_shares_and_the_run_that_joins_them(
     assert code == 0
     assert "goes on: 4 of 4 segments are made" in out
     assert decoded(output) == decoded(whole)
+
+
+def test_a_share_says_what_of_it_another_run_still_makes(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mkv"
+    assert ran(command(source, output, "ffv1", "--share", "1/2"))[0] == 0
+    with claimed(tmp_path / "out.mkv.partial", "segment-00003") as ours:
+        assert ours
+        code, out, _ = ran(command(source, output, "ffv1", "--share", "2/2"))
+    assert code == 0
+    assert "out.mkv.partial, but for 1 that other runs still make" in out
+    assert len(list((tmp_path / "out.mkv.partial").glob("*.packets"))) == 3
+    code, out, _ = ran(command(source, output, "ffv1", "--share", "2/2"))
+    assert (code, "still make" in out) == (0, False)
+    assert len(list((tmp_path / "out.mkv.partial").glob("*.packets"))) == 4
 
 
 @pytest.mark.parametrize(
