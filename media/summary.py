@@ -52,9 +52,12 @@ class ShareSummary:
         all_segments: of the video.
         frames_written: by this run.
         folder: where they wait.
+        elsewhere: how many of the share other runs still make; they are not there where one ends
+            early.
     """
 
     segments: int
     all_segments: int
     frames_written: int
     folder: Path
+    elsewhere: int

@@ -112,7 +112,7 @@ def interpolate_share(
         raise OptionError(f"{source}: is made in one piece, and has no shares; leave them out")
     indices = range(share.number - 1, len(job.segments), share.of)
     made = make(video, job, indices)
-    return ShareSummary(len(indices), len(job.segments), made.frames, job.folder)
+    return ShareSummary(len(indices), len(job.segments), made.frames, job.folder, made.elsewhere)
 
 
 def _checked(source: Path, output: Path, options: VideoOptions) -> Publication:

@@ -3,46 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
 
 from rrin_deploy.console import errors, frame_progress, parse_rational, say
-from rrin_deploy.shares import parse_share
-from runtime.cuts import THRESHOLD
+from rrin_deploy.given import FACTOR, Given, VideoTask, refuse_others, video_task
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
-    from media.options import VideoOptions
+    from media.options import Share, VideoOptions
     from media.summary import VideoSummary
 
 Artifact = Callable[
     [], AbstractContextManager[Interpolator]
 ]  # opened when all that was asked for is known to fit
-Given = dict[str, Any]  # the options that were given, by name
-FACTOR = "2"
-
-
-def given_of(**options: Any) -> Given:
-    """Return those options that were given."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _refuse_others(given: Given, kind: str, *own: str) -> None:
-    for name in given:
-        if name not in own:
-            raise typer.BadParameter(
-                f"{_flag(name)} is not for {kind}; expected {', '.join(map(_flag, own))}"
-            )
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def pair(
@@ -50,11 +30,8 @@ def pair(
 ) -> None:
     """Make the image between two."""
     from media.pair import interpolate_pair
-    from media.suffixes import IMAGE_SUFFIXES
 
-    if not all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
-        raise typer.BadParameter(f"two inputs have to be images ({', '.join(IMAGE_SUFFIXES)})")
-    _refuse_others(given, "two images", "t", "max_pixels")
+    refuse_others(given, "two images", "t", "max_pixels")
     image0, image1 = inputs
     started = time.perf_counter()
     with artifact() as interpolate:
@@ -68,13 +45,13 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
     """Fill up a folder or pattern of images."""
     from media.sequence import interpolate_folder
 
-    _refuse_others(given, "a folder", "factor", "max_pixels")
+    refuse_others(given, "a folder", "factor", "max_pixels")
     factor = parse_rational(given.pop("factor", FACTOR))
     if factor.denominator != 1:
         raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
     started = time.perf_counter()
     with (
-        _resumable(_images_kept, output),
+        _resumable(_images_kept, output) as begun,
         artifact() as interpolate,
         frame_progress(source.name) as progress,
     ):
@@ -84,8 +61,8 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
             output,
             int(factor),
             overwrite=overwrite,
-            progress=progress,
-            tell=partial(_tell, output),
+            progress=partial(begun, progress),
+            tell=partial(begun, partial(_tell, output)),
             **given,
         )
     if done.profiles:
@@ -96,58 +73,79 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
     _say_made(output, made, started, interpolate)
 
 
-def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
-    """Make a video of more frames."""
-    from media.errors import MediaError
+def refuse_images(sources: Sequence[Path]) -> None:
+    """Raise a usage error where one of what should be videos is an image."""
     from media.suffixes import IMAGE_SUFFIXES
-    from media.video import interpolate_video
 
-    if source.suffix.lower() in IMAGE_SUFFIXES:
-        raise typer.BadParameter(f"{source} is one image; give two, or a video, or a folder")
-    options = _video_options(given, overwrite)
-    if "share" in given:
-        _share(artifact, source, output, options, given["share"])
-        return
-    started = time.perf_counter()
-    with _resumable(_segments_kept, output), artifact() as interpolate:
-        begun = time.perf_counter()
-        with frame_progress(source.name) as progress:
-            tell = partial(_tell, output)
-            done = interpolate_video(
-                interpolate, source, output, options, progress=progress, tell=tell
-            )
-        seconds = time.perf_counter() - begun
-    for stream in done.left_out:
-        say(f": not kept: {stream}", subject=source)
-    _say_made(output, _video_made(done, seconds), started, interpolate)
-    for found in done.damage:
-        say(f": damaged: {found}", subject=source)
-    if done.damage and "allow_damaged" not in given:
+    for source in sources:
+        if source.suffix.lower() in IMAGE_SUFFIXES:
+            raise typer.BadParameter(f"{source} is one image; give two, or videos, or a folder")
+
+
+def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+    """Make a video of more frames.
+
+    Raises:
+        MediaError: its source is damaged; what could be made is there.
+    """
+    from media.errors import MediaError
+
+    refuse_images([source])
+    if not make_video(artifact, source, output, video_task(given, overwrite)):
         raise MediaError(
             f"{source}: is damaged, as said above; what could be made is kept in {output}; "
             "--allow-damaged makes this no failure"
         )
 
 
+def make_video(artifact: Artifact, source: Path, output: Path, task: VideoTask) -> bool:
+    """Make a video, or a share of it; return False where it is made, but not without fault."""
+    from media.video import interpolate_video
+
+    if task.share:
+        _share(artifact, source, output, task.options, task.share)
+        return True
+    started = time.perf_counter()
+    with _resumable(_segments_kept, output) as begun, artifact() as interpolate:
+        opened = time.perf_counter()
+        with frame_progress(source.name) as progress:
+            tell = partial(begun, partial(_tell, output))
+            done = interpolate_video(
+                interpolate, source, output, task.options, progress=progress, tell=tell
+            )
+        seconds = time.perf_counter() - opened
+    for stream in done.left_out:
+        say(f": not kept: {stream}", subject=source)
+    _say_made(output, _video_made(done, seconds), started, interpolate)
+    for found in done.damage:
+        say(f": damaged: {found}", subject=source)
+    return task.allow_damaged or not done.damage
+
+
 def _share(
-    artifact: Artifact, source: Path, output: Path, options: VideoOptions, share: str
+    artifact: Artifact, source: Path, output: Path, options: VideoOptions, share: Share
 ) -> None:
     from media.video import interpolate_share
 
-    chosen, started = parse_share(share), time.perf_counter()
+    started = time.perf_counter()
     with (
-        _resumable(_segments_kept, output),
+        _resumable(_segments_kept, output) as begun,
         artifact() as interpolate,
         frame_progress(source.name) as progress,
     ):
-        tell = partial(_tell, output)
+        tell = partial(begun, partial(_tell, output))
         done = interpolate_share(
-            interpolate, source, output, options, chosen, progress=progress, tell=tell
+            interpolate, source, output, options, share, progress=progress, tell=tell
         )
+    elsewhere = (
+        f", but for {done.elsewhere} that other runs still make, and may not finish"
+        if done.elsewhere
+        else ""
+    )
     made = (
-        f"share {chosen.number} of {chosen.of}, {done.segments} of {done.all_segments} segments, "
-        f"is in {done.folder}; {done.frames_written} frames written now; when all shares are "
-        "there, the same command without --share joins them"
+        f"share {share.number} of {share.of}, {done.segments} of {done.all_segments} segments, "
+        f"is in {done.folder}{elsewhere}; {done.frames_written} frames written now; "
+        "when all shares are there, the same command without --share joins them"
     )
     _say_made(output, made, started, interpolate)
 
@@ -157,12 +155,24 @@ def _tell(output: Path, line: str) -> None:
 
 
 @contextmanager
-def _resumable(kept: Callable[[Path], str], output: Path) -> Iterator[None]:
-    """Say what is kept where the block fails, and how to go on."""
+def _resumable(kept: Callable[[Path], str], output: Path) -> Iterator[Callable[..., None]]:
+    """Say what is kept where the block fails, and how to go on.
+
+    Yields:
+        Calls `tell` or `progress`, with their arguments; their first call means that the job is
+        found or begun. Until then what lies there may be another one, and not to go on with.
+    """
+    begun = False
+
+    def call(heard: Callable[..., None], *what: object) -> None:
+        nonlocal begun
+        begun = True
+        heard(*what)
+
     try:
-        yield
+        yield call
     except BaseException:
-        if line := kept(output):
+        if begun and (line := kept(output)):
             line += "; the same command goes on from there, and removing that folder gives up"
             errors.print(Text("kept:", "bold"), line, soft_wrap=True)
         raise
@@ -195,30 +205,6 @@ def _video_made(done: VideoSummary, seconds: float) -> str:
         f"shown again{unshown if done.frames_left_out else ''}, {done.cuts} cuts; decoding "
         f"{done.decode_seconds:.1f} s, inference {done.inference_seconds:.1f} s, encoding "
         f"{done.encode_seconds:.1f} s, all at once; {speed:.2f}x real time"
-    )
-
-
-def _video_options(given: Given, overwrite: bool) -> VideoOptions:
-    from media.encoding import Encoding
-    from media.options import SEGMENT, VideoOptions
-
-    encoding = ("codec", "crf", "preset", "pix_fmt")
-    cuts = ("cut_threshold", "no_cuts")
-    rates = ("factor", "fps", "slow")
-    others = ("stream", "segment", "share", "allow_damaged")
-    _refuse_others(given, "a video", *rates, *cuts, *encoding, *others)
-    if all(name in given for name in cuts):
-        raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
-    chosen = {name: parse_rational(given[name]) for name in rates if name in given}
-    if not chosen:
-        chosen["factor"] = parse_rational(FACTOR)
-    return VideoOptions(
-        **chosen,
-        stream=given.get("stream"),
-        cut_threshold=None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD),
-        encoding=Encoding(*map(given.get, encoding)),
-        overwrite=overwrite,
-        segment=given.get("segment", SEGMENT),
     )
 
 

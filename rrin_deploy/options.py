@@ -62,7 +62,7 @@ Tile = Annotated[
         parser=parse_size,
         metavar="WxH",
         help="Cut frames into pieces of this size; by default whole frames where an engine's sizes "
-        "and --memory have room for them, else the largest pieces that do.",
+        "and --memory have room for them, else the pieces that come to the fewest pixels in all.",
     ),
 ]
 Overlap = Annotated[

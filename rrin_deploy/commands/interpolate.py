@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from rrin_deploy.batch import videos
-from rrin_deploy.interpolation import FACTOR, Given, folder, given_of, pair, video
+from rrin_deploy.given import FACTOR, Given, given_of
+from rrin_deploy.interpolation import folder, pair, video
 from rrin_deploy.options import (
     Backend,
     Device,
@@ -139,6 +140,7 @@ def command(
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
     """
     from media.numbering import is_pattern
+    from media.suffixes import IMAGE_SUFFIXES
 
     given = given_of(
         t=t, factor=factor, fps=fps, slow=slow, stream=stream, cut_threshold=cut_threshold,
@@ -150,10 +152,10 @@ def command(
         "cache": cache, "tile": tile, "overlap": overlap, "memory_limit": memory,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
-    if len(inputs) > 2 or (len(inputs) == 2 and output.is_dir()):
-        videos(artifact, inputs, output, overwrite, given)
-    elif len(inputs) == 2:
+    if len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
         pair(artifact, inputs, output, overwrite, given)
+    elif len(inputs) > 1:
+        videos(artifact, inputs, output, overwrite, given)
     elif inputs[0].is_dir() or is_pattern(inputs[0]):
         folder(artifact, inputs[0], output, overwrite, given)
     else:

@@ -381,6 +381,7 @@ def test_shares_make_what_one_run_would(interpolate: Interpolator, tmp_path: Pat
         (1, 20), (2, 40), (1, 20), (2, 40)
     ]  # fmt: skip
     assert not output.exists()
+    assert not any(share.elsewhere for share in done)
     summary = interpolate_video(interpolate, source, output, FIVE)
     assert (summary.frames_written, summary.frames_resumed) == (120, 120)
     assert packets(output, "video") == packets(whole, "video")

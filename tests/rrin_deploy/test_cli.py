@@ -12,6 +12,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,6 +21,7 @@ import onnx_ir as ir
 import pytest
 from PIL import Image
 
+from media.colour import SourceFrame
 from media.video import write_video
 from precision import Ranges, load_graph, with_precision
 from precision.blocks import int8_share
@@ -410,17 +412,91 @@ def test_video(run: Run, clip: Path, tmp_path: Path) -> None:
     assert run("interpolate", clip, "-o", "out.mp4", "--overwrite")[0] == 0
 
 
-def test_a_damaged_video_fails_and_keeps_what_was_made(
-    run: Run, clip: Path, tmp_path: Path
+def test_two_inputs_are_two_images_or_else_videos(
+    run: Run, pair: tuple[Path, Path], clip: Path, tmp_path: Path
 ) -> None:
-    with av.open(str(clip)) as reader, av.open(str(tmp_path / "cut.mkv"), "w") as writer:
+    (tmp_path / "other.mkv").write_bytes(clip.read_bytes())
+    code, _, err = run("interpolate", clip, "other.mkv", "-o", "out")
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.mp4", "other.mkv"]
+    code, _, err = run("interpolate", *pair, "-o", "out")
+    assert code == 1
+    assert "out: has no suffix; expected the name of an image" in err
+    code, _, err = run("interpolate", clip, pair[0], "-o", "new")
+    assert code == 2
+    assert "is one image" in " ".join(err.replace("│", " ").split())
+    assert run("interpolate", clip, "other.mkv", "-o", "new.mkv")[0] == 2
+    assert not list(tmp_path.glob("new*"))
+
+
+def cut_short(clip: Path) -> None:
+    """Write cut.mkv beside a video, without its end."""
+    path = clip.with_name("cut.mkv")
+    with av.open(str(clip)) as reader, av.open(str(path), "w") as writer:
         copied = writer.add_stream_from_template(reader.streams.video[0])
         for packet in reader.demux(video=0):
             if packet.dts is not None:
                 packet.stream = copied
                 writer.mux(packet)
-    whole = (tmp_path / "cut.mkv").read_bytes()
-    (tmp_path / "cut.mkv").write_bytes(whole[:-600])
+    path.write_bytes(path.read_bytes()[:-600])
+
+
+def test_a_damaged_one_of_several_videos_is_made_but_not_without_fault(
+    run: Run, clip: Path, tmp_path: Path
+) -> None:
+    cut_short(clip)
+    line = ("interpolate", clip, "cut.mkv", "-o", "out")
+    code, out, err = run(*line)
+    assert code == 1
+    assert "out: 2 of 2 videos\n" in out
+    assert "made, but of sources that are damaged, as said above: cut.mkv; --allow-damaged" in err
+    assert "missing" not in err
+    assert err.count("\n") == 1
+    made = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert set(made) == {"clip.mp4", "cut.mkv"}
+    code, out, err = run(*line)
+    assert (code, err) == (0, "")
+    assert "out: 2 of 2 videos, 2 of them from before\n" in out
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == made
+    assert run(*line, "--overwrite", "--allow-damaged")[0] == 0
+
+
+def test_a_video_that_another_has_made_meanwhile_is_a_failure(
+    run: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = SourceFrame.of
+
+    def meanwhile(*given: Any, **named: Any) -> SourceFrame:
+        (tmp_path / "out" / "clip.mp4").write_bytes(b"of another run")
+        return of(*given, **named)
+
+    monkeypatch.setattr("media.filling.SourceFrame.of", meanwhile)
+    (tmp_path / "other.mkv").write_bytes(clip.read_bytes())
+    code, out, err = run("interpolate", clip, "other.mkv", "-o", "out")
+    assert code == 1
+    assert "out: 1 of 2 videos\n" in out
+    assert "changed meanwhile, and stays; what was made is whole, in " in err
+    assert err.endswith("out: not all could be made; missing: clip.mp4\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--t", "0.5"), ("--factor", "1"), ("--fps", "50", "--factor", "2"), ("--share", "3/2")],
+)
+def test_wrong_usage_with_several_videos_is_said_once_and_first(
+    options: tuple[str, ...], run: Run, clip: Path, tmp_path: Path
+) -> None:
+    line = ("interpolate", clip, "other.mkv", "third.mkv", "-o", "out", "--model", "none.onnx")
+    code, out, err = run(*line, *options)
+    assert (code, out) == (2, "")
+    assert err.lower().count("error") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_a_damaged_video_fails_and_keeps_what_was_made(
+    run: Run, clip: Path, tmp_path: Path
+) -> None:
+    cut_short(clip)
     code, out, err = run("interpolate", "cut.mkv", "-o", "out.mkv")
     assert code == 1
     assert "cut short" in out

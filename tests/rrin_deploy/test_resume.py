@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from media.image_job import ImageIdentity, ImageJob
+from media.waiting import claimed
 from runtime.scene import render_bytes
 from tests.conftest import write_png
 from tests.models import SMALL_MODEL
@@ -67,6 +69,36 @@ def test_a_signal_says_what_is_kept_and_how_to_go_on(
     assert "goes on: 1 of 4 segments are made" in out
     assert decoded(output) == decoded(whole)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+
+
+def test_what_another_job_keeps_is_not_offered_to_go_on_with(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mkv"
+    assert ran(command(source, output, "ffv1", "--share", "1/2"))[0] == 0
+    code, _, err = ran(command(source, output, "ffv1", "--factor", "3"))
+    assert code == 1
+    assert "is the unfinished job of other options" in err
+    assert "kept:" not in err
+    output.write_bytes(b"mine")
+    code, _, err = ran(command(source, output, "ffv1"))
+    assert code == 1
+    assert "exists; choose another name" in err
+    assert "kept:" not in err
+
+
+def test_images_that_another_job_keeps_are_not_offered_to_go_on_with(tmp_path: Path) -> None:
+    for index in range(2):
+        write_png(tmp_path / "frames" / f"{index}.png", render_bytes(64, 96, index))
+    images = [*sorted((tmp_path / "frames").iterdir())]
+    job = ImageJob(tmp_path / "more")
+    job.begin(ImageIdentity.of(images, "another artifact", 2, "frame_%05d.png"))
+    job.add("frame_00000.png", images[0].read_bytes())
+    code, _, err = ran(
+        [sys.executable, "-m", "rrin_deploy", "interpolate", str(tmp_path / "frames"),
+         "-o", str(tmp_path / "more"), "--model", str(SMALL_MODEL), "--backend", "onnxruntime"]
+    )  # fmt: skip
+    assert code == 1
+    assert "is the unfinished job of another artifact" in err
+    assert "kept:" not in err
 
 
 def test_images_that_a_killed_run_made_are_not_made_again(tmp_path: Path) -> None:
@@ -183,6 +215,20 @@ def test_shares_and_the_run_that_joins_them(
     assert code == 0
     assert "goes on: 4 of 4 segments are made" in out
     assert decoded(output) == decoded(whole)
+
+
+def test_a_share_says_what_of_it_another_run_still_makes(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mkv"
+    assert ran(command(source, output, "ffv1", "--share", "1/2"))[0] == 0
+    with claimed(tmp_path / "out.mkv.partial", "segment-00003") as ours:
+        assert ours
+        code, out, _ = ran(command(source, output, "ffv1", "--share", "2/2"))
+    assert code == 0
+    assert "out.mkv.partial, but for 1 that other runs still make" in out
+    assert len(list((tmp_path / "out.mkv.partial").glob("*.packets"))) == 3
+    code, out, _ = ran(command(source, output, "ffv1", "--share", "2/2"))
+    assert (code, "still make" in out) == (0, False)
+    assert len(list((tmp_path / "out.mkv.partial").glob("*.packets"))) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""What was asked for on the command line of `rrin-deploy interpolate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rrin_deploy.console import parse_rational
+from rrin_deploy.shares import parse_share
+from runtime.cuts import THRESHOLD
+
+if TYPE_CHECKING:
+    from media.options import Share, VideoOptions
+
+Given = dict[str, Any]  # the options that were given, by name
+FACTOR = "2"
+
+
+def given_of(**options: Any) -> Given:
+    """Return those options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def refuse_others(given: Given, kind: str, *own: str) -> None:
+    """Raise a usage error where an option was given that is not for what is to be made."""
+    for name in given:
+        if name not in own:
+            raise typer.BadParameter(
+                f"{_flag(name)} is not for {kind}; expected {', '.join(map(_flag, own))}"
+            )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class VideoTask:
+    """What is to be made of videos, whichever they are.
+
+    Attributes:
+        share: which of their segments; None makes all, and joins them.
+        allow_damaged: damage of a source is said, and is no fault.
+    """
+
+    options: VideoOptions
+    share: Share | None
+    allow_damaged: bool
+
+
+def video_task(given: Given, overwrite: bool) -> VideoTask:
+    """Say what was asked for.
+
+    Raises:
+        BadParameter, OptionError: it can be made of no video.
+    """
+    from media.encoding import Encoding
+    from media.options import SEGMENT, VideoOptions
+    from media.schedule import Schedule
+
+    encoding = ("codec", "crf", "preset", "pix_fmt")
+    cuts = ("cut_threshold", "no_cuts")
+    rates = ("factor", "fps", "slow")
+    others = ("stream", "segment", "share", "allow_damaged")
+    refuse_others(given, "a video", *rates, *cuts, *encoding, *others)
+    if all(name in given for name in cuts):
+        raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
+    chosen = {name: parse_rational(given[name]) for name in rates if name in given}
+    if not chosen:
+        chosen["factor"] = parse_rational(FACTOR)
+    # What no source's rate makes possible is refused before one is opened.
+    nominal = {"factor": None, "fps": None, "slow": None, **chosen}
+    Schedule.of(**nominal, source_rate=Fraction(1), source_base=Fraction(1))
+    options = VideoOptions(
+        **chosen,
+        stream=given.get("stream"),
+        cut_threshold=None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD),
+        encoding=Encoding(*map(given.get, encoding)),
+        overwrite=overwrite,
+        segment=given.get("segment", SEGMENT),
+    )
+    share = parse_share(given["share"]) if "share" in given else None
+    return VideoTask(options, share, "allow_damaged" in given)
