@@ -40,13 +40,6 @@ class Profile:
         if not all(low <= best <= high for low, best, high in zip(*sizes, strict=True)):
             raise ValueError(f"has the sizes {sizes}, expected them in growing order")
 
-    def takes(self, width: int, height: int) -> bool:
-        """Say whether it takes frames of a size, in padded pixels."""
-        return all(
-            low <= side <= high
-            for low, side, high in zip(self.min_size, (width, height), self.max_size, strict=True)
-        )
-
     @property
     def sizes(self) -> str:
         """The frames that it takes, as a person says it: 32x32 to 1920x1088, or 1280x736 alone."""

@@ -147,7 +147,7 @@ class TensorRTSession(Session):
             if frame.dtype != self._dtype:
                 raise FrameError(f"{name} is {frame.dtype}; {self._path} takes {self._dtype}")
             shape = frame.padded_shape
-            if not self._manifest.profile.takes(shape[1], shape[0]):
+            if not self.extent.takes(shape[1], shape[0]):
                 raise FrameError(
                     f"{name} has shape {shape}; {self._path} takes frames of "
                     f"{self._manifest.profile.sizes}; build it for others"
