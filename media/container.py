@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.container import InputContainer
@@ -35,16 +37,19 @@ _FORMATS = (
 )
 
 
-def open_media(path: Path) -> InputContainer:
+def open_media(path: Path, opener: Callable[[], BinaryIO] | None = None) -> InputContainer:
     """Open an image or a video for reading.
 
     Formats that open other files are refused, for a stranger's file is to be data alone.
+
+    Args:
+        opener: opens a stream of bytes that is read in the file's place; it is never closed.
 
     Raises:
         InputNotFoundError: there is no such file.
         MediaError: FFmpeg cannot open it, or its format is none of those that hold all they show.
     """
-    if not path.is_file():
+    if opener is None and not path.is_file():
         found = "is no file" if path.exists() else "no such file"
         raise InputNotFoundError(f"{path}: {found}; expected an image or a video")
     options = {
@@ -54,7 +59,8 @@ def open_media(path: Path) -> InputContainer:
     }
     try:
         # Absolute, for a name with a colon would be taken for a protocol.
-        return av.open(str(path.resolve()), metadata_errors="replace", options=options)
+        file = str(path.resolve()) if opener is None else opener()
+        return av.open(file, "r", metadata_errors="replace", options=options)
     except av.ArgumentError as error:  # what FFmpeg says of a format that is not on the list
         raise MediaError(
             f"{path}: a damaged file, or a format that is not taken: playlists and their like open "

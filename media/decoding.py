@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -56,7 +56,7 @@ class Decoding:
         stream: VideoStream,
         source: Path,
         *,
-        copied: list[Stream],
+        copied: Sequence[Stream],
         rate: Fraction,
         schedule: Schedule,
         cut_threshold: float | None,

@@ -10,13 +10,13 @@ from typing import Any
 
 from av import Packet
 
-from media.container import chosen_video, open_media
 from media.damage import Damage, Losses
 from media.errors import MediaError
 from media.options import VideoOptions
 from media.packet_file import SegmentSummary, packets_in
-from media.pipeline import Timing, copies, head_of
+from media.pipeline import copies
 from media.reading import watched_packets
+from media.source import SourceVideo, Timing, head_of
 from media.summary import VideoSummary
 from media.writer import open_writer
 from runtime.publishing import Publication
@@ -46,36 +46,35 @@ def joined(
             "video cannot hold; remove them, and make all with one"
         )
     head = head_of(source, options)
-    with open_media(source) as reader:
-        stream = chosen_video(reader, options.stream, source)
-        timing = Timing.of(stream, options, source)
+    with SourceVideo.opened(source, options) as video:
+        timing = video.timing
         base = timing.schedule.time_base
-        watched = Damage(reader, stream, source)
+        watched = Damage(video.reader, video.stream, source)
         with open_writer(
             publication,
             output,
             options.encoding,
             rate=timing.shown_rate,
             time_base=base,
-            pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+            pixel_aspect=video.pixel_aspect,
         ) as writer:
-            streams = copies(reader, writer, stream, timing.schedule.slowdown)
+            streams = copies(video.reader, writer, video.stream, timing.schedule.slowdown)
             copied = {each.index for each in streams}
             writer.begin(head.frame, head.start)
             reordered = max(summary.reordered for summary in summaries)
-            video = _encoded(files, reordered, base)
-            waiting = next(video, None)
-            for packet in watched_packets(reader.demux(), watched):
+            encoded = _encoded(files, reordered, base)
+            waiting = next(encoded, None)
+            for packet in watched_packets(video.reader.demux(), watched):
                 if packet.stream.index not in copied or packet.dts is None:
                     continue
                 due = packet.dts * packet.time_base - head.start
                 while waiting is not None and (waiting.dts or 0) * base <= due:
                     writer.write_encoded(waiting)
-                    waiting = next(video, None)
+                    waiting = next(encoded, None)
                 writer.copy(packet)
             while waiting is not None:
                 writer.write_encoded(waiting)
-                waiting = next(video, None)
+                waiting = next(encoded, None)
         damage = watched.found(Losses.of_all(summary.losses() for summary in summaries))
         return _summary(summaries, timing, writer.left_out, damage)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, Protocol
 
 from av import Packet, VideoFrame
@@ -14,92 +12,13 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from media.container import chosen_video, claimed_seconds, open_media
 from media.decoding import Decoding
-from media.errors import MediaError
-from media.filling import Filling, Interval
-from media.options import VideoOptions
+from media.filling import Filling
 from media.overlap import overlapped
-from media.schedule import Schedule
 from media.writer import VideoWriter
 
 # Frames that may wait between two stages: enough to even them out, few enough for large frames.
 _DEPTH = 3
-
-
-@dataclass(frozen=True)
-class Timing:
-    """When frames are shown.
-
-    Attributes:
-        rate: frames a second of the source, on average.
-        schedule: what follows from it.
-    """
-
-    rate: Fraction
-    schedule: Schedule
-
-    @classmethod
-    def of(cls, stream: VideoStream, options: VideoOptions, source: Path) -> Timing:
-        """Choose by what was asked for.
-
-        Raises:
-            MediaError: the stream does not say its frame rate.
-            OptionError: see `Schedule.of`.
-        """
-        rate = stream.average_rate or stream.guessed_rate
-        if not rate or not stream.time_base:
-            raise MediaError(f"{source}: does not say its frame rate")
-        schedule = Schedule.of(
-            factor=options.factor,
-            fps=options.fps,
-            slow=options.slow,
-            source_rate=rate,
-            source_base=stream.time_base,
-        )
-        return cls(rate, schedule)
-
-    @property
-    def shown_rate(self) -> Fraction:
-        """Frames a second of the output, on average."""
-        schedule = self.schedule
-        return schedule.rate or self.rate * (schedule.factor or 1) / schedule.slowdown
-
-    def frames(self, reader: InputContainer, stream: VideoStream) -> int:
-        """Return how many frames the output will have, as far as the source says; else 0."""
-        frames = stream.frames or int(claimed_seconds(reader, stream) * self.rate)
-        return int(frames * self.shown_rate * self.schedule.slowdown / self.rate)
-
-
-@dataclass(frozen=True)
-class Head:
-    """What a video begins with: its first frame, and when that is shown in the source, seconds."""
-
-    frame: VideoFrame
-    start: Fraction
-
-
-def head_of(source: Path, options: VideoOptions) -> Head:
-    """Decode the first frame.
-
-    Raises:
-        MediaError: none can be decoded; see `Decoding.run`.
-    """
-    with open_media(source) as reader:
-        stream = chosen_video(reader, options.stream, source)
-        timing = Timing.of(stream, options, source)
-        decoding = Decoding(
-            reader,
-            stream,
-            source,
-            copied=[],
-            rate=timing.rate,
-            schedule=timing.schedule,
-            cut_threshold=None,
-        )
-        items = decoding.run()
-        first = next(item for item in items if isinstance(item, Interval))
-        return Head(first.after.video, first.start)
 
 
 class Sink(Protocol):

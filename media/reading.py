@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -40,7 +40,7 @@ class Reading:
         reader: InputContainer,
         stream: VideoStream,
         source: Path,
-        copied: list[Stream],
+        copied: Sequence[Stream],
         segment: Segment,
     ) -> None:
         self.seconds = 0.0

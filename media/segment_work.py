@@ -12,16 +12,15 @@ import av
 from av import Packet, VideoFrame
 from av.container import OutputContainer
 
-from media.container import chosen_video, open_media
-from media.decoding import Decoding
 from media.encoder_log import quiet
 from media.encoding import format_of
 from media.filling import Filling
 from media.frame_encoder import FrameEncoder
 from media.options import VideoOptions
 from media.packet_file import PacketFile, SegmentSummary
-from media.pipeline import Timing, head_of, run
+from media.pipeline import run
 from media.segments import Segment
+from media.source import Opener, SourceVideo, head_of
 from runtime.interpolator import Interpolator
 
 
@@ -34,10 +33,11 @@ def interpolate_segment(
     job: str,
     target: Path,
     progress: Callable[[int, float], None] = lambda *_: None,
+    opener: Opener | None = None,
 ) -> SegmentSummary:
     """Write a segment's file; it depends on these arguments alone, and on no other segment.
 
-    All of them but `interpolate` can be pickled. Where the source is not at hand a copy is as good.
+    All of them but `interpolate` can be pickled.
 
     Args:
         interpolate: of the same artifact and backend for all segments of a video.
@@ -48,35 +48,23 @@ def interpolate_segment(
         job: the hash of the job's record, by which the file is known for its own.
         target: the file to write, for `joined`.
         progress: called after each frame with how many there are, and when the last is shown.
+        opener: opens the source's bytes on a machine that does not have the file.
 
     Raises:
         MediaError, OptionError, FrameError: as `interpolate_video` does.
         OSError: `target` cannot be written.
     """
-    head = head_of(source, options)
-    with open_media(source) as reader, target.open("wb") as file:
-        stream = chosen_video(reader, options.stream, source)
-        stream.thread_type = "AUTO"
-        timing = Timing.of(stream, options, source)
-        decoding = Decoding(
-            reader,
-            stream,
-            source,
-            copied=[],
-            rate=timing.rate,
-            schedule=timing.schedule,
-            cut_threshold=options.cut_threshold,
-            segment=segment,
-            start=head.start,
-        )
+    head = head_of(source, options, opener)
+    with SourceVideo.opened(source, options, opener) as video, target.open("wb") as file:
+        decoding = video.decoding(segment=segment, start=head.start)
         filling = Filling(interpolate)
         with av.open(io.BytesIO(), "w", format=format_of(output)) as container:
             frames = FrameEncoder(
                 options.encoding,
                 output,
-                rate=timing.shown_rate,
-                time_base=timing.schedule.time_base,
-                pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+                rate=video.timing.shown_rate,
+                time_base=video.timing.schedule.time_base,
+                pixel_aspect=video.pixel_aspect,
             )
             sink = _SegmentWriter(container, file, frames, head.frame)
             _, seconds = run(decoding, filling, sink, progress)
@@ -87,8 +75,8 @@ def interpolate_segment(
         )
         summary = SegmentSummary(
             job=job,
-            width=stream.width,
-            height=stream.height,
+            width=video.stream.width,
+            height=video.stream.height,
             frames_read=decoding.frames_read,
             frames_made=filling.frames_made,
             frames_repeated=filling.frames_repeated,

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from media.container import chosen_video, open_media
 from media.identity import Identity
 from media.job import Job
 from media.joining import joined
 from media.options import Progress, Tell, VideoOptions
-from media.pipeline import Timing
 from media.segment_work import interpolate_segment
 from media.segments import planned
+from media.source import SourceVideo
 from media.streams import alpha_left_out
 from media.summary import VideoSummary
 from media.waiting import published
@@ -57,9 +56,8 @@ def job_of(video: Video) -> Job | None:
         )
     if not plan.segments:
         return None
-    with open_media(video.source) as reader:
-        stream = chosen_video(reader, options.stream, video.source)
-        alpha_left_out(stream, video.source, options.encoding.pix_fmt)
+    with SourceVideo.opened(video.source, options) as source:
+        alpha_left_out(source.stream, video.source, options.encoding.pix_fmt)
     job = Job.begin(video.output, _identity(video), plan.segments)
     video.tell(
         f"is made in {len(job.segments)} segments, which wait in {job.folder} until they are "
@@ -132,9 +130,8 @@ def _is_made(video: Video, job: Job, index: int) -> bool:
 def _make_one(video: Video, job: Job, index: int) -> int:
     known = (job.known(other) for other in range(len(job.segments)))
     before = sum(summary.frames_written for summary in known if summary)
-    with open_media(video.source) as reader:
-        stream = chosen_video(reader, video.options.stream, video.source)
-        total = Timing.of(stream, video.options, video.source).frames(reader, stream)
+    with SourceVideo.opened(video.source, video.options) as source:
+        total = source.frames_expected
     with published(job.file(index)) as target:
         summary = interpolate_segment(
             video.interpolate,

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from av import VideoFrame
-from av.container import InputContainer
 from numpy.typing import NDArray
 
-from media.container import chosen_video, open_media
-from media.decoding import Decoding
+from media.container import open_media
 from media.encoding import Encoding
 from media.filling import Filling
 from media.job import Job
 from media.options import Progress, Share, Tell, VideoOptions
-from media.pipeline import Timing, copies, run
+from media.pipeline import copies, run
 from media.schedule import Number, constant_rate
 from media.segmented import Video, job_of, join, make
+from media.source import SourceVideo
 from media.summary import ShareSummary, VideoSummary
 from media.writer import open_writer
 from runtime.errors import FrameError, OptionError, OutputError
@@ -68,12 +66,11 @@ def interpolate_video(
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """
     source, output = Path(source), Path(output)
-    with open_media(source) as reader:
-        publication = _checked(source, output, options)
-        video = Video(interpolate, source, output, options, progress, tell)
-        job = job_of(video)
-        if job is None:
-            return _whole(interpolate, reader, source, publication, output, options, progress)
+    publication = _checked(source, output, options)
+    video = Video(interpolate, source, output, options, progress, tell)
+    job = job_of(video)
+    if job is None:
+        return _whole(video, publication)
     with job.kept_if_begun():
         made = make(video, job, range(len(job.segments)))
     if made.elsewhere:
@@ -116,63 +113,48 @@ def interpolate_share(
 
 
 def _checked(source: Path, output: Path, options: VideoOptions) -> Publication:
+    with open_media(source):  # what is no video is refused before anything is touched
+        pass
     if output.exists() and output.samefile(source):
         raise OptionError(f"{output}: is the source as well; choose another output")
     Job.tidied(output)
     return Publication(output, overwrite=options.overwrite)
 
 
-def _whole(
-    interpolate: Interpolator,
-    reader: InputContainer,
-    source: Path,
-    publication: Publication,
-    output: Path,
-    options: VideoOptions,
-    progress: Progress,
-) -> VideoSummary:
+def _whole(video: Video, publication: Publication) -> VideoSummary:
     """Make a video in one piece."""
-    stream = chosen_video(reader, options.stream, source)
-    stream.thread_type = "AUTO"
-    timing = Timing.of(stream, options, source)
-    schedule, total = timing.schedule, timing.frames(reader, stream)
-    with open_writer(
-        publication,
-        output,
-        options.encoding,
-        rate=timing.shown_rate,
-        time_base=schedule.time_base,
-        pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
-    ) as writer:
-        decoding = Decoding(
-            reader,
-            stream,
-            source,
-            copied=copies(reader, writer, stream, schedule.slowdown),
-            rate=timing.rate,
-            schedule=schedule,
-            cut_threshold=options.cut_threshold,
+    with SourceVideo.opened(video.source, video.options) as source:
+        timing, total = source.timing, source.frames_expected
+        filling = Filling(video.interpolate)
+        with open_writer(
+            publication,
+            video.output,
+            video.options.encoding,
+            rate=timing.shown_rate,
+            time_base=timing.schedule.time_base,
+            pixel_aspect=source.pixel_aspect,
+        ) as writer:
+            copied = copies(source.reader, writer, source.stream, timing.schedule.slowdown)
+            decoding = source.decoding(copied)
+            written, seconds = run(
+                decoding, filling, writer, lambda done, at: video.progress(done, total, at)
+            )
+        return VideoSummary(
+            width=source.stream.width,
+            height=source.stream.height,
+            rate=timing.shown_rate,
+            frames_read=decoding.frames_read,
+            frames_made=filling.frames_made,
+            frames_repeated=filling.frames_repeated,
+            frames_written=written,
+            frames_left_out=decoding.frames_left_out,
+            cuts=decoding.cuts,
+            left_out=writer.left_out,
+            damage=decoding.damage(),
+            decode_seconds=decoding.seconds,
+            inference_seconds=filling.seconds,
+            encode_seconds=seconds,
         )
-        filling = Filling(interpolate)
-        written, seconds = run(
-            decoding, filling, writer, lambda done, at: progress(done, total, at)
-        )
-    return VideoSummary(
-        width=stream.width,
-        height=stream.height,
-        rate=timing.shown_rate,
-        frames_read=decoding.frames_read,
-        frames_made=filling.frames_made,
-        frames_repeated=filling.frames_repeated,
-        frames_written=written,
-        frames_left_out=decoding.frames_left_out,
-        cuts=decoding.cuts,
-        left_out=writer.left_out,
-        damage=decoding.damage(),
-        decode_seconds=decoding.seconds,
-        inference_seconds=filling.seconds,
-        encode_seconds=seconds,
-    )
 
 
 def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: Number) -> None:

@@ -1,0 +1,153 @@
+"""A source video, opened: its stream, and when its frames are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+from av import VideoFrame
+from av.container import InputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from media.container import chosen_video, claimed_seconds, open_media
+from media.decoding import Decoding
+from media.errors import MediaError
+from media.filling import Interval
+from media.options import VideoOptions
+from media.reading import WHOLE
+from media.schedule import Schedule
+from media.segments import Segment
+
+# Opens a source that does not lie at its path, for reading and seeking.
+Opener = Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When frames are shown.
+
+    Attributes:
+        rate: frames a second of the source, on average.
+        schedule: what follows from it.
+    """
+
+    rate: Fraction
+    schedule: Schedule
+
+    @classmethod
+    def of(cls, stream: VideoStream, options: VideoOptions, source: Path) -> Timing:
+        """Choose by what was asked for.
+
+        Raises:
+            MediaError: the stream does not say its frame rate.
+            OptionError: see `Schedule.of`.
+        """
+        rate = stream.average_rate or stream.guessed_rate
+        if not rate or not stream.time_base:
+            raise MediaError(f"{source}: does not say its frame rate")
+        schedule = Schedule.of(
+            factor=options.factor,
+            fps=options.fps,
+            slow=options.slow,
+            source_rate=rate,
+            source_base=stream.time_base,
+        )
+        return cls(rate, schedule)
+
+    @property
+    def shown_rate(self) -> Fraction:
+        """Frames a second of the output, on average."""
+        schedule = self.schedule
+        return schedule.rate or self.rate * (schedule.factor or 1) / schedule.slowdown
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a video begins with: its first frame, and when that is shown in the source, seconds."""
+
+    frame: VideoFrame
+    start: Fraction
+
+
+@dataclass(frozen=True)
+class SourceVideo:
+    """A source while it is read.
+
+    Attributes:
+        path: its name, for messages too.
+        stream: the one that is interpolated.
+    """
+
+    path: Path
+    options: VideoOptions
+    reader: InputContainer
+    stream: VideoStream
+    timing: Timing
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls, path: Path, options: VideoOptions, opener: Opener | None = None
+    ) -> Iterator[SourceVideo]:
+        """Open a file.
+
+        Args:
+            opener: opens what is read in its place.
+
+        Raises:
+            InputNotFoundError, OptionError, MediaError: see `open_media`, `chosen_video` and
+                `Timing.of`.
+        """
+        with open_media(path, opener) as reader:
+            stream = chosen_video(reader, options.stream, path)
+            stream.thread_type = "AUTO"
+            yield cls(path, options, reader, stream, Timing.of(stream, options, path))
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """The width of a pixel for its height."""
+        return self.stream.sample_aspect_ratio or Fraction(1)
+
+    @property
+    def frames_expected(self) -> int:
+        """How many frames the output will have, as far as the source says; else 0."""
+        timing = self.timing
+        seconds = claimed_seconds(self.reader, self.stream)
+        frames = self.stream.frames or int(seconds * timing.rate)
+        return int(frames * timing.shown_rate * timing.schedule.slowdown / timing.rate)
+
+    def decoding(
+        self,
+        copied: Sequence[Stream] = (),
+        segment: Segment = WHOLE,
+        start: Fraction = Fraction(0),
+    ) -> Decoding:
+        """Return the stage that decodes it; see `Decoding`."""
+        return Decoding(
+            self.reader,
+            self.stream,
+            self.path,
+            copied=copied,
+            rate=self.timing.rate,
+            schedule=self.timing.schedule,
+            cut_threshold=self.options.cut_threshold,
+            segment=segment,
+            start=start,
+        )
+
+
+def head_of(source: Path, options: VideoOptions, opener: Opener | None = None) -> Head:
+    """Decode the first frame; the arguments are those of `SourceVideo.opened`.
+
+    Raises:
+        MediaError: none can be decoded; see `Decoding.run`.
+    """
+    with SourceVideo.opened(source, options, opener) as video:
+        items = video.decoding().run()
+        first = next(item for item in items if isinstance(item, Interval))
+        return Head(first.after.video, first.start)
