@@ -69,17 +69,8 @@ class Identity:
             **{name: getattr(options.encoding, name) for name in Encoding.__dataclass_fields__},
             "suffix": output.suffix.lower(),
         }
-        versions = (
-            f"{name} {'.'.join(map(str, version))}"
-            for name, version in av.library_versions.items()
-            if name in ("libavcodec", "libavformat", "libswscale")
-        )
-        return cls(
-            Source.of(source),
-            artifact,
-            {name: str(value) for name, value in given.items()},
-            ", ".join((f"PyAV {av.__version__}", *versions)),
-        )
+        chosen = {name: str(value) for name, value in given.items()}
+        return cls(Source.of(source), artifact, chosen, libraries())
 
     def difference(self, other: Identity) -> str:
         """Say in what another one differs; empty where it does not."""
@@ -97,3 +88,13 @@ class Identity:
         }
         listed = ", ".join(f"{name} {value}" for name, value in differing.items())
         return f"other options ({listed})" if differing else ""
+
+
+def libraries() -> str:
+    """Return the versions of what decodes and encodes here."""
+    versions = (
+        f"{name} {'.'.join(map(str, version))}"
+        for name, version in av.library_versions.items()
+        if name in ("libavcodec", "libavformat", "libswscale")
+    )
+    return ", ".join((f"PyAV {av.__version__}", *versions))

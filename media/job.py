@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +29,7 @@ _OURS = re.compile(r"(segment-\d{5,}\.(packets|lock)|join\.lock)")
 @dataclass(frozen=True)
 class _Record:
     identity: Identity
-    segments: Annotated[tuple[Segment, ...], Between(2, 1_000_000)]
+    segments: Annotated[tuple[Segment, ...], Between(1, 1_000_000)]
 
     def document(self) -> bytes:
         """Return the content of its file."""
@@ -146,15 +146,10 @@ class Job:
         """Hold off other runs from joining; see `media.waiting.claimed`."""
         return claimed(self.folder, _JOINING)
 
-    @contextmanager
-    def kept_if_begun(self) -> Iterator[None]:
-        """Remove the folder where the block fails, no segment is finished and no run is at one."""
-        try:
-            yield
-        except BaseException:
-            if not self.kept().finished and self._is_idle():
-                self.remove()
-            raise
+    def leave(self) -> None:
+        """Remove the folder where no segment is finished and no run is at one."""
+        if not self.kept().finished and self._is_idle():
+            self.remove()
 
     def _is_idle(self) -> bool:
         with ExitStack() as stack:

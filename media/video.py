@@ -9,14 +9,12 @@ import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
-from media.container import open_media
 from media.encoding import Encoding
 from media.filling import Filling
-from media.job import Job
 from media.options import Progress, Share, Tell, VideoOptions
 from media.pipeline import copies, run
 from media.schedule import Number, constant_rate
-from media.segmented import Video, job_of, join, make
+from media.segmented import Video, checked, job_of, join, make
 from media.source import SourceVideo
 from media.summary import ShareSummary, VideoSummary
 from media.writer import open_writer
@@ -66,19 +64,22 @@ def interpolate_video(
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """
     source, output = Path(source), Path(output)
-    publication = _checked(source, output, options)
     video = Video(interpolate, source, output, options, progress, tell)
+    publication = checked(video)
     job = job_of(video)
     if job is None:
-        return _whole(video, publication)
-    with job.kept_if_begun():
-        made = make(video, job, range(len(job.segments)))
+        return _whole(video, interpolate, publication)
+    try:
+        made = make(video, interpolate, job, range(len(job.segments)))
+    except BaseException:
+        job.leave()
+        raise
     if made.elsewhere:
         raise OutputError(
             f"{output}: other runs still make {made.elsewhere} of its {len(job.segments)} "
             "segments; run it again when they have ended, to join them"
         )
-    return join(video, job, made)
+    return join(video, job, made.frames)
 
 
 def interpolate_share(
@@ -102,30 +103,21 @@ def interpolate_share(
         OptionError: the video is too short for segments, or cannot be cut.
     """
     source, output = Path(source), Path(output)
-    _checked(source, output, options)
     video = Video(interpolate, source, output, options, progress, tell)
+    checked(video)
     job = job_of(video)
     if job is None:
         raise OptionError(f"{source}: is made in one piece, and has no shares; leave them out")
     indices = range(share.number - 1, len(job.segments), share.of)
-    made = make(video, job, indices)
+    made = make(video, interpolate, job, indices)
     return ShareSummary(len(indices), len(job.segments), made.frames, job.folder, made.elsewhere)
 
 
-def _checked(source: Path, output: Path, options: VideoOptions) -> Publication:
-    with open_media(source):  # what is no video is refused before anything is touched
-        pass
-    if output.exists() and output.samefile(source):
-        raise OptionError(f"{output}: is the source as well; choose another output")
-    Job.tidied(output)
-    return Publication(output, overwrite=options.overwrite)
-
-
-def _whole(video: Video, publication: Publication) -> VideoSummary:
+def _whole(video: Video, interpolate: Interpolator, publication: Publication) -> VideoSummary:
     """Make a video in one piece."""
     with SourceVideo.opened(video.source, video.options) as source:
         timing, total = source.timing, source.frames_expected
-        filling = Filling(video.interpolate)
+        filling = Filling(interpolate)
         with open_writer(
             publication,
             video.output,

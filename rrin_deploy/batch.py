@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -18,6 +19,44 @@ from runtime.errors import OutputError, OutputExistsError, RrinError
 from runtime.publishing import Publication
 
 
+@dataclass
+class Tally:
+    """What became of several videos.
+
+    Attributes:
+        damaged, failed: names of sources.
+        there: how many outputs were there before.
+    """
+
+    damaged: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    there: int = 0
+
+    def fail(self, source: Path, error: Exception) -> None:
+        """Say why a video could not be made, and go on."""
+        self.failed.append(source.name)
+        errors.print(Text("error:", "bold red"), explanation(error)[0], soft_wrap=True)
+
+    def close(self, sources: Sequence[Path], folder: Path) -> None:
+        """Say how many there are.
+
+        Raises:
+            OutputError: not all were made, or not without fault.
+        """
+        before = f", {self.there} of them from before" if self.there else ""
+        say(f": {len(sources) - len(self.failed)} of {len(sources)} videos{before}", subject=folder)
+        faults = []
+        if self.damaged:
+            faults.append(
+                "made, but of sources that are damaged, as said above: "
+                f"{', '.join(self.damaged)}; --allow-damaged makes this no failure"
+            )
+        if self.failed:
+            faults.append(f"not all could be made; missing: {', '.join(self.failed)}")
+        if faults:
+            raise OutputError(f"{folder}: {'; '.join(faults)}")
+
+
 def videos(
     artifact: Artifact, sources: Sequence[Path], folder: Path, overwrite: bool, given: Given
 ) -> None:
@@ -27,13 +66,31 @@ def videos(
 
     Raises:
         OutputError: not all were made, or not without fault.
+        BadParameter: see `outputs_in`.
+    """
+    task = video_task(given, overwrite)
+    outputs = outputs_in(folder, sources)
+    tally = Tally()
+    with artifact() as interpolate:
+        for source, output in waiting(sources, outputs, overwrite, tally):
+            try:
+                if not make_video(lambda: nullcontext(interpolate), source, output, task):
+                    tally.damaged.append(source.name)
+            except (RrinError, OSError) as error:
+                tally.fail(source, error)
+    tally.close(sources, folder)
+
+
+def outputs_in(folder: Path, sources: Sequence[Path]) -> list[Path]:
+    """Name the video of each source in a folder, which is made.
+
+    Raises:
         BadParameter: one is an image, two have one name, or the folder is a file, or named as one.
     """
     from media.encoding import CODECS
     from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
     refuse_images(sources)
-    task = video_task(given, overwrite)
     outputs = [
         folder / (source.name if source.suffix.lower() in CODECS else f"{source.stem}.mkv")
         for source in sources
@@ -46,30 +103,28 @@ def videos(
     if not folder.exists() and folder.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
         raise typer.BadParameter(f"{folder} is named as a file; several videos become a folder's")
     folder.mkdir(exist_ok=True)
-    failed, damaged, there = [], [], 0
-    with artifact() as interpolate:
-        for source, output in zip(sources, outputs, strict=True):
-            try:
-                if not overwrite and _is_there(output):
-                    say(": is there already, and stays", subject=output)
-                    there += 1
-                elif not make_video(lambda: nullcontext(interpolate), source, output, task):
-                    damaged.append(source.name)
-            except (RrinError, OSError) as error:
-                failed.append(source.name)
-                errors.print(Text("error:", "bold red"), explanation(error)[0], soft_wrap=True)
-    before = f", {there} of them from before" if there else ""
-    say(f": {len(sources) - len(failed)} of {len(sources)} videos{before}", subject=folder)
-    faults = []
-    if damaged:
-        faults.append(
-            f"made, but of sources that are damaged, as said above: {', '.join(damaged)}; "
-            "--allow-damaged makes this no failure"
-        )
-    if failed:
-        faults.append(f"not all could be made; missing: {', '.join(failed)}")
-    if faults:
-        raise OutputError(f"{folder}: {'; '.join(faults)}")
+    return outputs
+
+
+def waiting(
+    sources: Sequence[Path], outputs: Sequence[Path], overwrite: bool, tally: Tally
+) -> Iterator[tuple[Path, Path]]:
+    """Yield the pairs of which the output is not there yet; the others are counted, and that said.
+
+    Args:
+        tally: what cannot be looked at is failed in it.
+    """
+    for source, output in zip(sources, outputs, strict=True):
+        try:
+            there = not overwrite and _is_there(output)
+        except (RrinError, OSError) as error:
+            tally.fail(source, error)
+            continue
+        if there:
+            say(": is there already, and stays", subject=output)
+            tally.there += 1
+        else:
+            yield source, output
 
 
 def _is_there(output: Path) -> bool:

@@ -7,22 +7,37 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 from rich.text import Text
 
 from rrin_deploy.console import errors, frame_progress, parse_rational, say
 from rrin_deploy.given import FACTOR, Given, VideoTask, refuse_others, video_task
+from runtime.errors import RrinError
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
     from media.options import Share, VideoOptions
     from media.summary import VideoSummary
+    from runtime.metadata import Metadata
+    from runtime.session import Backend
 
 Artifact = Callable[
     [], AbstractContextManager[Interpolator]
 ]  # opened when all that was asked for is known to fit
+
+
+class Maker(Protocol):
+    """What made frames; see `Interpolator`."""
+
+    @property
+    def backend(self) -> Backend:
+        """What ran the artifact."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the artifact says of itself."""
 
 
 def pair(
@@ -62,7 +77,7 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
             int(factor),
             overwrite=overwrite,
             progress=partial(begun, progress),
-            tell=partial(begun, partial(_tell, output)),
+            tell=partial(begun, partial(tell_of, output)),
             **given,
         )
     if done.profiles:
@@ -88,14 +103,19 @@ def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given
     Raises:
         MediaError: its source is damaged; what could be made is there.
     """
-    from media.errors import MediaError
-
     refuse_images([source])
     if not make_video(artifact, source, output, video_task(given, overwrite)):
-        raise MediaError(
-            f"{source}: is damaged, as said above; what could be made is kept in {output}; "
-            "--allow-damaged makes this no failure"
-        )
+        raise damaged(source, output)
+
+
+def damaged(source: Path, output: Path) -> RrinError:
+    """Return the error that a source is damaged, though a video was made of it."""
+    from media.errors import MediaError
+
+    return MediaError(
+        f"{source}: is damaged, as said above; what could be made is kept in {output}; "
+        "--allow-damaged makes this no failure"
+    )
 
 
 def make_video(artifact: Artifact, source: Path, output: Path, task: VideoTask) -> bool:
@@ -106,20 +126,27 @@ def make_video(artifact: Artifact, source: Path, output: Path, task: VideoTask) 
         _share(artifact, source, output, task.options, task.share)
         return True
     started = time.perf_counter()
-    with _resumable(_segments_kept, output) as begun, artifact() as interpolate:
+    with _resumable(segments_kept, output) as begun, artifact() as interpolate:
         opened = time.perf_counter()
         with frame_progress(source.name) as progress:
-            tell = partial(begun, partial(_tell, output))
+            tell = partial(begun, partial(tell_of, output))
             done = interpolate_video(
                 interpolate, source, output, task.options, progress=progress, tell=tell
             )
         seconds = time.perf_counter() - opened
+    say_video(source, output, done, f"; {_speed(done, seconds)}", started, interpolate)
+    return task.allow_damaged or not done.damage
+
+
+def say_video(
+    source: Path, output: Path, done: VideoSummary, speed: str, started: float, by: Maker
+) -> None:
+    """Say what was done with a video, and what its source lacks."""
     for stream in done.left_out:
         say(f": not kept: {stream}", subject=source)
-    _say_made(output, _video_made(done, seconds), started, interpolate)
+    _say_made(output, _video_made(done) + speed, started, by)
     for found in done.damage:
         say(f": damaged: {found}", subject=source)
-    return task.allow_damaged or not done.damage
 
 
 def _share(
@@ -129,11 +156,11 @@ def _share(
 
     started = time.perf_counter()
     with (
-        _resumable(_segments_kept, output) as begun,
+        _resumable(segments_kept, output) as begun,
         artifact() as interpolate,
         frame_progress(source.name) as progress,
     ):
-        tell = partial(begun, partial(_tell, output))
+        tell = partial(begun, partial(tell_of, output))
         done = interpolate_share(
             interpolate, source, output, options, share, progress=progress, tell=tell
         )
@@ -150,7 +177,8 @@ def _share(
     _say_made(output, made, started, interpolate)
 
 
-def _tell(output: Path, line: str) -> None:
+def tell_of(output: Path, line: str) -> None:
+    """Say a line about an output."""
     say(f": {line}", subject=output)
 
 
@@ -172,13 +200,20 @@ def _resumable(kept: Callable[[Path], str], output: Path) -> Iterator[Callable[.
     try:
         yield call
     except BaseException:
-        if begun and (line := kept(output)):
-            line += "; the same command goes on from there, and removing that folder gives up"
-            errors.print(Text("kept:", "bold"), line, soft_wrap=True)
+        if begun:
+            say_kept(kept(output))
         raise
 
 
-def _segments_kept(output: Path) -> str:
+def say_kept(what: str) -> None:
+    """Say what is kept of an output that is not finished, and how to go on; nothing where empty."""
+    if what:
+        line = f"{what}; the same command goes on from there, and removing that folder gives up"
+        errors.print(Text("kept:", "bold"), line, soft_wrap=True)
+
+
+def segments_kept(output: Path) -> str:
+    """Say what is kept of a video that is not finished; empty where nothing is."""
     from media.job import kept_beside
 
     if (kept := kept_beside(output)) is None:
@@ -195,20 +230,23 @@ def _images_kept(output: Path) -> str:
     return f"{kept.images} images are kept in {kept.folder}" if kept else ""
 
 
-def _video_made(done: VideoSummary, seconds: float) -> str:
+def _speed(done: VideoSummary, seconds: float) -> str:
+    return f"{(done.frames_written - done.frames_resumed) / done.rate / seconds:.2f}x real time"
+
+
+def _video_made(done: VideoSummary) -> str:
     unshown = f", {done.frames_left_out} left out, for they have the time of the one before"
     resumed = f", {done.frames_resumed} of them by other runs" if done.frames_resumed else ""
-    speed = (done.frames_written - done.frames_resumed) / done.rate / seconds
     return (
         f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
         f"at {float(done.rate):.6g} fps{resumed}; {done.frames_made} made, {done.frames_repeated} "
         f"shown again{unshown if done.frames_left_out else ''}, {done.cuts} cuts; decoding "
         f"{done.decode_seconds:.1f} s, inference {done.inference_seconds:.1f} s, encoding "
-        f"{done.encode_seconds:.1f} s, all at once; {speed:.2f}x real time"
+        f"{done.encode_seconds:.1f} s, all at once"
     )
 
 
-def _say_made(output: Path, made: str, started: float, interpolate: Interpolator) -> None:
+def _say_made(output: Path, made: str, started: float, by: Maker) -> None:
     seconds = time.perf_counter() - started
-    how = f"{interpolate.backend}, {interpolate.metadata.precision}"
+    how = f"{by.backend}, {by.metadata.precision}"
     say(f": {made}; {seconds:.1f} s with {how}", subject=output)

@@ -18,6 +18,7 @@ _EXTRAS = {
     "onnxscript": "export",
     "openvino": "openvino",
     "pnnx": "ncnn",
+    "ray": "ray",
     "skimage": "eval",
     "tensorrt_rtx": "rtx",
     "torch": "export",

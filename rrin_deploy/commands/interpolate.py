@@ -11,6 +11,7 @@ import typer
 from rrin_deploy.batch import videos
 from rrin_deploy.given import FACTOR, Given, given_of
 from rrin_deploy.interpolation import folder, pair, video
+from rrin_deploy.on_cluster import on_cluster
 from rrin_deploy.options import (
     Backend,
     Device,
@@ -94,6 +95,14 @@ def command(
             "--share to join; or auto in a job array, or auto/16; see docs/cluster.md.",
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="address",
+            help="Videos: make the segments on a Ray cluster: local for one of this machine alone, "
+            "auto for the one that it is a node of, or HOST:PORT; see docs/cluster.md.",
+        ),
+    ] = None,
     allow_damaged: Annotated[
         bool, typer.Option("--allow-damaged", help="Video: exit 0 where the source is damaged.")
     ] = False,
@@ -135,7 +144,7 @@ def command(
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
-    `rrin-deploy interpolate *.mkv -o out/ --fps 60`;
+    `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
     """
@@ -152,7 +161,9 @@ def command(
         "cache": cache, "tile": tile, "overlap": overlap, "memory_limit": memory,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
-    if len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
+    if ray is not None:
+        on_cluster(ray, model, {**where, "trusted": trusted}, inputs, output, overwrite, given)
+    elif len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
         pair(artifact, inputs, output, overwrite, given)
     elif len(inputs) > 1:
         videos(artifact, inputs, output, overwrite, given)
