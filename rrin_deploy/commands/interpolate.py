@@ -69,10 +69,19 @@ def command(
     ] = None,
     no_cuts: Annotated[bool, typer.Option("--no-cuts", help="Look for no scene cuts.")] = False,
     codec: Annotated[
-        str | None, typer.Option(help="FFmpeg's encoder, such as libx265; default H.264, or VP9.")
+        str | None,
+        typer.Option(
+            help="FFmpeg's encoder, such as libx265 or hevc_nvenc; default H.264, H.265 for more "
+            "than 8 bits; VP9 for .webm, AV1 for more."
+        ),
     ] = None,
     crf: Annotated[
-        int | None, typer.Option(help="Constant rate factor; lower is better; default 17.", min=0)
+        int | None,
+        typer.Option(
+            help="Constant quality on the encoder's own scale, such as 0 to 51 of libx264, where "
+            "lower is better; default 17 there.",
+            min=0,
+        ),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="The encoder's preset, such as veryfast.")
