@@ -211,4 +211,6 @@ def _video_made(done: VideoSummary, seconds: float) -> str:
 def _say_made(output: Path, made: str, started: float, interpolate: Interpolator) -> None:
     seconds = time.perf_counter() - started
     how = f"{interpolate.backend}, {interpolate.metadata.precision}"
+    if (share := interpolate.inferred) is not None and share < 1:
+        made += f"; {100 * share:.0f} % of the pixels inferred, as the others are still"
     say(f": {made}; {seconds:.1f} s with {how}", subject=output)

@@ -100,6 +100,6 @@ def _grown(blocks: slice, whole: int, least: int) -> Span:
     """Return what is run for a side of a part, of a size that the graph and the session take."""
     first, last = blocks.start * BLOCK, blocks.stop * BLOCK
     start = max(0, first - SURROUNDINGS)
-    size = min(whole, max(least, padded(last + SURROUNDINGS - start)))
+    size = max(least, padded(min(whole, last + SURROUNDINGS) - start))
     start = min(start, whole - size)
     return Span(start, start + size, first, last)

@@ -18,6 +18,7 @@ from rrin_deploy.options import (
     Overlap,
     Overwrite,
     Providers,
+    SkipStill,
     Threads,
     Tile,
     Trust,
@@ -119,6 +120,7 @@ def command(
     tile: Tile = None,
     overlap: Overlap = None,
     memory: Memory = None,
+    skip_still: SkipStill = None,
     trusted: Trust = False,
 ) -> None:
     """Make the frames between two images, or between all frames of a video or folder.
@@ -150,6 +152,7 @@ def command(
     where: Given = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,
         "cache": cache, "tile": tile, "overlap": overlap, "memory_limit": memory,
+        "skip_still": skip_still,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
     if len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
