@@ -84,7 +84,7 @@ SkipStill = Annotated[
     bool | None,
     typer.Option(
         "--skip-still/--no-skip-still",
-        help="Infer only what differs between two frames, and 64 pixels around it; by default on "
+        help="Infer only what differs between two frames, and 48 pixels around it; by default on "
         "the CPU and with CUDA, without --memory.",
     ),
 ]

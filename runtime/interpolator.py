@@ -55,7 +55,7 @@ class Interpolator:
         overlap: pixels that neighbouring pieces share, 192 by default. What moves further than half
             of it between two frames may show where pieces meet; more costs time.
         memory_limit: bytes that making frames may take on the CPU, beside those of the process.
-        skip_still: whether only what differs between two frames is inferred, with 64 pixels around
+        skip_still: whether only what differs between two frames is inferred, with 48 pixels around
             it; all else is theirs. None does it where pieces of any size run as fast: on the CPU
             and with CUDA, without `memory_limit`; elsewhere it leaves out whole tiles alone.
 
