@@ -19,6 +19,7 @@ from rrin_deploy.options import (
     Overlap,
     Overwrite,
     Providers,
+    SkipStill,
     Threads,
     Tile,
     Trust,
@@ -137,6 +138,7 @@ def command(
     tile: Tile = None,
     overlap: Overlap = None,
     memory: Memory = None,
+    skip_still: SkipStill = None,
     trusted: Trust = False,
 ) -> None:
     """Make the frames between two images, or between all frames of a video or folder.
@@ -168,6 +170,7 @@ def command(
     where: Given = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,
         "cache": cache, "tile": tile, "overlap": overlap, "memory_limit": memory,
+        "skip_still": skip_still,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
     if ray is not None:

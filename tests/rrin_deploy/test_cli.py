@@ -479,6 +479,24 @@ def test_a_video_that_another_has_made_meanwhile_is_a_failure(
     assert err.endswith("out: not all could be made; missing: clip.mp4\n")
 
 
+def test_the_share_that_was_inferred_is_said(run: Run, tmp_path: Path) -> None:
+    for index in (0, 1):
+        rgb = np.zeros((320, 320, 3), np.uint8)
+        rgb[:32, :32] = np.rint(render(32, 32, index) * 255)
+        Image.fromarray(rgb).save(tmp_path / f"{index}.png")
+    pair = ("interpolate", "0.png", "1.png", "--model", SMALL_MODEL)
+    code, out, err = run(*pair, "-o", "parts.png")
+    assert code == 0, err
+    assert "; 9 % of the pixels inferred, as the others are still; " in out  # 96x96 of 320x320
+    code, out, err = run(*pair, "-o", "whole.png", "--no-skip-still")
+    assert code == 0, err
+    assert "inferred" not in out
+    parts, whole = (np.asarray(Image.open(tmp_path / name)) for name in ("parts.png", "whole.png"))
+    assert not parts[32:].any()
+    assert not parts[:, 32:].any()
+    assert np.abs(parts[:32, :32].astype(int) - whole[:32, :32]).max() <= 2
+
+
 @pytest.mark.parametrize(
     "options",
     [("--t", "0.5"), ("--factor", "1"), ("--fps", "50", "--factor", "2"), ("--share", "3/2")],
