@@ -24,8 +24,10 @@ from media.errors import MediaError
 from media.schedule import PORTION, Number
 from runtime.errors import OptionError, shown
 from runtime.interpolator import Interpolator
+from runtime.manifest import is_engine
 from runtime.options import check_flag
 
+_ROUNDED = Fraction(1, 4)  # of a frame's time
 _PICTURES = 8  # kept of those converted: what a few threads work on at once
 
 
@@ -53,9 +55,11 @@ def rrin(
         model: a file of `build --target vs-mlrt`, for a plugin of vs-mlrt; or one of `export` or
             `build`, for our own runtime, where None takes the bundled model; or an interpolator
             that is open already, to choose its options, and stays so as long as the clip.
+            Where vs-mlrt's ov is installed, which brings an OpenVINO that excludes ours, a path or
+            None is run by ONNX Runtime.
         backend: 'auto' takes what the file is for, and of vs-mlrt's plugins the first that opens it
             here: ort with CUDA, ov, ort on the CPU; else 'runtime', 'ort' or 'ov'.
-        cuts: look for scene cuts as well. Those that the clip says itself, by `_SceneChangeNext` and
+        cuts: look for scene cuts. Those that the clip says itself, by `_SceneChangeNext` and
             `_SceneChangePrev`, count in any case.
 
     Returns:
@@ -83,9 +87,14 @@ def rrin(
     if form:
         made = filled.by_plugin(form, backend)
     else:
-        opened = model if isinstance(model, Interpolator) else Interpolator(model)
-        made = filled.by_runtime(opened)
+        made = filled.by_runtime(model if isinstance(model, Interpolator) else _opened(model))
     return filled.chosen(made)
+
+
+def _opened(model: str | Path | None) -> Interpolator:
+    # vs-mlrt's ov brings an OpenVINO of its own, beside which Python's does not load.
+    beside = hasattr(vs.core, "ov") and not (model and is_engine(model))
+    return Interpolator(model, backend="onnxruntime" if beside else None)
 
 
 def _durations(clip: Any) -> list[Fraction]:
@@ -132,12 +141,26 @@ class _Clip:
         def mark(n: int, f: list[Any]) -> Any:
             numbers = max(n - 1, 0), n, min(n + 1, last)
             pictures = [self._picture(*each) for each in zip(numbers, f, strict=True)]
+            if n < last:
+                self._check_rate(n, _said(f[1]))
             marked = f[1].copy()
             marked.props[KIND] = STILL if n == last else kind_of(f, pictures, n, self._cuts)
             return marked
 
         neighbours = [clip.std.DuplicateFrames(0), clip, clip[1:] if last else clip]
         return clip.std.ModifyFrame(neighbours, mark)
+
+    def _check_rate(self, n: int, said: Fraction | None) -> None:
+        """Raise MediaError for a frame that is shown for another time than its number was found by.
+
+        Containers round, and so may it.
+        """
+        rate = None if self._places.starts or self._places.schedule.factor else self._places.rate
+        if rate and said and abs(said * rate - 1) > _ROUNDED:
+            raise MediaError(
+                f"frame {n} is shown for {said} seconds, and the clip has {rate} frames a second: "
+                "its rate varies; take a whole factor, or have its source filter make it constant"
+            )
 
     def _at(self, clip: Any, offset: int) -> Any:
         """Return for each frame of the output the one of a clip by that many behind its place."""
@@ -177,8 +200,8 @@ class _Clip:
         """Return the clip of the frames that a plugin of vs-mlrt makes."""
         if form.factor not in (None, self._places.schedule.factor):
             raise OptionError(
-                f"{form.path} is for factor {form.factor} alone; take that, or a file that was built "
-                "without --factor"
+                f"{form.path} is for factor {form.factor} alone; take that, or a file that was "
+                "built without --factor"
             )
         planes = self._planes()
         if form.factor:
@@ -250,7 +273,7 @@ class _Clip:
         finished = chosen.copy()
         del finished.props[KIND]
         rate = self._places.rate
-        duration = self._places.duration(1 / rate if rate else _said(before))
+        duration = self._places.duration(_said(before) or (rate and 1 / rate))
         if duration is not None:
             finished.props["_DurationNum"] = duration.numerator
             finished.props["_DurationDen"] = duration.denominator
