@@ -160,8 +160,10 @@ class _Steps:
 
     def constant(self, content: Any) -> ir.Value:
         name = self._name("constant")
-        value = ir.Value(name=name, const_value=ir.tensor(np.asarray(content), name=name))
-        value.type, value.shape = ir.TensorType(value.const_value.dtype), value.const_value.shape
+        tensor = ir.tensor(np.asarray(content), name=name)
+        value = ir.Value(
+            name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor
+        )
         self._graph.register_initializer(value)
         return value
 

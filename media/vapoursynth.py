@@ -80,7 +80,7 @@ def rrin(
     if factor is None and fps is None:
         factor = 2
     form = form_of(Path(model)) if isinstance(model, (str, Path)) else None
-    check_backend(backend, form, model)
+    check_backend(backend, form)
     rate = Fraction(clip.fps) or None
     chosen = timeline(clip.num_frames, rate, lambda: _durations(clip), factor=factor, fps=fps)
     filled = _Clip(clip, chosen, cuts)
