@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, TypeVar
 
 import numpy as np
 from av import VideoFrame
+from av.filter import Graph
 from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ RGB = ("RGB24", "RGBH", "RGBS")
 _SAMPLING = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (0, 1): "440", (2, 0): "411",
              (2, 2): "410"}  # fmt: skip
 _Made = TypeVar("_Made")
+_LOCATIONS = ("left", "center", "topleft", "top", "bottomleft", "bottom")  # by _ChromaLocation
 _UNSPECIFIED = 2  # the matrix, in ITU-T H.273
 
 
@@ -128,9 +131,30 @@ def _video_frame(frame: Any) -> VideoFrame:
     copied = VideoFrame(frame.width, frame.height, _pixel_format(frame.format))
     for index, plane in enumerate(planes_of(copied)):
         plane[...] = np.asarray(frame[index])
+    location = frame.props.get("_ChromaLocation")
+    if location is not None:
+        copied = _located(copied, _LOCATIONS[location])
     copied.colorspace = int(frame.props.get("_Matrix", _UNSPECIFIED))
     copied.color_range = ColorRange.JPEG if _is_full(frame.props) else ColorRange.MPEG
     return copied
+
+
+def _located(frame: VideoFrame, location: str) -> VideoFrame:
+    """Return a frame that says where its chroma lies, which FFmpeg heeds and PyAV cannot set."""
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+    )
+    steps = (
+        source,
+        graph.add("setparams", f"chroma_location={location}"),
+        graph.add("buffersink"),
+    )
+    graph.link_nodes(*steps).configure()
+    graph.push(frame)
+    located = graph.pull()
+    assert isinstance(located, VideoFrame)  # noqa: S101 - it holds no audio
+    return located
 
 
 def _is_full(props: Any) -> bool:

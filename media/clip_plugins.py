@@ -63,8 +63,8 @@ def check_backend(backend: ClipBackend, form: Form | None) -> None:
     check_choice("backend", backend, get_args(ClipBackend))
     if form is None and backend not in ("auto", "runtime"):
         raise OptionError(
-            f"backend is {backend!r}, and the model is for our own runtime; build one with --target "
-            "vs-mlrt, or take backend 'runtime'"
+            f"backend is {backend!r}, and the model is for our own runtime; build one with "
+            "--target vs-mlrt, or take backend 'runtime'"
         )
     if form is not None and backend in ("runtime", "trt", "trt_rtx"):
         raise OptionError(
