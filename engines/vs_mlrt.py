@@ -162,7 +162,10 @@ class _Steps:
         name = self._name("constant")
         tensor = ir.tensor(np.asarray(content), name=name)
         value = ir.Value(
-            name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor
+            name=name,
+            type=ir.TensorType(tensor.dtype),
+            shape=ir.Shape(tensor.shape),
+            const_value=tensor,
         )
         self._graph.register_initializer(value)
         return value
