@@ -59,6 +59,12 @@ class Picture:
         return cls(np.clip(rgb, 0, 1).astype(np.float32, copy=False), None)
 
 
+def duration_of(frame: Any) -> Fraction | None:
+    """Return how long a frame says that it is shown, seconds."""
+    over, under = (frame.props.get(f"_Duration{part}", 0) for part in ("Num", "Den"))
+    return Fraction(over, under) if over > 0 and under > 0 else None
+
+
 def recent(size: int, make: Callable[..., _Made]) -> Callable[..., _Made]:
     """Return a function that makes what it is asked for, by a key, and keeps the last ones.
 

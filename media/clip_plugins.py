@@ -15,6 +15,7 @@ from runtime.options import check_choice, check_file
 ClipBackend = Literal["auto", "runtime", "ort", "ov", "trt", "trt_rtx"]
 # In the order in which they are tried; see `runtime.backends`.
 _OF_ONNX = (("ort", "CUDA"), ("ov", "CPU"), ("ort", "CPU"))
+_OF_ENGINES = ("trt", "trt_rtx")
 _OUT = "rrin"  # prefix of the properties that hold the planes of several frames
 
 
@@ -31,15 +32,18 @@ class Form:
     factor: int | None
 
 
-def form_of(path: Path) -> Form | None:
+def form_of(path: Path, backend: ClipBackend) -> Form | None:
     """Return what a file for vs-mlrt takes; None for what our runtime runs.
+
+    Engines are ours unless a plugin that runs them is named, and then of any time.
 
     Raises:
         InputNotFoundError: there is no such file.
+        ArtifactError: it takes other planes than `build --target vs-mlrt` has it take.
     """
     check_file(path, "export one, or build one with --target vs-mlrt")
     if is_engine(path):
-        return None
+        return Form(path, None) if backend in _OF_ENGINES else None
     with path.open("rb") as file:
         content = file.read(MAX_BYTES)
     try:
@@ -66,7 +70,7 @@ def check_backend(backend: ClipBackend, form: Form | None) -> None:
             f"backend is {backend!r}, and the model is for our own runtime; build one with "
             "--target vs-mlrt, or take backend 'runtime'"
         )
-    if form is not None and backend in ("runtime", "trt", "trt_rtx"):
+    if form is not None and not is_engine(form.path) and backend in ("runtime", *_OF_ENGINES):
         raise OptionError(
             f"backend is {backend!r}, and {form.path} is for vs-mlrt's ort or ov; take one of "
             "these, or the file of export that it was built from"
@@ -80,40 +84,49 @@ def run_plugin(core: Any, form: Form, backend: ClipBackend, clips: list[Any]) ->
         core: of VapourSynth.
         form: the file.
         backend: 'auto' takes ONNX Runtime with CUDA, OpenVINO, or ONNX Runtime on the CPU: the
-            first that opens the file here; 'ort' or 'ov' that one alone.
+            first that opens the file here; any other that one alone.
         clips: two of RGBS, and for a file of any time one of GRAYS that says it.
 
     Raises:
         BackendError: none of them does.
     """
     reasons = []
-    for plugin, device in _OF_ONNX:
+    engines = ((backend, "the GPU"),) if backend in _OF_ENGINES else ()
+    for plugin, device in engines or _OF_ONNX:
         if backend not in ("auto", plugin):
             continue
         if not hasattr(core, plugin):
-            reasons.append(f"{plugin}: not installed (pip install vapoursynth-mlrt-{plugin})")
+            reasons.append(f"{plugin}: not installed (pip install {_package(plugin)})")
             continue
         try:
-            return _made(core, getattr(core, plugin).Model, form, clips, _options(plugin, device))
+            return _made(
+                core, getattr(core, plugin).Model, form, clips, _options(plugin, device, form.path)
+            )
         except Exception as error:  # vapoursynth.Error, which only its own module may import
             reasons.append(f"{plugin} on {device}: {error}")
     raise BackendError(f"no plugin runs {form.path}: {'; '.join(reasons)}")
 
 
-def _options(plugin: str, device: str) -> dict[str, Any]:
+def _package(plugin: str) -> str:
+    return f"vapoursynth-mlrt-{plugin}".replace("_", "-")
+
+
+def _options(plugin: str, device: str, path: Path) -> dict[str, Any]:
+    if plugin in _OF_ENGINES:
+        return {"engine_path": str(path)}
     if plugin == "ort":
-        return {"provider": device}
+        return {"network_path": str(path), "provider": device}
     # The file says what runs in which type. OpenVINO would take bfloat16 for all of it.
-    return {"device": device, "config": lambda: {"INFERENCE_PRECISION_HINT": "f32"}}
+    precision = {"INFERENCE_PRECISION_HINT": "f32"}
+    return {"network_path": str(path), "device": device, "config": lambda: precision}
 
 
 def _made(
     core: Any, model: Any, form: Form, clips: list[Any], options: dict[str, Any]
 ) -> list[Any]:
-    path = str(form.path)
     if form.factor is None:
-        return [model(clips, network_path=path, **options)]
-    made = model(clips, network_path=path, flexible_output_prop=_OUT, **options)
+        return [model(clips, **options)]
+    made = model(clips, flexible_output_prop=_OUT, **options)
     planes = [
         made["clip"].std.PropToClip(prop=f"{_OUT}{index}") for index in range(made["num_planes"])
     ]
