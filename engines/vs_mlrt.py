@@ -160,11 +160,12 @@ class _Steps:
 
     def constant(self, content: Any) -> ir.Value:
         name = self._name("constant")
-        tensor = ir.tensor(np.asarray(content), name=name)
+        array = np.asarray(content)
+        tensor = ir.tensor(array, name=name)
         value = ir.Value(
             name=name,
             type=ir.TensorType(tensor.dtype),
-            shape=ir.Shape(tensor.shape),
+            shape=ir.Shape(array.shape),
             const_value=tensor,
         )
         self._graph.register_initializer(value)

@@ -16,6 +16,7 @@ ClipBackend = Literal["auto", "runtime", "ort", "ov", "trt", "trt_rtx"]
 # In the order in which they are tried; see `runtime.backends`.
 _OF_ONNX = (("ort", "CUDA"), ("ov", "CPU"), ("ort", "CPU"))
 _OF_ENGINES = ("trt", "trt_rtx")
+_PAIRS = 4  # whose frames are kept until all of their planes were taken
 _OUT = "rrin"  # prefix of the properties that hold the planes of several frames
 
 
@@ -127,6 +128,8 @@ def _made(
     if form.factor is None:
         return [model(clips, **options)]
     made = model(clips, flexible_output_prop=_OUT, **options)
+    # Each plane is asked for by itself, and the pair is not to be run again for it.
+    made["clip"].std.SetVideoCache(mode=1, fixedsize=True, maxsize=_PAIRS)
     planes = [
         made["clip"].std.PropToClip(prop=f"{_OUT}{index}") for index in range(made["num_planes"])
     ]
