@@ -97,8 +97,8 @@ class Encoder:
         MediaError: there is no such encoder, or it has no such rate factor, preset or pixel format.
     """
 
-    def __init__(self, encoding: Encoding, output: Path, time_base: Fraction) -> None:
-        self.name = encoding.codec or CODECS[output.suffix.lower()]
+    def __init__(self, encoding: Encoding, output: Path | str, time_base: Fraction) -> None:
+        self.name = encoding.codec or CODECS[Path(output).suffix.lower()]
         self._encoding = encoding
         self._output = output
         self._time_base = time_base
