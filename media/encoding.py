@@ -113,7 +113,7 @@ class Encoder:
                 f"{output}: {self.name} encodes {codec.type}; expected an encoder of video"
             )
         self._formats = [pix_fmt.name for pix_fmt in codec.video_formats or ()]
-        if encoding.pix_fmt and encoding.pix_fmt not in self._formats:
+        if encoding.pix_fmt and self._formats and encoding.pix_fmt not in self._formats:
             raise MediaError(
                 f"{output}: {self.name} has no pixel format {encoding.pix_fmt}; "
                 f"it has {', '.join(self._formats)}"
@@ -208,6 +208,8 @@ class Encoder:
         if self._encoding.pix_fmt:
             return [self._encoding.pix_fmt]
         own = VideoFormat(given.pix_fmt)
+        if not self._formats:
+            return [own.name]  # rawvideo takes any
         deep = bits_of(own) > 8
         wanted = []
         if not own.is_rgb:

@@ -16,7 +16,7 @@ from media.capacity import Capacity
 from media.schedule import Schedule, Wanted
 from media.timeline import Timeline
 
-Origin = Literal["source", "made", "repeated"]
+Origin = Literal["passed", "made", "repeated"]
 TARDY = 0.05  # seconds that an output frame may be overdue; what is more so is left out
 _FASTEST = 240  # frames a second of a source that are kept while they wait
 
@@ -30,11 +30,12 @@ class Pair(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A frame of the output: when it is shown, what it is, and when the source had it, seconds.
+    """A frame of the output.
 
     Attributes:
-        time: since the first, a multiple of the output's frame interval.
+        time: when it is shown, seconds since the first; a multiple of the output's frame interval.
         due: when that is by the monotonic clock.
+        origin: a source frame of that time, one made for it, or another in its place.
     """
 
     time: Fraction
@@ -77,6 +78,7 @@ class Pacing:
         counts: of all frames so far.
         timeline: of the source.
         capacity: what the machine has time for.
+        latency: as above.
     """
 
     def __init__(self, rate: Fraction, latency: float) -> None:
@@ -84,7 +86,7 @@ class Pacing:
         self.timeline = Timeline(rate)
         self.capacity = Capacity()
         self._rate = rate
-        self._latency = latency
+        self.latency = latency
         self._schedule = Schedule(None, rate, Fraction(1), 1 / rate)
         self._most = 8 + math.ceil((latency + TARDY) * _FASTEST)
         self._sources: list[tuple[Fraction, Any]] = []
@@ -103,7 +105,7 @@ class Pacing:
             self.counts.dropped += 1
             return False
         self._sources.append((time, picture))
-        self._forget(Fraction(now - TARDY - self._latency - self.timeline.epoch))
+        self._forget(Fraction(now - TARDY - self.latency - self.timeline.epoch))
         excess = max(len(self._sources) - self._most, 0)
         self.counts.dropped += excess
         del self._sources[:excess]
@@ -132,7 +134,7 @@ class Pacing:
 
     def show(self, now: float) -> Shown:
         """Return what is shown now, once it is due; what is long overdue is left out."""
-        late = now - TARDY - self._latency - self.timeline.epoch
+        late = now - TARDY - self.latency - self.timeline.epoch
         current = math.ceil(late * self._rate)
         if current > self._tick:
             self.counts.skipped += current - self._tick
@@ -142,18 +144,22 @@ class Pacing:
         found, picture = self._nearest(time)
         origin: Origin = "repeated"
         if found == time:
-            origin = "made" if time in self._made else "source"
-        self._count(origin)
+            origin = "made" if time in self._made else "passed"
         self._shown = found, picture
         self._forget(found)
         return Shown(time, self._due(time), picture, origin)
+
+    def sent(self, shown: Shown, *, taken: bool) -> None:
+        """Count what was shown, or would have been, had the sink taken it."""
+        kind = shown.origin if taken else "skipped"
+        setattr(self.counts, kind, getattr(self.counts, kind) + 1)
 
     def is_over(self) -> bool:
         """Say whether all that has come was shown, so that an ended source is at its end."""
         return not self._sources or Fraction(self._tick) / self._rate > self._sources[-1][0]
 
     def _due(self, time: Fraction) -> float:
-        return self.timeline.epoch + self._latency + float(time)
+        return self.timeline.epoch + self.latency + float(time)
 
     def _affordable(self, start: Fraction, end: Fraction, now: float) -> list[Wanted]:
         wanted = [each for each in self._schedule.between(start, end) if each.t]
@@ -172,14 +178,6 @@ class Pacing:
             earliest = self._shown[0]
             there = [each for each in there if each[0] >= earliest] or [self._shown]
         return min(there, key=lambda each: (abs(each[0] - time), each[0]))
-
-    def _count(self, origin: Origin) -> None:
-        if origin == "source":
-            self.counts.passed += 1
-        elif origin == "made":
-            self.counts.made += 1
-        else:
-            self.counts.repeated += 1
 
     def _forget(self, before: Fraction) -> None:
         """Drop what nobody will want any more: all but the last frame until then, and the next."""
