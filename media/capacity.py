@@ -6,8 +6,9 @@ from collections import deque
 from statistics import median
 
 _REMEMBERED = 9  # runs, of whose cost the median counts, so that a single hiccup changes nothing
+_ENOUGH = 5  # runs before anything is concluded, for the first are the slowest
 _FULL = 0.95  # of an interval: what costs more falls behind
-_PATIENCE = 10.0  # seconds until more is tried again
+_PATIENCE = 5.0  # seconds until more is tried again
 _MOST_PATIENCE = 120.0
 
 
@@ -34,12 +35,11 @@ class Capacity:
         """Return how many seconds so many frames between two take; 0 while nothing is known."""
         if not times or not self._costs:
             return 0.0
-        if times in self._costs:
-            return median(self._costs[times])
-        fewer = [known for known in self._costs if known < times]
-        if fewer:  # one flow serves them all, so that this is an upper bound
-            return median(self._costs[max(fewer)]) * times / max(fewer)
-        return median(self._costs[min(self._costs)])
+        known = min(self._costs, key=lambda known: (abs(known - times), known))
+        seconds = median(self._costs[known])
+        if known <= times:  # one flow serves them all, so that this is an upper bound
+            return seconds * times / known
+        return seconds * (times + 1) / (known + 1)  # for it takes about as long as one of them
 
     def spent(self, times: int, seconds: float) -> None:
         """Note what so many frames between two have cost."""
@@ -58,8 +58,9 @@ class Capacity:
             self._try_more(now)
         times = wanted if self.limit is None else min(wanted, self.limit)
         affordable = times
-        while affordable and self.cost(affordable) > _FULL * interval:
-            affordable -= 1
+        if max(map(len, self._costs.values()), default=0) >= _ENOUGH:
+            while affordable and self.cost(affordable) > _FULL * interval:
+                affordable -= 1
         if affordable < times:
             self._patience = min(2 * self._patience, _MOST_PATIENCE) if self._tries else _PATIENCE
             self.limit, self._changed, self._tries = affordable, now, False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from media.options import Tell
 _OPENING, _READING = 6.0, 2.0  # seconds without anything, after which a source is lost
 _LIVE = {"fflags": "nobuffer", "analyzeduration": "1000000"}  # microseconds that are looked ahead
 _OF_PROTOCOLS = {"udp": {"overrun_nonfatal": "1"}}
+_SILENCE = "nothing came"
 # What does not get better by waiting.
 _HOPELESS = (
     av.ProtocolNotFoundError, av.DemuxerNotFoundError, av.OptionNotFoundError, av.ArgumentError,
@@ -88,8 +89,7 @@ class Capture:
         while not self._wait(0):
             try:
                 with self._opened() as reader:
-                    yield from self._read(reader)
-                lost = "it has ended"
+                    lost = yield from self._read(reader)
                 if self._source.is_paced:
                     return
             except av.FFmpegError as error:
@@ -122,12 +122,16 @@ class Capture:
                 "that this FFmpeg opens"
             ) from error
 
-    def _read(self, reader: InputContainer) -> Iterator[Captured]:
+    def _read(self, reader: InputContainer) -> Generator[Captured, None, str]:
+        """Yield frames until there are no more; return why."""
         stream = chosen_video(reader, None, Path(self._source.shown))
         base = stream.time_base or Fraction(1, 90_000)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         began: tuple[float, Fraction] | None = None
+        asked = self._now()
         for frame in _decoded(reader, stream):
+            if not self._source.is_paced and self._now() - asked > _READING:
+                return _SILENCE  # and what the demuxer held back is no news any more
             if frame.pts is None:
                 continue
             stamp = frame.pts * base
@@ -136,12 +140,14 @@ class Capture:
             if self._source.is_paced and began is not None:
                 ahead = began[0] + float(stamp - began[1]) - self._now()
                 if ahead > 0 and self._wait(ahead):
-                    return
+                    break
             yield Captured(self._alike(frame), stamp, rate, base, began is None)
             if began is None:
                 began = self._now(), stamp
             if self._wait(0):
-                return
+                break
+            asked = self._now()
+        return "it has ended"
 
     def _alike(self, frame: VideoFrame) -> VideoFrame:
         """Return a frame as the encoder and the network take it, and as the first one was."""
@@ -177,5 +183,5 @@ def _decoded(reader: InputContainer, stream: VideoStream) -> Iterator[VideoFrame
 
 def _reason(error: av.FFmpegError) -> str:
     if isinstance(error, av.ExitError):
-        return "nothing came"
+        return _SILENCE
     return error.strerror or str(error)

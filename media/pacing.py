@@ -163,7 +163,8 @@ class Pacing:
 
     def _affordable(self, start: Fraction, end: Fraction, now: float) -> list[Wanted]:
         wanted = [each for each in self._schedule.between(start, end) if each.t]
-        if not wanted:
+        # Where the second frame comes later than the first was to be left, all that moves is past.
+        if not wanted or end - start > self.latency:
             return []
         for times in range(self.capacity.most(len(wanted), float(end - start), now), 0, -1):
             ready = now + self.capacity.cost(times)
