@@ -1,4 +1,4 @@
-"""Stills, folders of stills, videos and live streams: decoded, filled up with frames, encoded. Needs PyAV.
+"""Stills, folders of them, videos and live streams: decoded, filled up, encoded. Needs PyAV.
 
 from media import VideoOptions, interpolate_video
 from runtime import Interpolator

@@ -32,14 +32,13 @@ class Capacity:
         self._tries = False
 
     def cost(self, times: int) -> float:
-        """Return how many seconds so many frames between two take; 0 while nothing is known."""
-        if not times or not self._costs:
+        """Return how many seconds so many frames between two take; 0 while too little is known."""
+        known = [each for each, costs in self._costs.items() if len(costs) >= _ENOUGH]
+        if not times or not known:
             return 0.0
-        known = min(self._costs, key=lambda known: (abs(known - times), known))
-        seconds = median(self._costs[known])
-        if known <= times:  # one flow serves them all, so that this is an upper bound
-            return seconds * times / known
-        return seconds * (times + 1) / (known + 1)  # for it takes about as long as one of them
+        nearest = min(known, key=lambda each: (abs(each - times), each))
+        # The flow between the two, which serves all of them, takes about as long as one of them.
+        return median(self._costs[nearest]) * (times + 1) / (nearest + 1)
 
     def spent(self, times: int, seconds: float) -> None:
         """Note what so many frames between two have cost."""
@@ -58,9 +57,8 @@ class Capacity:
             self._try_more(now)
         times = wanted if self.limit is None else min(wanted, self.limit)
         affordable = times
-        if max(map(len, self._costs.values()), default=0) >= _ENOUGH:
-            while affordable and self.cost(affordable) > _FULL * interval:
-                affordable -= 1
+        while affordable and self.cost(affordable) > _FULL * interval:
+            affordable -= 1
         if affordable < times:
             self._patience = min(2 * self._patience, _MOST_PATIENCE) if self._tries else _PATIENCE
             self.limit, self._changed, self._tries = affordable, now, False

@@ -53,16 +53,15 @@ class Filler:
         self._before, self._of = after, pair.after
         is_cut = self._is_cut(after.rgb)
         if not self._warm:
-            self._interpolate.warm_up(*after.rgb.shape[:2], max(len(pair.wanted), 1))
+            height, width = after.rgb.shape[:2]
+            self._interpolate.warm_up(height, width, max(len(pair.wanted), 1))
             self._warm = True
             return []  # it is too late for these
         if is_cut or not pair.wanted or np.array_equal(before.rgb, after.rgb):
             return []
         times = [float(each.t) for each in pair.wanted]
         frames = self._interpolate(before.rgb, after.rgb, times)
-        return [
-            video_frame(rgb, t, before, after) for rgb, t in zip(frames, times, strict=True)
-        ]
+        return [video_frame(rgb, t, before, after) for rgb, t in zip(frames, times, strict=True)]
 
 
 class LiveStages:
@@ -92,9 +91,7 @@ class LiveStages:
         self._whole = Meter(self._began, Counts())
         self._second = Meter(self._began, Counts())
 
-    def run(
-        self, tell: Tell, watch: Callable[[LiveStats], None], seconds: float | None
-    ) -> None:
+    def run(self, tell: Tell, watch: Callable[[LiveStats], None], seconds: float | None) -> None:
         """Run until `stopping` is set, by the end of the source or of the seconds or from outside.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -164,10 +164,8 @@ class Sink:
         self._next_try = self.now() + pause
         container, self._container, self._encoder = self._container, None, None
         if container is not None:
-            try:
+            with suppress(av.FFmpegError):
                 container.close()
-            except av.FFmpegError:
-                pass  # it is lost
 
     def _failure(self, what: str, error: Exception) -> MediaError | OutputError:
         kind = OutputError if isinstance(error, OSError) else MediaError

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rrin_deploy.console import errors, parse_pairs, parse_rational, parse_seconds, say
+from rrin_deploy.given import Given
 from rrin_deploy.options import (
     Backend,
     Device,
@@ -121,26 +122,24 @@ def command(
         sink_options=parse_pairs(sink_option or []),
         overwrite=overwrite,
     )
+    where: Given = {
+        "backend": backend, "device": device, "threads": threads, "providers": providers,
+        "tile": tile, "overlap": overlap, "memory_limit": memory,
+    }  # fmt: skip
     with ExitStack() as stack:
         file = stack.enter_context(stats.open("w", encoding="utf-8")) if stats else None
-        interpolate = stack.enter_context(
-            Interpolator(
-                model, backend=backend, device=device, threads=threads, providers=providers,
-                tile=tile, overlap=overlap, memory_limit=memory, trusted=trusted,
-            )
-        )  # fmt: skip
-        status = stack.enter_context(errors.status("waiting for the source")) 
+        interpolate = stack.enter_context(Interpolator(model, trusted=trusted, **where))
+        status = stack.enter_context(errors.status("waiting for the source"))
 
         def watch(now: LiveStats) -> None:
             status.update(_line(now))
             if file:
                 print(json.dumps(asdict(now)), file=file, flush=True)
 
-        live = Live(
-            interpolate, source, sink, options,
-            tell=lambda line: errors.print(line, soft_wrap=True), watch=watch,
-        )  # fmt: skip
-        done = live.run()
+        def tell(line: str) -> None:
+            errors.print(line, soft_wrap=True)
+
+        done = Live(interpolate, source, sink, options, tell=tell, watch=watch).run()
     say(f": {_line(done)}", subject=sink)
 
 

@@ -167,7 +167,9 @@ def _say_span(name: str, latencies: Iterable[float]) -> None:
 
 def main() -> None:
     """Run what was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.rrin_deploy.live_runs", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.rrin_deploy.live_runs", description=__doc__
+    )
     parser.add_argument("--minutes", type=float, default=10, help="of each of the long runs (10)")
     parser.add_argument("--runs", nargs="*", default=["held", "too-slow", "stalled"])
     parser.add_argument("--port", type=int, default=24000)
