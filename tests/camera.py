@@ -19,6 +19,7 @@ from runtime.scene import render_bytes
 
 BLOCK, BITS = 8, 24
 WIDTH, HEIGHT = 96, 64
+RATE = 15
 
 
 def picture(number: int) -> NDArray[np.uint8]:
@@ -55,7 +56,7 @@ def run(url: str, rate: int, origin: float, seconds: float) -> None:
             "libx264", rate, {"preset": "ultrafast", "tune": "zerolatency", "crf": "10"}
         )
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.codec_context.gop_size = rate // 2
+        stream.codec_context.gop_size = max(rate // 2, 1)
         first = math.ceil((time.monotonic() - origin) * rate)
         for number in range(first, first + round(seconds * rate)):
             frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
@@ -68,7 +69,7 @@ def main() -> None:
     """Send."""
     parser = argparse.ArgumentParser(prog="python -m tests.camera", description=__doc__)
     parser.add_argument("url")
-    parser.add_argument("--rate", type=int, default=25)
+    parser.add_argument("--rate", type=int, default=RATE)
     parser.add_argument("--origin", type=float, default=None, help="monotonic clock; now")
     parser.add_argument("--seconds", type=float, default=60)
     given = parser.parse_args()

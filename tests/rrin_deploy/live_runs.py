@@ -1,8 +1,8 @@
 """`python -m tests.rrin_deploy.live_runs`: live streams for minutes, watched from outside.
 
 A camera sends over UDP to `rrin-deploy live`; what that sends is read, and when it was taken stands
-in the pictures. One stream at a rate that a small machine holds, one at eight times the camera's,
-which it does not; the camera stops for ten seconds in each. A third goes to a reader that stops for
+in the pictures. One stream at a rate that a small machine holds, one at sixteen times the
+camera's, which it does not; the camera stops for ten seconds in each. A third goes to a reader that stops for
 five.
 """
 
@@ -25,11 +25,10 @@ from typing import IO, Any
 
 import av
 
-from tests.camera import number_of
+from tests.camera import RATE, number_of
 from tests.models import SMALL_MODEL
 
 ROOT = Path(__file__).parents[2]
-RATE = 25
 CAMERA, SEEN = "udp://127.0.0.1:{0}?pkt_size=1316", "udp://127.0.0.1:{1}?pkt_size=1316"
 
 
@@ -100,7 +99,7 @@ def long_run(name: str, fps: int, seconds: float, port: int, folder: Path) -> No
         if phase < seconds / 2:
             stopped = time.monotonic() - origin
             time.sleep(10)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     code = process.wait(timeout=30)
     print(f"{name}: {RATE} to {fps} fps, {seconds:.0f} s; exit code {code}; "
           f"camera stopped at {stopped:.0f} s for 10 s")  # fmt: skip
@@ -137,7 +136,7 @@ def stalled(port: int, folder: Path) -> None:
     """Run a stream to a pipe whose reader stops for five seconds."""
     origin = time.monotonic()
     sending = camera(port, origin, 30)
-    process = live("-", port, 50, folder / "stalled.jsonl", stdout=subprocess.PIPE)
+    process = live("-", port, 2 * RATE, folder / "stalled.jsonl", stdout=subprocess.PIPE)
     assert process.stdout is not None
     fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
     viewer = Viewer(process.stdout, origin)
@@ -149,10 +148,10 @@ def stalled(port: int, folder: Path) -> None:
     viewer.paused.clear()
     end = time.monotonic()
     time.sleep(8)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     code = process.wait(timeout=30)
     sending.wait()
-    print(f"stalled: {RATE} to 50 fps, the reader stops for 5 s; exit code {code}")
+    print(f"stalled: {RATE} to {2 * RATE} fps, the reader stops for 5 s; exit code {code}")
     for name, span in {"before": (0, begin), "within 1 s": (end, end + 1),
                        "later": (end + 1, end + 9)}.items():  # fmt: skip
         _say_span(name, (late for when, late in viewer.seen if span[0] <= when < span[1]))
@@ -175,7 +174,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=24000)
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="live-"))
-    for index, (name, fps) in enumerate({"held": 50, "too-slow": 200}.items()):
+    for index, (name, fps) in enumerate({"held": 2 * RATE, "too-slow": 16 * RATE}.items()):
         if name in given.runs:
             long_run(name, fps, 60 * given.minutes, given.port + 2 * index, folder)
     if "stalled" in given.runs:
