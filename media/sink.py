@@ -68,37 +68,32 @@ class Sink:
     _began: Fraction = Fraction(0)
     _pauses: Pauses = field(default_factory=Pauses)
     _next_try: float = 0.0
+    _is_lost: bool = False
     _abandoned: bool = False
-
-    def open(self) -> None:
-        """Open it, so that what cannot be opened is known at once.
-
-        Raises:
-            MediaError: FFmpeg does not open it.
-        """
-        try:
-            self._open()
-        except (av.FFmpegError, ValueError) as error:
-            raise self._failure("cannot be opened", error) from error
 
     def write(self, frame: VideoFrame, time: Fraction) -> bool:
         """Encode a frame to be shown at `time`, seconds; False while the sink is lost.
 
+        The first one opens it.
+
         Raises:
-            MediaError, OutputError: a file or a device cannot be written, or not encoded.
+            MediaError, OutputError: it cannot be opened at first; a file or a device cannot be
+                written; or the frame cannot be encoded.
         """
+        if self._container is None and self.now() < self._next_try:
+            return False
         try:
-            if self._container is None:
-                if self.now() < self._next_try:
-                    return False
-                self._open()
-                self.tell("the sink is there again")
             self._encode(frame, time)
-        except av.FFmpegError as error:
-            if self.address.protocol is None or not self.frames:
+        except (av.FFmpegError, ValueError) as error:
+            if isinstance(error, MediaError):
+                raise
+            if not self.frames or self.address.protocol is None:
                 raise self._failure("not written", error) from error
             self._lost(error)
             return False
+        if self._is_lost:
+            self.tell("the sink is there again")
+        self._is_lost = False
         self._pauses.over()
         self.frames += 1
         return True
@@ -119,16 +114,13 @@ class Sink:
             if self.address.protocol is None:
                 raise self._failure("not written", error) from error
 
-    def _open(self) -> None:
-        address = self.address
-        form = address.device or _FORMATS.get(address.protocol or "")
-        live = {} if address.is_file else {"flush_packets": "1"}
-        self._container = av.open(
-            self.path, "w", format=form, container_options={**live, **self.options}
-        )
-
     def _encode(self, frame: VideoFrame, time: Fraction) -> None:
-        assert self._container is not None  # noqa: S101 - opened by the caller
+        if self._container is None:
+            form = self.address.device or _FORMATS.get(self.address.protocol or "")
+            live = {} if self.address.is_file else {"flush_packets": "1"}
+            self._container = av.open(
+                self.path, "w", format=form, container_options={**live, **self.options}
+            )
         if self._encoder is None:
             self._encoder, self._began = self._begun(self._container, frame), time
         packets = self._encoder.encode(frame, time - self._began, 1 / self.rate)
@@ -158,9 +150,11 @@ class Sink:
         plain = "yuv420p" if self.address.device == "sdl" else None
         return replace(self.encoding, codec=codec, pix_fmt=self.encoding.pix_fmt or plain)
 
-    def _lost(self, error: av.FFmpegError) -> None:
+    def _lost(self, error: Exception) -> None:
+        self._is_lost = True
         pause = self._pauses.next()
-        self.tell(f"the sink is lost: {error.strerror}; trying again in {pause:g} s")
+        reason = getattr(error, "strerror", None) or error
+        self.tell(f"the sink is lost: {reason}; trying again in {pause:g} s")
         self._next_try = self.now() + pause
         container, self._container, self._encoder = self._container, None, None
         if container is not None:
@@ -204,7 +198,6 @@ def open_sink(
     with publication or nullcontext():
         opened = str(publication.path) if publication else address.name
         sink = Sink(address, opened, rate, encoding, options, tell, now)
-        sink.open()
         yield sink
         sink.finish()
         if publication and not sink.frames:

@@ -150,8 +150,8 @@ def test_a_sink_that_is_lost_is_opened_again(free_port: int) -> None:
         Address.of(f"tcp://127.0.0.1:{free_port}"), Fraction(25), Encoding(), options={},
         overwrite=False, tell=said.append, now=lambda: clock.now,
     ) as sink:  # fmt: skip
-        connection, _ = listening.accept()
         assert written(sink, 0)
+        connection, _ = listening.accept()
         connection.close()
         listening.close()
         taken = [written(sink, number) for number in range(1, 50)]
@@ -176,11 +176,11 @@ def written(sink: Sink, number: int) -> bool:
     ("sink", "message"),
     [
         ("out.xyz", r"out.xyz: no container is known by .xyz; use one of .mp4"),
-        ("foo://x", "foo://x: cannot be opened: Protocol not found"),
-        ("tcp://user:secret@127.0.0.1:1", r"tcp://\*\*\*@127.0.0.1:1: cannot be opened: Connect"),
+        ("foo://x", "foo://x: not written: Could not determine output format"),
+        ("tcp://user:secret@127.0.0.1:1", r"tcp://\*\*\*@127.0.0.1:1: not written: Connect"),
     ],
 )
-def test_a_sink_that_cannot_be_opened_is_an_error(
+def test_a_sink_that_cannot_be_written_is_an_error(
     sink: str, message: str, interpolate: Interpolator
 ) -> None:
     with pytest.raises((MediaError, OSError), match=message):
