@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
 
@@ -321,7 +322,7 @@ def test_a_camera_that_goes_and_comes_back_and_a_signal_at_the_end(
     clear = [
         (float(f.pts * f.time_base), n) for f, (n, ok) in zip(frames, numbers, strict=True) if ok
     ]
-    assert all(a[1] <= b[1] for a, b in zip(clear, clear[1:], strict=False))
+    assert all(a[1] <= b[1] for a, b in pairwise(clear))
     begin, end = clear[0], clear[-1]
     assert (end[1] - begin[1]) / RATE == pytest.approx(end[0] - begin[0], abs=1)
 

@@ -172,7 +172,7 @@ def test_a_hiccup_costs_repeated_frames_and_no_time() -> None:
 
 
 def test_what_comes_late_but_in_time_is_evened_out() -> None:
-    chance = random.Random(0)
+    chance = random.Random(0)  # noqa: S311 - not for secrets
     late = [(at + chance.uniform(0, 0.08), stamp) for at, stamp in camera(20)]
     run = Run(50, late, seconds=20)
     assert origins(run.after(5)) == {"passed", "made"}

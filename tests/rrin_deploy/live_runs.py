@@ -1,8 +1,8 @@
 """`python -m tests.rrin_deploy.live_runs`: live streams for minutes, watched from outside.
 
 A camera sends over UDP to `rrin-deploy live`; what that sends is read, and when it was taken stands
-in the pictures. One stream at a rate that a small machine holds, one at sixteen times the
-camera's, which it does not; the camera stops for ten seconds in each. A third goes to a reader that stops for
+in the pictures. One stream at a rate that a small machine holds, one at sixteen times the camera's,
+which it does not; the camera stops for ten seconds in each. A third goes to a reader that stops for
 five.
 """
 
