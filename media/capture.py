@@ -90,7 +90,7 @@ class Capture:
             try:
                 with self._opened() as reader:
                     lost = yield from self._read(reader)
-                if self._source.is_paced:
+                if self._source.is_paced or self._wait(0):
                     return
             except av.FFmpegError as error:
                 lost = _reason(error)

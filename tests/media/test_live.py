@@ -310,6 +310,7 @@ def test_a_camera_that_goes_and_comes_back_and_a_signal_at_the_end(
     assert live.returncode == 128 + number
     assert not out
     assert "lost: nothing came; trying again in 0.5 s" in err
+    assert "ended" not in err
     assert "Traceback" not in err
     assert {path.name for path in tmp_path.iterdir()} == {"out.mkv", "stats.jsonl"}
     last = read()[-1]

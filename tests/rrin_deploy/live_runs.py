@@ -48,7 +48,9 @@ class Viewer(threading.Thread):
         options = {"fflags": "nobuffer", "analyzeduration": "100000", "overrun_nonfatal": "1"}
         last = -1
         try:
-            with av.open(self._stream, format="mpegts", options=options, timeout=30) as reader:
+            with av.open(
+                self._stream, format="mpegts", options=options, timeout=30, buffer_size=4096
+            ) as reader:
                 for frame in reader.decode(video=0):
                     while self.paused.is_set():
                         time.sleep(0.01)
@@ -136,7 +138,7 @@ def stalled(port: int, folder: Path) -> None:
     """Run a stream to a pipe whose reader stops for five seconds."""
     origin = time.monotonic()
     sending = camera(port, origin, 30)
-    process = live("-", port, 2 * RATE, folder / "stalled.jsonl", stdout=subprocess.PIPE)
+    process = live("-", port, 2 * RATE, folder / "stalled.jsonl", stdout=subprocess.PIPE, bufsize=0)
     assert process.stdout is not None
     fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
     viewer = Viewer(process.stdout, origin)
