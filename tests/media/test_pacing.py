@@ -127,6 +127,8 @@ def test_too_slow_for_all_makes_fewer_and_keeps_its_rhythm() -> None:
     made = sum(each.origin == "made" for each in settled)
     assert made == pytest.approx(3 * 25, abs=2)
     assert set(holds(settled)[1:-1]) == {4}
+    moved = [b.taken - a.taken for a, b in pairwise(settled) if b.taken > a.taken]
+    assert all(step == pytest.approx(0.02, abs=STEP) for step in moved)
     assert len(run.after(1, 20)) == pytest.approx(19 * 200, abs=2)
     assert run.pacing.counts.skipped == 0
     assert run.limits[-1] == 1
@@ -163,12 +165,19 @@ def test_trying_more_becomes_ever_rarer_where_it_fails() -> None:
 
 
 def test_a_hiccup_costs_repeated_frames_and_no_time() -> None:
-    run = Run(50, camera(10), seconds=10, cost=lambda _, now: 1.0 if 4 < now < 4.05 else 0.01)
+    run = Run(50, camera(10), seconds=10, cost=lambda _, now: 1.0 if 4 < now < 4.05 else 0.03)
     during = run.after(4.3, 5)
     assert len(during) == pytest.approx(35, abs=1)
     assert max(holds(during)) <= 2
-    assert origins(run.after(6)) == {"passed", "made"}
+    # It begins again with what can still be in time, and not with what it has missed.
+    assert origins(run.after(5.3)) == {"passed", "made"}
     assert all(abs(each - LATENCY) <= 2 * STEP for each in run.latencies())
+
+
+def test_a_first_run_that_is_slow_says_nothing_of_the_machine() -> None:
+    run = Run(50, camera(5), seconds=5, cost=lambda _, now: 0.5 if now < 0.3 else 0.01)
+    assert origins(run.after(1.5)) == {"passed", "made"}
+    assert set(run.limits) == {None}
 
 
 def test_what_comes_late_but_in_time_is_evened_out() -> None:
