@@ -134,9 +134,10 @@ class Live:
                 sink,
                 Pacing(rate, options.latency),
                 self._stopping,
+                self._tell,
             )
             try:
-                stages.run(self._tell, self._watch, options.seconds)
+                stages.run(self._watch, options.seconds)
             except BaseException as error:
                 if not sink.frames:
                     raise

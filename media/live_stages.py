@@ -69,6 +69,7 @@ class LiveStages:
 
     Args:
         stopping: set when all are to end, by whoever says so.
+        tell: called with lines for people.
     """
 
     def __init__(
@@ -78,12 +79,14 @@ class LiveStages:
         sink: Sink,
         pacing: Pacing,
         stopping: threading.Event,
+        tell: Tell,
     ) -> None:
         self._capture = capture
         self._filler = filler
         self._sink = sink
         self._pacing = pacing
         self._stopping = stopping
+        self._tell = tell
         self._ended = threading.Event()  # the source
         self._news = threading.Condition()  # a frame has come; held by who talks to the pacing
         self._failed: list[BaseException] = []
@@ -91,7 +94,7 @@ class LiveStages:
         self._whole = Meter(self._began, Counts())
         self._second = Meter(self._began, Counts())
 
-    def run(self, tell: Tell, watch: Callable[[LiveStats], None], seconds: float | None) -> None:
+    def run(self, watch: Callable[[LiveStats], None], seconds: float | None) -> None:
         """Run until `stopping` is set, by the end of the source or of the seconds or from outside.
 
         Raises:
@@ -104,14 +107,14 @@ class LiveStages:
         for thread in (take_in, make, present):
             thread.start()
         try:
-            self._attend(tell, watch, seconds)
+            self._attend(watch, seconds)
         finally:
             self._stopping.set()
             make.join()
             present.join(_FAREWELL)
             if present.is_alive():
                 self._sink.abandon()
-                tell("the sink takes nothing any more; what it has not taken is lost")
+                self._tell("the sink takes nothing any more; what it has not taken is lost")
             take_in.join(_FAREWELL)
         if self._failed:
             raise self._failed[0]
@@ -129,6 +132,11 @@ class LiveStages:
 
     def _take_in(self) -> None:
         for frame, stamp, rate, base, first in self._capture.frames():
+            if first and self._pacing.latency * rate <= 1:
+                self._tell(
+                    f"a latency of {1000 * self._pacing.latency:g} ms is no more than there is "
+                    f"between two frames of the source, {1000 / float(rate):.0f} ms: none can be made"
+                )
             with self._news:
                 if first:
                     self._pacing.timeline.interrupted()
@@ -169,9 +177,7 @@ class LiveStages:
                     self._whole.sent(latency)
                     self._second.sent(latency)
 
-    def _attend(
-        self, tell: Tell, watch: Callable[[LiveStats], None], seconds: float | None
-    ) -> None:
+    def _attend(self, watch: Callable[[LiveStats], None], seconds: float | None) -> None:
         """Say every second how it goes, and what has changed and stayed so."""
         said = held = None
         end = None if seconds is None else self._began + seconds
@@ -190,7 +196,7 @@ class LiveStages:
             watch(stats)
             if stats.limit != said and stats.limit == held:
                 said = stats.limit
-                tell(_of_limit(said))
+                self._tell(_of_limit(said))
             held = stats.limit
 
     def _stats(self, meter: Meter) -> LiveStats:

@@ -328,6 +328,18 @@ def test_a_camera_that_goes_and_comes_back_and_a_signal_at_the_end(
     assert (end[1] - begin[1]) / RATE == pytest.approx(end[0] - begin[0], abs=1)
 
 
+def test_a_latency_below_the_source_interval_is_said_and_seconds_end_it(
+    tmp_path: Path, interpolate: Interpolator
+) -> None:
+    said: list[str] = []
+    options = LiveOptions(fps=20, seconds=1)
+    source = "lavfi:testsrc2=size=64x48:rate=4"
+    done = Live(interpolate, source, str(tmp_path / "out.ts"), options, tell=said.append).run()
+    assert "200 ms is no more than there is between two frames of the source, 250 ms" in said[0]
+    assert done.made == 0
+    assert 0.9 < done.seconds < 30
+
+
 def test_stop_ends_it_from_another_thread(tmp_path: Path, interpolate: Interpolator) -> None:
     output = tmp_path / "out.mp4"
     watched = threading.Event()
