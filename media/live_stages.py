@@ -135,7 +135,8 @@ class LiveStages:
             if first and self._pacing.latency * rate <= 1:
                 self._tell(
                     f"a latency of {1000 * self._pacing.latency:g} ms is no more than there is "
-                    f"between two frames of the source, {1000 / float(rate):.0f} ms: none can be made"
+                    f"between two frames of the source, {1000 / float(rate):.0f} ms: none can be "
+                    "made"
                 )
             with self._news:
                 if first:
