@@ -1,4 +1,4 @@
-# `make demo`, `make test`, `make test-vapoursynth`, `make fuzz`, `make kills` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
+# `make demo`, `make test`, `make test-vapoursynth`, `make fuzz`, `make kills`, `make live` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
 PYTHON ?= python3
 RUN_ENV = .venv-run
 TEST_ENV = .venv-test
@@ -17,7 +17,10 @@ SEED ?= 0
 # Of `make kills`: how many runs are killed at random moments, and started again.
 RUNS ?= 60
 
-.PHONY: demo test test-vapoursynth fuzz kills gpu-proof clean
+# Of `make live`: how long each of its two long streams is.
+MINUTES ?= 10
+
+.PHONY: demo test test-vapoursynth fuzz kills live gpu-proof clean
 
 demo: $(RUN_ENV)/ready
 	$(RUN_ENV)/bin/rrin-deploy demo
@@ -38,6 +41,9 @@ fuzz: $(TEST_ENV)/ready
 
 kills: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/python -m tests.rrin_deploy.kills --runs $(RUNS) --seed $(SEED)
+
+live: $(TEST_ENV)/ready
+	$(TEST_ENV)/bin/python -m tests.rrin_deploy.live_runs --minutes $(MINUTES)
 
 gpu-proof: $(GPU_ENV)/ready
 	$(GPU_ENV)/bin/rrin-deploy prove

@@ -1,4 +1,4 @@
-"""Stills, folders of stills and videos: decoded, filled up with frames, encoded. Needs PyAV.
+"""Stills, folders of them, videos and live streams: decoded, filled up, encoded. Needs PyAV.
 
 from media import VideoOptions, interpolate_video
 from runtime import Interpolator
@@ -11,6 +11,8 @@ with Interpolator("rrin.onnx") as interpolate:
 from media.encoding import Encoding
 from media.errors import MediaError
 from media.images import Still, interpolate_stills, read_still, write_still
+from media.live import Live, LiveOptions
+from media.live_stats import LiveStats
 from media.options import Share, VideoOptions
 from media.pair import PairSummary, interpolate_pair
 from media.sequence import SequenceSummary, interpolate_folder
@@ -19,6 +21,9 @@ from media.video import interpolate_share, interpolate_video, write_video
 
 __all__ = [
     "Encoding",
+    "Live",
+    "LiveOptions",
+    "LiveStats",
     "MediaError",
     "PairSummary",
     "SequenceSummary",

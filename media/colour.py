@@ -47,7 +47,7 @@ class SourceFrame:
         Raises:
             av.FFmpegError: FFmpeg does not convert this one.
         """
-        video = _within_bits(_plainly(decoded))
+        video = encodable(decoded)
         deep = bits_of(video.format) > 8
         pix_fmt = "rgb48le" if deep else "rgb24"
         rgb = _reformat(video, pix_fmt, _matrix(video), _range(video), ColorRange.JPEG).to_ndarray()
@@ -93,6 +93,15 @@ def in_format(frame: VideoFrame, pix_fmt: str) -> VideoFrame:
     made.colorspace = made.color_primaries = made.color_trc = _BT709
     made.color_range = ColorRange.MPEG
     return made
+
+
+def encodable(decoded: VideoFrame) -> VideoFrame:
+    """Return a frame in the `plain` format of its own, and within its bits; mostly itself.
+
+    Raises:
+        av.FFmpegError: FFmpeg does not convert this one.
+    """
+    return _within_bits(_plainly(decoded))
 
 
 def _plainly(video: VideoFrame) -> VideoFrame:

@@ -104,9 +104,9 @@ class Encoder:
     """
 
     def __init__(
-        self, encoding: Encoding, output: Path, time_base: Fraction, *, deep: bool = False
+        self, encoding: Encoding, output: Path | str, time_base: Fraction, *, deep: bool = False
     ) -> None:
-        self.name = encoding.codec or _usual(output, deep)
+        self.name = encoding.codec or _usual(Path(output), deep)
         self._encoding = encoding
         self._output = output
         self._time_base = time_base
@@ -122,7 +122,7 @@ class Encoder:
                 f"{output}: {self.name} encodes {codec.type}; expected an encoder of video"
             )
         self._formats = [pix_fmt.name for pix_fmt in codec.video_formats or ()]
-        if encoding.pix_fmt and encoding.pix_fmt not in self._formats:
+        if encoding.pix_fmt and self._formats and encoding.pix_fmt not in self._formats:
             raise MediaError(
                 f"{output}: {self.name} has no pixel format {encoding.pix_fmt}; "
                 f"it has {', '.join(self._formats)}"
@@ -228,6 +228,8 @@ class Encoder:
         if self._encoding.pix_fmt:
             return [self._encoding.pix_fmt]
         own = VideoFormat(given.pix_fmt)
+        if not self._formats:
+            return [own.name]  # rawvideo takes any
         deep = bits_of(own) > 8
         wanted = []
         if not own.is_rgb:

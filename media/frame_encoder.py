@@ -22,7 +22,7 @@ class FrameEncoder:
     """Encodes the frames of one stream.
 
     Args:
-        output: the video's name, whose suffix chooses the container.
+        output: the video's name, whose suffix chooses the codec where `encoding` names none.
         rate: frames a second, on average.
         time_base: what every time is a multiple of, seconds.
         pixel_aspect: width by height of a pixel.
@@ -37,7 +37,7 @@ class FrameEncoder:
     def __init__(
         self,
         encoding: Encoding,
-        output: Path,
+        output: Path | str,
         *,
         rate: Fraction,
         time_base: Fraction,

@@ -163,6 +163,23 @@ def parse_rational(text: str) -> Fraction:
     )
 
 
+def parse_seconds(text: str) -> float:
+    """Parse '200ms', '0.2s' or '0.2', seconds; a usage error otherwise."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?(ms|s)?", text)
+    if not match:
+        raise typer.BadParameter(f"{shortened(text)} is no time; expected it as in 200ms or 0.2s")
+    return float(match[1]) / (1000 if match[2] == "ms" else 1)
+
+
+def parse_pairs(texts: Sequence[str]) -> dict[str, str]:
+    """Parse 'framerate=60' and the like; a usage error otherwise."""
+    pairs = [text.partition("=") for text in texts]
+    for name, sign, _ in pairs:
+        if not name or not sign:
+            raise typer.BadParameter(f"{shortened(name)} is no option; expected NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
 def short_names(files: Sequence[Path]) -> list[str]:
     """Return the files' names, or their paths where two files have one name."""
     names = [file.name for file in files]

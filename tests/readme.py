@@ -56,6 +56,7 @@ STEPS: list[tuple[str, tuple[int, ...], set[str]]] = [
     ("build rrin.onnx --int8", (0, 3), {"rrin.ort.int8.onnx", "rrin.ort.int8.golden.npz"}),
     ("interpolate clip.mp4", (), {"slow.mp4"}),
     ("interpolate frames/", (), {"more"}),
+    ("live clip.mp4", (), {"live.mp4"}),
     ("eval rrin.onnx", (0, 4), set()),
     ("eval ckpt.pth", (), set()),
     ("bench rrin.onnx", (0, 4), {"bench.png"}),

@@ -83,7 +83,7 @@ def test_version_and_help(run: Run) -> None:
     assert run("-h") == run("--help")
     assert run("-h")[0] == 0
     names = ("train", "export", "calibrate", "build", "inspect", "interpolate", "parity", "eval",
-             "bench", "demo", "doctor")  # fmt: skip
+             "bench", "demo", "doctor", "live")  # fmt: skip
     for name in names:
         code, out, _ = run(name, "--help")
         assert code == 0
@@ -564,6 +564,11 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", a, b),
         ("interpolate", clip, clip, "-o", "x.png"),
         ("interpolate", clip, "-o", "x.mp4", "--max-pixels", "100"),
+        ("live", clip, "-o", "x.mp4"),
+        ("live", clip, "-o", "x.mp4", "--fps", "0"),
+        ("live", clip, "-o", "x.mp4", "--fps", "50", "--latency", "2h"),
+        ("live", clip, "-o", "x.mp4", "--fps", "50", "--latency", "61s"),
+        ("live", clip, "-o", "x.mp4", "--fps", "50", "--source-option", "framerate"),
         ("eval", "a.pth", "--triplets", ".", "--device", "0"),
         ("eval", "a.pth", "b.engine", "--triplets", ".", "--provider", "CPUExecutionProvider"),
         ("eval", "b.engine", "--triplets", ".", "--threads", "2"),
@@ -614,6 +619,8 @@ def test_errors_are_one_line(run: Run, pair: tuple[Path, Path], tmp_path: Path) 
         ("interpolate", a, "none.png", "-o", "x.gif"),
         ("interpolate", a, b, "-o", "x.png", "--max-pixels", "100"),
         ("interpolate", "none.mp4", "-o", "x.mp4"),
+        ("live", "none.mp4", "-o", "x.mp4", "--fps", "50"),
+        ("live", "foo://x", "-o", "x.mp4", "--fps", "50"),
         ("export", "none.pth"),
         ("export", "broken.png"),
         ("parity", "none.onnx"),
