@@ -65,6 +65,14 @@ class Timing:
         schedule = self.schedule
         return schedule.rate or self.rate * (schedule.factor or 1) / schedule.slowdown
 
+    def constant(self, source: Path) -> Timing:
+        """Return the same at a constant rate, for formats that do not say when frames are shown.
+
+        Raises:
+            OptionError: it is above 10,000 frames a second.
+        """
+        return replace(self, schedule=self.schedule.constant(self.shown_rate, source))
+
 
 @dataclass(frozen=True)
 class Head:
