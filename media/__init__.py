@@ -13,6 +13,7 @@ from media.errors import MediaError
 from media.images import Still, interpolate_stills, read_still, write_still
 from media.options import Share, VideoOptions
 from media.pair import PairSummary, interpolate_pair
+from media.pipe import interpolate_pipe
 from media.sequence import SequenceSummary, interpolate_folder
 from media.summary import ShareSummary, VideoSummary
 from media.video import interpolate_share, interpolate_video, write_video
@@ -29,6 +30,7 @@ __all__ = [
     "VideoSummary",
     "interpolate_folder",
     "interpolate_pair",
+    "interpolate_pipe",
     "interpolate_share",
     "interpolate_stills",
     "interpolate_video",

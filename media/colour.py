@@ -57,8 +57,7 @@ class SourceFrame:
             return cls(video, rgb, ())
         back = planes(_from_rgb(rgb, video))
         residue = tuple(
-            ours.astype(np.int32) - theirs
-            for ours, theirs in zip(planes(video), back, strict=True)
+            ours.astype(np.int32) - theirs for ours, theirs in zip(planes(video), back, strict=True)
         )
         return cls(video, rgb, residue)
 

@@ -132,7 +132,7 @@ def _nearest(own: str) -> str:
     if own in CHROMA:
         return own
     best, _ = find_best_pix_fmt_of_list(list(CHROMA), own)
-    return best.name
+    return best.name if best else "yuv444p"
 
 
 def _full_range(frame: VideoFrame) -> bool | None:
