@@ -110,12 +110,12 @@ class Y4mWriter:
         self._put(header.line())
 
     def _chroma(self, own: str) -> str:
-        if own != self._pix_fmt or own != "yuv420p":
+        if self._pix_fmt != "yuv420p":
             return CHROMA[self._pix_fmt]
-        if self._header is not None:
+        if self._header is not None and own == "yuv420p":
             return self._header.chroma
-        centred = self._source.stream.codec_context.name in _CENTRED
-        return CHROMA[own] if centred else "420mpeg2"
+        centred = own == "yuv420p" and self._source.stream.codec_context.name in _CENTRED
+        return "420jpeg" if centred else "420mpeg2"
 
     def _put(self, content: bytes | memoryview) -> None:
         rest = memoryview(content)
