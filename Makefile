@@ -1,7 +1,8 @@
-# `make demo`, `make test`, `make fuzz`, `make kills` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
+# `make demo`, `make test`, `make test-vapoursynth`, `make fuzz`, `make kills` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
 PYTHON ?= python3
 RUN_ENV = .venv-run
 TEST_ENV = .venv-test
+VS_ENV = .venv-vapoursynth
 GPU_ENV = .venv-gpu
 INSTALL = bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -16,7 +17,7 @@ SEED ?= 0
 # Of `make kills`: how many runs are killed at random moments, and started again.
 RUNS ?= 60
 
-.PHONY: demo test fuzz kills gpu-proof clean
+.PHONY: demo test test-vapoursynth fuzz kills gpu-proof clean
 
 demo: $(RUN_ENV)/ready
 	$(RUN_ENV)/bin/rrin-deploy demo
@@ -27,6 +28,10 @@ test: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/mypy
 	$(TEST_ENV)/bin/lint-imports
 	$(TEST_ENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+# With Python 3.12 or newer: make test-vapoursynth PYTHON=python3.12. Other tests' fixtures want torch.
+test-vapoursynth: $(VS_ENV)/ready
+	$(VS_ENV)/bin/python -m pytest --noconftest tests/vapoursynth
 
 fuzz: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
@@ -50,6 +55,12 @@ $(TEST_ENV)/ready: pyproject.toml constraints.txt Makefile
 		"no bindings of TensorRT $$version, for what pip said above; remove $@ to try again" >&2; done
 	touch $@
 
+$(VS_ENV)/ready: pyproject.toml constraints.txt Makefile
+	$(PYTHON) -m venv $(VS_ENV)
+	$(VS_ENV)/$(INSTALL) --editable '.[calibration,cpu,vapoursynth]' pytest \
+		vapoursynth-bestsource vapoursynth-mlrt-ort vapoursynth-mlrt-ov
+	touch $@
+
 # It sees what the system brings, such as JetPack's TensorRT.
 $(GPU_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --system-site-packages $(GPU_ENV)
@@ -57,4 +68,4 @@ $(GPU_ENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(RUN_ENV) $(TEST_ENV) $(GPU_ENV) rrin-demo gpu-proof fuzz-findings dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(RUN_ENV) $(TEST_ENV) $(VS_ENV) $(GPU_ENV) rrin-demo gpu-proof fuzz-findings dist .mypy_cache .ruff_cache .pytest_cache

@@ -6,6 +6,7 @@ from engines.configuration import BuildOptions
 from engines.layers import Layer, layers_of
 from engines.portable import OnnxReport, build_onnx
 from engines.proof import Proof
+from engines.vs_mlrt import VsReport, build_vs_mlrt
 
 __all__ = [
     "BuildError",
@@ -15,7 +16,9 @@ __all__ = [
     "Layer",
     "OnnxReport",
     "Proof",
+    "VsReport",
     "build",
     "build_onnx",
+    "build_vs_mlrt",
     "layers_of",
 ]

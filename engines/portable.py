@@ -89,10 +89,10 @@ def build_onnx(
     measurement = measure(content, metadata, reference, model)
     measurement.publish(published, content)
     proof = measurement.prove(output)
-    return OnnxReport(output, len(content), target, _census(graph.graph), proof)
+    return OnnxReport(output, len(content), target, census_of(graph.graph), proof)
 
 
-def _census(graph: ir.Graph) -> dict[str, int]:
+def census_of(graph: ir.Graph) -> dict[str, int]:
     """Count the U-Nets' convolutions by the type of what they take; pooling is none of them."""
     types: Counter[str] = Counter()
     for node in graph:

@@ -52,12 +52,14 @@ class OpenedThere:
 
     Attributes:
         libraries: see `Identity`.
+        inferred: None, as the nodes' shares are not added up.
     """
 
     identity: str
     backend: Backend
     metadata: Metadata
     libraries: str
+    inferred: float | None = None
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,10 @@ class SourceFrame:
             rgb = rgb.astype(np.float32) / np.float32(65535)
         if video.format.is_rgb or len(video.planes) != len(video.format.components):
             return cls(video, rgb, ())
-        back = planes(_from_rgb(rgb, video))
+        back = planes_of(_from_rgb(rgb, video))
         residue = tuple(
-            ours.astype(np.int32) - theirs for ours, theirs in zip(planes(video), back, strict=True)
+            ours.astype(np.int32) - theirs
+            for ours, theirs in zip(planes_of(video), back, strict=True)
         )
         return cls(video, rgb, residue)
 
@@ -72,7 +73,7 @@ def video_frame(rgb: NDArray[Any], t: float, before: SourceFrame, after: SourceF
     made = _from_rgb(rgb, before.video)
     if not before.residue:
         return made
-    pairs = zip(planes(made), before.residue, after.residue, strict=True)
+    pairs = zip(planes_of(made), before.residue, after.residue, strict=True)
     for index, (plane, residue0, residue1) in enumerate(pairs):
         peak = 2 ** made.format.components[index].bits - 1
         lost = np.rint((1 - t) * residue0 + t * residue1).astype(np.int32)
@@ -110,10 +111,10 @@ def _within_bits(video: VideoFrame) -> VideoFrame:
     if len(video.planes) != len(video.format.components) or depths & {8, 16, 32}:
         return video
     peaks = [2**component.bits - 1 for component in video.format.components]
-    if all((plane <= peak).all() for plane, peak in zip(planes(video), peaks, strict=True)):
+    if all((plane <= peak).all() for plane, peak in zip(planes_of(video), peaks, strict=True)):
         return video
     legal = VideoFrame(video.width, video.height, video.format.name)
-    for ours, theirs, peak in zip(planes(legal), planes(video), peaks, strict=True):
+    for ours, theirs, peak in zip(planes_of(legal), planes_of(video), peaks, strict=True):
         np.minimum(theirs, peak, out=ours)
     _copy_tags(video, legal)
     legal.pts, legal.time_base, legal.duration = video.pts, video.time_base, video.duration
@@ -158,7 +159,7 @@ def _copy_tags(source: VideoFrame, target: VideoFrame) -> None:
         setattr(target, tag, getattr(source, tag))
 
 
-def planes(frame: VideoFrame) -> list[NDArray[Any]]:
+def planes_of(frame: VideoFrame) -> list[NDArray[Any]]:
     """Return writable views of a planar frame's planes, (H, W) each."""
     order = ">" if frame.format.is_big_endian else "<"
     views = []

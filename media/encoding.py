@@ -15,22 +15,17 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 from av.video.stream import VideoStream
 
-from media.encoder_log import quiet
 from media.errors import MediaError
+from media.ffmpeg_log import logged, quiet
 from media.pixel_formats import bits_of
+from media.qualities import quality_of
 from runtime.errors import OptionError, shown
 from runtime.options import check_whole
 
+# Containers by suffix, and their usual encoder.
 CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
-# Visually lossless, for a source frame should not suffer for its new neighbours.
-_CRF = 17
-# x264 clips what is beyond; the others refuse it when they are opened, without saying why.
-_LARGEST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51, "libvpx": 63, "libvpx-vp9": 63,
-                "libaom-av1": 63, "libsvtav1": 63}  # fmt: skip
-# x264 prints to the terminal of its own accord when it is given another.
-_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
-            "veryslow", "placebo")  # fmt: skip
-_HAS_PRESETS = ("libx264", "libx264rgb", "libx265")
+# Of more than 8 bits: players know no such H.264, and not every libvpx has them.
+_DEEP = {"libx264": "libx265", "libvpx-vp9": "libsvtav1"}
 
 
 def format_of(output: Path) -> str:
@@ -53,8 +48,10 @@ class Encoding:
     """How frames are encoded, by FFmpeg's names.
 
     Attributes:
-        codec: an encoder, such as libx265 or ffv1; None takes H.264, or VP9 for .webm.
-        crf: constant rate factor, for encoders that have one; lower is better and larger.
+        codec: an encoder, such as libx265 or ffv1; None takes H.264, or H.265 for more than 8 bits;
+            VP9 for .webm, or AV1.
+        crf: constant quality on the encoder's own scale, see `media.qualities`; None takes what is
+            visually lossless.
         preset: such as veryfast or slow; None leaves the encoder's own.
         pix_fmt: None takes the source's, or what comes nearest of those the encoder has.
 
@@ -86,8 +83,17 @@ class Pictures:
     rate: Fraction
 
 
+def _usual(output: Path, deep: bool) -> str:
+    usual = CODECS[output.suffix.lower()]
+    deeper = _DEEP[usual]
+    return deeper if deep and deeper in av.codecs_available else usual
+
+
 class Encoder:
     """An encoder that is known to be here, and to take what it was asked for.
+
+    Args:
+        deep: whether frames have more than 8 bits, for the choice where none is named.
 
     Attributes:
         name: FFmpeg's.
@@ -97,11 +103,14 @@ class Encoder:
         MediaError: there is no such encoder, or it has no such rate factor, preset or pixel format.
     """
 
-    def __init__(self, encoding: Encoding, output: Path, time_base: Fraction) -> None:
-        self.name = encoding.codec or CODECS[output.suffix.lower()]
+    def __init__(
+        self, encoding: Encoding, output: Path, time_base: Fraction, *, deep: bool = False
+    ) -> None:
+        self.name = encoding.codec or _usual(output, deep)
         self._encoding = encoding
         self._output = output
         self._time_base = time_base
+        self._said: list[str] = []  # by FFmpeg, of what was tried last
         try:
             codec = av.Codec(self.name, "w")
         except av.codec.codec.UnknownCodecError as error:
@@ -144,22 +153,31 @@ class Encoder:
                 f"{self._output}: {self.name} has no preset {self.options['preset']}; "
                 f"see ffmpeg -h encoder={self.name}"
             )
+        why = f" ({'; '.join(self._said)})" if self._said else ""
         raise MediaError(
             f"{self._output}: {self.name} does not encode {size} here, not as "
-            f"{' or '.join(wanted)} with times of {self._time_base} s; choose another codec or "
-            "pixel format"
+            f"{' or '.join(wanted)} with times of {self._time_base} s{why}; choose another codec "
+            "or pixel format"
         )
 
     def add_stream(
-        self, container: OutputContainer, frame: VideoFrame, rate: Fraction, pixel_aspect: Fraction
+        self,
+        container: OutputContainer,
+        frame: VideoFrame,
+        rate: Fraction,
+        pixel_aspect: Fraction,
+        light: dict[str, str],
     ) -> VideoStream:
         """Add a stream of frames like this one, with its pixel format and colours, to a container.
+
+        Args:
+            light: see `light_options`.
 
         Raises:
             MediaError: the container does not hold what this encoder makes.
         """
         try:
-            stream = container.add_stream(self.name, rate, self.options)
+            stream = container.add_stream(self.name, rate, {**self.options, **light})
         except ValueError as error:
             raise MediaError(
                 f"{self._output}: no encoder {self.name} here, or not for this container: {error}"
@@ -171,36 +189,38 @@ class Encoder:
         context = encoder.codec_context
         context.time_base = self._time_base
         context.sample_aspect_ratio = pixel_aspect
+        if encoder.codec_context.codec.canonical_name == "hevc" and container.format.name in (
+            "mp4",
+            "mov",
+        ):
+            context.codec_tag = "hvc1"  # the only one that Apple's players take
         for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
             setattr(context, tag, getattr(frame, tag))
         return encoder
 
     def _checked_options(self) -> dict[str, str]:
-        options = {}
-        crf, preset = self._encoding.crf, self._encoding.preset
-        largest = _LARGEST_CRF.get(self.name)
-        if largest is not None:
-            options["crf"] = str(_CRF if crf is None else crf)
-        if crf is not None and largest is None:
+        number, preset = self._encoding.crf, self._encoding.preset
+        quality, options = quality_of(self.name), {}
+        if quality is None and number is not None:
             raise MediaError(
-                f"{self._output}: {self.name} has no constant rate factor; leave it out"
+                f"{self._output}: {self.name} has no constant quality that is known; leave it out"
             )
-        if crf is not None and largest is not None and not 0 <= crf <= largest:
-            raise MediaError(
-                f"{self._output}: a constant rate factor of {crf}; "
-                f"{self.name} has 0, the best, to {largest}"
-            )
-        if preset is not None:
-            if self.name in _HAS_PRESETS and preset not in _PRESETS:
+        if quality is not None:
+            low, high = sorted((quality.best, quality.worst))
+            if number is not None and not low <= number <= high:
                 raise MediaError(
-                    f"{self._output}: {self.name} has no preset {preset}; "
-                    f"it has {', '.join(_PRESETS)}"
+                    f"{self._output}: a constant quality of {number}; {self.name} has "
+                    f"{quality.best}, the best, to {quality.worst}"
+                )
+            number = quality.usual if number is None else number
+            options = {} if number is None else quality.told(number)
+        if preset is not None:
+            known = quality.presets if quality else ()
+            if known and preset not in known:
+                raise MediaError(
+                    f"{self._output}: {self.name} has no preset {preset}; it has {', '.join(known)}"
                 )
             options["preset"] = preset
-        if self.name.startswith("libvpx"):
-            options["b"] = "0"  # or the rate would be bounded
-        if self.name == "libx265":
-            options["x265-params"] = "log-level=none"  # it prints past FFmpeg's log
         return options
 
     def _wanted(self, given: Pictures) -> list[str]:
@@ -231,10 +251,12 @@ class Encoder:
         context.width, context.height, context.pix_fmt = given.width, given.height, given.pix_fmt
         context.time_base = self._time_base
         context.framerate = given.rate
-        context.options = dict(options)
+        quiet_too = {"x265-params": "log-level=none"} if self.name == "libx265" else {}
+        context.options = {**options, **quiet_too}
         try:
-            with quiet(self.name):
+            with quiet(self.name), logged() as said:
                 context.open()
         except (av.FFmpegError, ValueError, OverflowError):
+            self._said = list(dict.fromkeys(line.strip() for _, _, line in said))[:3]
             return False
         return "preset" not in context.options  # what it did not know is left there

@@ -13,6 +13,8 @@ from av.video.stream import VideoStream
 
 from media.colour import in_format
 from media.encoding import Encoder, Encoding, Pictures
+from media.light import light_options
+from media.pixel_formats import bits_of
 from media.schedule import LARGEST_DENOMINATOR
 
 
@@ -26,7 +28,6 @@ class FrameEncoder:
         pixel_aspect: width by height of a pixel.
 
     Attributes:
-        name: FFmpeg's, of the encoder.
         pix_fmt: that frames are encoded in, once `choose` has been called.
 
     Raises:
@@ -44,14 +45,19 @@ class FrameEncoder:
     ) -> None:
         self.time_base = time_base
         self.pix_fmt = ""
+        self._encoding, self._output = encoding, output
         self._choice = Encoder(encoding, output, time_base)
-        self.name = self._choice.name
         self._rate = rate.limit_denominator(LARGEST_DENOMINATOR)
         self._pixel_aspect = pixel_aspect
         self._chosen_for: Pictures | None = None
         self._stream: VideoStream | None = None
         self._durations: dict[int, int] = {}
         self._begun = False
+
+    @property
+    def name(self) -> str:
+        """FFmpeg's, of the encoder; of frames like those that `choose` was told last."""
+        return self._choice.name
 
     def choose(self, pix_fmt: str, width: int, height: int) -> None:
         """Choose how frames like these are encoded.
@@ -61,6 +67,8 @@ class FrameEncoder:
         """
         pictures = Pictures(pix_fmt, width, height, self._rate)
         if self._chosen_for != pictures:
+            deep = bits_of(pix_fmt) > 8
+            self._choice = Encoder(self._encoding, self._output, self.time_base, deep=deep)
             self.pix_fmt = self._choice.pixel_format(pictures)
             self._chosen_for = pictures
 
@@ -72,7 +80,11 @@ class FrameEncoder:
         """
         self.choose(first.format.name, first.width, first.height)
         self._stream = self._choice.add_stream(
-            container, in_format(first, self.pix_fmt), self._rate, self._pixel_aspect
+            container,
+            in_format(first, self.pix_fmt),
+            self._rate,
+            self._pixel_aspect,
+            light_options(self.name, first),
         )
         return self._stream
 

@@ -77,7 +77,7 @@ class Identity:
         if self.source != other.source:
             return "another source, or one that was changed since"
         if self.artifact != other.artifact:
-            return "another artifact or backend"
+            return "another artifact, backend, tiling or skip_still"
         if self.libraries != other.libraries:
             return f"other libraries ({other.libraries})"
         names = self.options.keys() | other.options.keys()

@@ -7,17 +7,16 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Any, cast
 
 import av
-import av.logging
 from av import VideoFrame
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from media.errors import MediaError
+from media.ffmpeg_log import logged
 from media.png import SIGNATURE, read_png
 from media.side_data import carries, display_matrix
 from runtime.errors import InputNotFoundError, shown
@@ -35,7 +34,6 @@ _STRICT = {"err_detect": "crccheck+explode"}
 # No true image needs more for a pixel: uncompressed, of 16 bits and with alpha, it is 8.
 _BYTES_PER_PIXEL = 16
 _BYTES_BESIDE = 2**20  # EXIF, a profile, a thumbnail
-_LOG_LEVEL = Lock()  # which FFmpeg has one of for all threads
 _JPEG_IN_TIFF = ("6", "7")
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
@@ -139,16 +137,8 @@ def _complaints(decoder: str) -> Iterator[list[tuple[int, str, str]]]:
     if decoder != "tiff":
         yield []
         return
-    with _LOG_LEVEL:
-        level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
-        av.logging.set_level(av.logging.ERROR)
-        av.logging.set_skip_repeated(False)  # what an image before it has said, too
-        try:
-            with av.logging.Capture() as logged:
-                yield logged
-        finally:
-            av.logging.set_skip_repeated(skips)
-            av.logging.set_level(level)
+    with logged() as lines:
+        yield lines
 
 
 def _is_animated(decoder: str, data: bytes) -> bool:

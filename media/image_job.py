@@ -54,7 +54,7 @@ class ImageIdentity:
         if self.sources != other.sources:
             return "other images, or some that were changed since"
         if self.artifact != other.artifact:
-            return "another artifact or backend"
+            return "another artifact, backend, tiling or skip_still"
         return "another factor or pattern" if self != other else ""
 
 

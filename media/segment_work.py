@@ -12,8 +12,8 @@ import av
 from av import Packet, VideoFrame
 from av.container import OutputContainer
 
-from media.encoder_log import quiet
 from media.encoding import format_of
+from media.ffmpeg_log import quiet
 from media.filling import Filling
 from media.frame_encoder import FrameEncoder
 from media.options import VideoOptions

@@ -26,10 +26,16 @@ def display_matrix(frame: VideoFrame) -> NDArray[np.int32] | None:
 
     The orientation in EXIF is among them.
     """
-    fit = _passed(frame, *(f"mode=delete:type={kind}" for kind in _UNFIT))
+    matrix = side_data(frame, "DISPLAYMATRIX")
+    return None if matrix is None else np.frombuffer(matrix, np.int32)
+
+
+def side_data(frame: VideoFrame, kind: str) -> bytes | None:
+    """Return side data of a kind as FFmpeg has it in memory; None where there is none."""
+    fit = _passed(frame, *(f"mode=delete:type={each}" for each in _UNFIT))
     carried: Any = cast(VideoFrame, fit).side_data  # typed as if it took enumerations alone
-    matrix = carried.get("DISPLAYMATRIX")
-    return None if matrix is None else np.frombuffer(bytes(matrix), np.int32)
+    found = carried.get(kind)
+    return None if found is None else bytes(found)
 
 
 def _passed(frame: VideoFrame, *options: str) -> VideoFrame | None:

@@ -26,8 +26,6 @@ _STALE = ("duration", "encoder", "bps", "number_of_", "_statistics", "handler_na
           "alpha_mode")  # fmt: skip
 # PyAV gives encoders none of it.
 _LOST_SIDE_DATA = {
-    "MASTERING_DISPLAY_METADATA": "HDR10 metadata (mastering display)",
-    "CONTENT_LIGHT_LEVEL": "HDR10 metadata (content light level)",
     "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
     "DOVI_METADATA": "Dolby Vision metadata",
     "ICC_PROFILE": "ICC profile",

@@ -15,10 +15,11 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from media.encoder_log import quiet
 from media.encoding import Encoding, format_of
 from media.errors import MediaError
+from media.ffmpeg_log import quiet
 from media.frame_encoder import FrameEncoder
+from media.light import light_lost
 from media.pixel_formats import losses, plain
 from media.side_data import display_matrix
 from media.streams import alpha_left_out, fresh, heard_from, holds, lost_with
@@ -154,7 +155,7 @@ class VideoWriter:
             self._add_copied(stream)
         if self._asked is None:
             self.left_out += losses(first.format, self._frames.pix_fmt)
-        self.left_out += lost_with(first)
+        self.left_out += [*light_lost(self._frames.name, first), *lost_with(first)]
         # Players show nothing of before 0, so what is heard earlier moves the frames back.
         lead = max(self._start - heard_from(self._to_copy, self._start), Fraction(0))
         self._lead = math.ceil(lead / self._frames.time_base) * self._frames.time_base

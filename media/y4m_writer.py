@@ -12,7 +12,7 @@ from av.codec.codec import find_best_pix_fmt_of_list
 from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange
 
-from media.colour import in_format, planes
+from media.colour import in_format, planes_of
 from media.errors import MediaError
 from media.pixel_formats import losses, plain
 from media.side_data import display_matrix
@@ -87,7 +87,7 @@ class Y4mWriter:
         if not self._pix_fmt:
             self._begin(given)
         self._put(b"FRAME\n")
-        for plane in planes(in_format(given, self._pix_fmt)):
+        for plane in planes_of(in_format(given, self._pix_fmt)):
             self._put(np.ascontiguousarray(plane).data.cast("B"))
 
     def _begin(self, first: VideoFrame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,7 +11,8 @@ import typer
 from rrin_deploy.console import say
 
 if TYPE_CHECKING:
-    from engines import BuildReport, OnnxReport, Proof
+    from engines import BuildReport, OnnxReport, Proof, VsReport
+    from runtime import ParityReport
 
 
 def tell_engine(report: BuildReport) -> None:
@@ -52,29 +54,51 @@ def tell_onnx(report: OnnxReport) -> None:
     )
 
 
+def tell_vs_mlrt(report: VsReport) -> None:
+    """Print what a file for vs-mlrt is, and how far its graph is from PyTorch."""
+    form = (
+        f"6 channels in, the {report.factor - 1} frames between out"
+        if report.factor
+        else "7 channels in, the frame at any time out"
+    )
+    say(
+        f": {report.size_bytes / 1e6:.1f} MB for vs-mlrt, {form}; U-Net convolutions "
+        f"{_listed(report.census)}",
+        subject=report.path,
+    )
+    if report.graph:
+        tell_graph(report.graph, report.path)
+    if report.missing:
+        say(f"note: {report.missing}")
+
+
 def tell_proof(proof: Proof) -> None:
     """Print how far the artifact is from PyTorch; exit if it is not what it should be."""
-    if proof.graph:
-        cases = proof.graph.cases
-        psnrs = [case.psnr_db for case in cases if case.psnr_db is not None]
-        say(
-            f": its graph is within {max(case.max_abs_error for case in cases):.1e} of PyTorch, "
-            + (f"{min(psnrs):.1f} dB at least" if psnrs else "equal to it"),
-            subject=proof.golden,
-        )
-        if not proof.graph.passed:
-            worst = proof.graph.worst.limits
-            say(
-                f"note: that is more than {proof.graph.precision} costs usual weights "
-                f"({worst.max_abs_error:.1e}, {worst.min_psnr_db:.1f} dB): look at its frames; "
-                "calibration on too little can be why"
-            )
+    if proof.graph and proof.golden:
+        tell_graph(proof.graph, proof.golden)
     if proof.missing:
         say(f"note: {proof.missing}")
     if proof.artifact:
         say(f"parity in {proof.artifact.backend}: {'FAIL' if proof.failed else 'pass'}")
     if proof.failed:
         raise typer.Exit(1)
+
+
+def tell_graph(report: ParityReport, subject: Path) -> None:
+    """Print how far a graph is from PyTorch, and a note where that is much for its precision."""
+    psnrs = [case.psnr_db for case in report.cases if case.psnr_db is not None]
+    say(
+        f": its graph is within {max(case.max_abs_error for case in report.cases):.1e} of PyTorch, "
+        + (f"{min(psnrs):.1f} dB at least" if psnrs else "equal to it"),
+        subject=subject,
+    )
+    if not report.passed:
+        worst = report.worst.limits
+        say(
+            f"note: that is more than {report.precision} costs usual weights "
+            f"({worst.max_abs_error:.1e}, {worst.min_psnr_db:.1f} dB): look at its frames; "
+            "calibration on too little can be why"
+        )
 
 
 def _at_once(times: int) -> str:

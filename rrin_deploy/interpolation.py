@@ -39,6 +39,10 @@ class Maker(Protocol):
     def metadata(self) -> Metadata:
         """What the artifact says of itself."""
 
+    @property
+    def inferred(self) -> float | None:
+        """The share of pixels that were inferred; None where that is not known."""
+
 
 def pair(
     artifact: Artifact, inputs: list[Path], output: Path, overwrite: bool, given: Given
@@ -250,4 +254,6 @@ def _video_made(done: VideoSummary) -> str:
 def _say_made(output: Path, made: str, started: float, by: Maker) -> None:
     seconds = time.perf_counter() - started
     how = f"{by.backend}, {by.metadata.precision}"
+    if by.inferred is not None and by.inferred < 1:
+        made += f"; {100 * by.inferred:.0f} % of the pixels inferred, as the others are still"
     say(f": {made}; {seconds:.1f} s with {how}", subject=output)

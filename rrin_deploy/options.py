@@ -80,3 +80,11 @@ Memory = Annotated[
         "program itself.",
     ),
 ]
+SkipStill = Annotated[
+    bool | None,
+    typer.Option(
+        "--skip-still/--no-skip-still",
+        help="Infer only what differs between two frames, and 48 pixels around it; by default on "
+        "the CPU and with CUDA, without --memory.",
+    ),
+]

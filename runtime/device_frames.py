@@ -13,7 +13,7 @@ from .architecture import padded
 from .device import Gpu, Lane, cuda
 from .driver_library import gpu_of, wait_for_stream
 from .errors import FrameError
-from .tiles import Tile
+from .layout import Tile
 
 
 @dataclass(frozen=True)

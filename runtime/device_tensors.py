@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from . import dlpack
 from .device import Lane, Pool, cuda
 from .device_frames import DeviceFrame, copy_rows
-from .tiles import Tile
+from .layout import Tile
 
 
 class _Tensor:

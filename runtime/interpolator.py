@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,13 @@ from numpy.typing import NDArray
 
 from .backends import BackendName, open_session
 from .bundled import bundled_for
-from .errors import BackendError, FrameError
-from .frames import (
-    MAX_TIMES,
-    DeviceArray,
-    DLPackArray,
-    Frame,
-    check_pair,
-    check_several,
-    times_inside,
-    times_of,
-    to_input,
-)
+from .errors import FrameError
+from .frames import MAX_TIMES, DeviceArray, DLPackArray, Frame, check_several, times_inside
 from .metadata import Metadata
-from .options import check_whole
-from .runs import begun, filled, finished
+from .options import check_flag, check_whole
+from .runs import filled, made_between, warmed_up
 from .session import Backend, Lease
-from .tiled_lease import TiledLease
+from .tiled_lease import Tally, TiledLease
 from .tiles import tiling
 
 
@@ -64,6 +55,9 @@ class Interpolator:
         overlap: pixels that neighbouring pieces share, 192 by default. What moves further than half
             of it between two frames may show where pieces meet; more costs time.
         memory_limit: bytes that making frames may take on the CPU, beside those of the process.
+        skip_still: whether only what differs between two frames is inferred, with 48 pixels around
+            it; all else is theirs. None does it where pieces of any size run as fast: on the CPU
+            and with CUDA, without `memory_limit`; elsewhere it leaves out whole tiles alone.
 
     Raises:
         InputNotFoundError, ArtifactError: no such file; damaged, not ours, or to be trusted first.
@@ -84,7 +78,10 @@ class Interpolator:
         tile: tuple[int, int] | None = None,
         overlap: int | None = None,
         memory_limit: int | None = None,
+        skip_still: bool | None = None,
     ) -> None:
+        if skip_still is not None:
+            check_flag("skip_still", skip_still)
         where: dict[str, Any] = {
             "backend": backend, "device": device, "threads": threads, "providers": providers,
             "cache": cache,
@@ -93,10 +90,13 @@ class Interpolator:
         self._session = open_session(path, **where, memory_limit=memory_limit, trusted=trusted)
         self._path = Path(path)
         try:
-            self._tiling = tiling(self._session.extent, tile, overlap)
+            cut = tiling(self._session.extent, tile, overlap)
         except BaseException:
             self._session.close()
             raise
+        any_size = self._session.any_size if skip_still is None else skip_still
+        self._tiling = replace(cut, skip_still=skip_still is not False, any_size=any_size)
+        self._tally = Tally()
 
     @property
     def backend(self) -> Backend:
@@ -110,15 +110,21 @@ class Interpolator:
 
     @cached_property
     def identity(self) -> str:
-        """What its frames depend on, for who compares runs: artifact, backend and tiles.
+        """What its frames depend on, for who compares runs: artifact, backend, tiles, `skip_still`.
 
         Raises:
             OSError: the artifact's file is gone.
         """
         digest = hashlib.sha256(self._path.read_bytes()).hexdigest()
-        cut = self._tiling
-        tiles = f"tiles {cut.size}, {cut.overlap} shared, {cut.extent.pixels} pixels at most"
-        return f"{digest} {self.backend.library} {self.backend.version} {tiles}"
+        return f"{digest} {self.backend.library} {self.backend.version} {self._tiling}"
+
+    @property
+    def inferred(self) -> float | None:
+        """The share of pixels that were inferred, of all frames made so far from numpy arrays.
+
+        None where none were, or `skip_still` is False.
+        """
+        return self._tally.share if self._tiling.skip_still else None
 
     def __call__(
         self, frame0: Frame, frame1: Frame, t: float | Sequence[float] | NDArray[Any] = 0.5
@@ -142,16 +148,7 @@ class Interpolator:
                 makes bytes, this cannot be seen.
             BackendError: the backend failed, for want of memory for example.
         """
-        check_pair(frame0, frame1)
-        times = times_of(t)
-        made = np.empty((len(times), *frame0.shape), frame0.dtype)
-        made[times == 0], made[times == 1] = frame0, frame1
-        between = (times > 0) & (times < 1)
-        if between.any():
-            inputs = to_input(frame0, self.metadata.io), to_input(frame1, self.metadata.io)
-            with self._lease() as lease:
-                _, made[between] = finished(frame0, begun(lease, *inputs, times[between]))
-        return made[0] if np.ndim(t) == 0 else made
+        return made_between(self._lease, frame0, frame1, t, self.metadata.io)
 
     def on_device(
         self,
@@ -159,7 +156,7 @@ class Interpolator:
         frame1: DeviceArray | DLPackArray,
         t: float | Sequence[float] | NDArray[Any] = 0.5,
     ) -> DeviceArray:
-        """Interpolate one pair that lies in the GPU's memory, and leave the result there.
+        """Interpolate one pair that lies in the GPU's memory, whole, and leave the result there.
 
         What still fills them is waited for: the stream that `__cuda_array_interface__` names, all
         work on the GPU where it is older than version 3, as torch's is; else DLPack's own.
@@ -220,10 +217,10 @@ class Interpolator:
     @contextmanager
     def _lease(self) -> Iterator[Lease]:
         with self._session.lease() as lease:
-            yield TiledLease(lease, self._tiling, self._session.runs_ahead)
+            yield TiledLease(lease, self._tiling, self._session.runs_ahead, self._tally)
 
     def warm_up(self, height: int, width: int, times: int = 1) -> None:
-        """Run on black frames, so that the first real call pays for no one-time work.
+        """Run on plain frames, so that the first real call pays for no one-time work.
 
         TensorRT-RTX and OpenVINO compile for each size when it comes first; RTX keeps its kernels
         beside the engine. An engine's second run of a size becomes a CUDA graph; while that is
@@ -238,13 +235,7 @@ class Interpolator:
         """
         for name, value in {"height": height, "width": width, "times": times}.items():
             check_whole(name, value, 1, MAX_TIMES if name == "times" else None)
-        try:
-            black = np.zeros((height, width, 3), np.uint8)
-            for _ in range(2 if self.backend.cuda_graphs else 1):
-                self(black, black, np.arange(1, times + 1) / (times + 1))
-        except MemoryError as error:
-            why = f"no memory for {times} frames of {width}x{height}; take fewer or smaller ones"
-            raise BackendError(why) from error
+        warmed_up(self, (height, width), times, runs=2 if self.backend.cuda_graphs else 1)
 
     def close(self) -> None:
         """Free what the backend holds; the interpolator cannot be called afterwards."""

@@ -65,6 +65,7 @@ class OnnxRuntimeSession(Session):
         self.on_gpu = provider in (CUDA, TENSORRT)
         if device is not None and not self.on_gpu:
             raise OptionError(f"{path}: runs on {provider}, which has no device; leave it out")
+        self.any_size = provider != TENSORRT and memory_limit is None
         self._run_bytes: int | None = None
         if memory_limit is not None:
             if self.on_gpu:

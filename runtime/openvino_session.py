@@ -24,6 +24,7 @@ from .tiles import Extent
 _BYTES_PER_PIXEL_AND_WIDTH = 40
 _OF_INT8 = 24
 _SIZES = 2  # that a session stays compiled for: a folder's upright pictures and the others
+_ANY = (-1, -1)
 _Tensors = Mapping[str, NDArray[Any]]
 
 
@@ -31,8 +32,8 @@ class OpenVinoSession(Session):
     """See `Session`.
 
     What depends on the pair alone runs once a call, what depends on the time once a time: both are
-    compiled for a size when it comes first, as kernels for any size were seen to take a tenth
-    longer.
+    compiled for a size when it comes first, which took a second, as kernels for any size were seen
+    to take up to a tenth longer. Those run pieces of frames where they may be of any size.
 
     Args:
         path: the artifact, for messages.
@@ -62,6 +63,8 @@ class OpenVinoSession(Session):
         if memory_limit is not None:
             each = _OF_INT8 if metadata.precision == "int8" else _BYTES_PER_PIXEL_AND_WIDTH
             self.extent = Extent(pixels=memory_limit // (metadata.base_width * each))
+        # Other devices compile for minutes, or for fixed sizes alone; memory is held for each size.
+        self.any_size = device == "CPU" and memory_limit is None
         self._core, self._device = openvino.Core(), device
         self._properties = _properties(self._core, device, threads, cache)
         if metadata.precision == "bf16" and not has_bf16(self._core, device):
@@ -91,18 +94,24 @@ class OpenVinoSession(Session):
 
     def run(self, tensors: _Tensors) -> dict[str, NDArray[Any]]:
         """See `Lease.start`."""
-        shape = tensors["frame0"].shape
+        _, height, width, _ = shape = tensors["frame0"].shape
+        is_piece = list(tensors["window"][2:]) != [width, height]
         with self._explained():
-            compiled = self._compiled_for(shape[1], shape[2])
+            compiled = self._compiled_for(_ANY if is_piece and self.any_size else (height, width))
             frames = np.empty((len(tensors["t"]), *shape[1:]), np.dtype(self.metadata.io))
             with compiled.requests() as requests:
-                requests.run(tensors, frames)
+                for index, made in enumerate(requests.run(tensors)):
+                    if made.shape != shape:  # NumPy would broadcast it without a word
+                        raise ArtifactError(
+                            f"{self._path}: makes frames of shape {list(made.shape)}, expected "
+                            f"{list(shape)}; export it again"
+                        )
+                    frames[index] = made[0]
         if self.metadata.io == "float32":
             np.clip(frames, 0, 1, out=frames)
         return {"frames": frames}
 
-    def _compiled_for(self, height: int, width: int) -> _Compiled:
-        size = height, width
+    def _compiled_for(self, size: tuple[int, int]) -> _Compiled:
         if (found := self._known(size)) is not None:
             return found
         with self._compiling:  # which reshapes the models
@@ -111,7 +120,7 @@ class OpenVinoSession(Session):
             with self._lock:
                 while len(self._compiled) >= _SIZES:
                     self._compiled.popitem(last=False)
-            compiled = self._compile(height, width)
+            compiled = self._compile(*size)
             with self._lock:
                 self._compiled[size] = compiled
         return compiled
@@ -127,21 +136,15 @@ class OpenVinoSession(Session):
 
     def _compile(self, height: int, width: int) -> _Compiled:
         frame = [1, height, width, 3]
-        shapes: dict[str, list[int]] = {"frame0": frame, "frame1": frame, "t": [1], "window": [4]}
+        shapes: dict[str, Any] = {"frame0": frame, "frame1": frame, "t": [1], "window": [4]}
         pair, times = self._models
         compiled_pair = None
         if pair is not None:
             compiled_pair = self._compiled_with(pair, shapes)
-            shapes |= {port.any_name: list(port.shape) for port in compiled_pair.outputs}
-        compiled_times = self._compiled_with(times, shapes)
-        found = list(compiled_times.output("frames").shape)
-        if found != frame:  # NumPy would broadcast them without a word
-            raise ArtifactError(
-                f"{self._path}: makes frames of shape {found}, expected {frame}; export it again"
-            )
-        return _Compiled(compiled_pair, compiled_times)
+            shapes |= {port.any_name: port.partial_shape for port in compiled_pair.outputs}
+        return _Compiled(compiled_pair, self._compiled_with(times, shapes))
 
-    def _compiled_with(self, model: Any, shapes: Mapping[str, list[int]]) -> Any:
+    def _compiled_with(self, model: Any, shapes: Mapping[str, Any]) -> Any:
         # What nothing depends on, such as the window of a whole frame, OpenVINO has left out.
         model.reshape({port.any_name: shapes[port.any_name] for port in model.inputs})
         return self._core.compile_model(model, self._device, self._properties)
@@ -199,18 +202,19 @@ class _Requests:
         if pair is not None:
             self._pair = pair.create_infer_request()
             self._pair_inputs = {port.any_name for port in pair.inputs}
-            for port in pair.outputs:
-                self._times.set_tensor(port.any_name, self._pair.get_tensor(port.any_name))
+            self._flow = [port.any_name for port in pair.outputs]
 
-    def run(self, tensors: _Tensors, frames: NDArray[Any]) -> None:
-        """Fill `frames`, [T, H, W, 3], by `tensors`, whose `t` is [T]."""
+    def run(self, tensors: _Tensors) -> Iterator[NDArray[Any]]:
+        """Yield a frame, [1, H, W, 3], for each time, [T]; the next is made in the same memory."""
         shared: dict[str, Any] = {"share_inputs": True, "share_outputs": True}
         if self._pair is not None:
             self._pair.infer({name: tensors[name] for name in self._pair_inputs}, **shared)
+            for name in self._flow:  # whose memory another size may have moved
+                self._times.set_tensor(name, self._pair.get_tensor(name))
         given = {name: tensors[name] for name in self._times_inputs & tensors.keys()}
-        for index in range(len(frames)):
+        for index in range(len(tensors["t"])):
             self._times.infer(given | {"t": tensors["t"][index : index + 1]}, **shared)
-            frames[index] = self._times.get_tensor("frames").data[0]
+            yield self._times.get_tensor("frames").data
 
 
 def _properties(core: Any, device: str, threads: int | None, cache: Path | None) -> dict[str, Any]:

@@ -57,7 +57,13 @@ def check_parity(
     if not isinstance(source, Golden):
         check_path("golden", source, "rrin.golden.npz")
     with Interpolator(
-        path, backend=backend, device=device, threads=threads, providers=providers, trusted=trusted
+        path,
+        backend=backend,
+        device=device,
+        threads=threads,
+        providers=providers,
+        trusted=trusted,
+        skip_still=False,
     ) as interpolate:
         content = source if isinstance(source, Golden) else Golden.load(source)
         bound = content.artifact_sha256

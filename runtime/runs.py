@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import BackendError
 from .frames import (
     Frame,
+    PairInterpolator,
     check_frame,
+    check_pair,
     check_same_kind,
     cropped,
     from_output,
     times_inside,
+    times_of,
     to_input,
     with_times,
 )
@@ -39,6 +44,43 @@ def begun(lease: Lease, frame0: Any, frame1: Any, times: NDArray[np.float32]) ->
         times: [T], inside (0, 1), one at least.
     """
     return lease.start({"frame0": frame0, "frame1": frame1, "t": times})
+
+
+def made_between(
+    lease: Callable[[], AbstractContextManager[Lease]], frame0: Frame, frame1: Frame, t: Any, io: Io
+) -> NDArray[Any]:
+    """Return the frames between two.
+
+    The arguments but `lease` and `io`, what it returns, and the errors are those of
+    `Interpolator.__call__`.
+    """
+    check_pair(frame0, frame1)
+    times = times_of(t)
+    made = np.empty((len(times), *frame0.shape), frame0.dtype)
+    made[times == 0], made[times == 1] = frame0, frame1
+    between = (times > 0) & (times < 1)
+    if between.any():
+        inputs = to_input(frame0, io), to_input(frame1, io)
+        with lease() as leased:
+            _, made[between] = finished(frame0, begun(leased, *inputs, times[between]))
+    return made[0] if np.ndim(t) == 0 else made
+
+
+def warmed_up(call: PairInterpolator, size: tuple[int, int], times: int, runs: int) -> None:
+    """Make frames of no interest; see `Interpolator.warm_up`.
+
+    Args:
+        size: height and width.
+    """
+    height, width = size
+    try:
+        black = np.zeros((height, width, 3), np.uint8)
+        white = ~black  # all of it moves, or nothing would be run
+        for _ in range(runs):
+            call(black, white, np.arange(1, times + 1) / (times + 1))
+    except MemoryError as error:
+        why = f"no memory for {times} frames of {width}x{height}; take fewer or smaller ones"
+        raise BackendError(why) from error
 
 
 def finished(frame: Frame, run: Finish | None) -> tuple[Frame, NDArray[Any]]:

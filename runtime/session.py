@@ -88,12 +88,14 @@ class Session(ABC):
         metadata: what the artifact says of itself.
         extent: the frames that it runs at once.
         runs_ahead: how many runs a stream should begin before it waits for the first.
+        any_size: whether a size that it has not run yet costs no time and no memory of its own.
     """
 
     backend: Backend
     metadata: Metadata
     extent: Extent = Extent()
     runs_ahead: int = 0
+    any_size: bool = False
 
     @abstractmethod
     def lease(self) -> AbstractContextManager[Lease]:

@@ -6,13 +6,10 @@ import functools
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .architecture import PADDING_MULTIPLE, padded
 from .errors import FrameError, OptionError
+from .layout import Layout, Size, Span, Tile
 from .options import MAX_SIDE, check_sizes, check_whole
 
 # A picture of 1280x720 that moves by 100 pixels, in tiles of 512x384: 57 dB from the whole frame's
@@ -20,8 +17,7 @@ from .options import MAX_SIDE, check_sizes, check_whole
 OVERLAP = 192
 _MOST = 64  # tiles in a row or a column, where their size is chosen here
 
-Size = tuple[int, int]
-Spans = tuple["Span", ...]
+Spans = tuple[Span, ...]
 
 
 @dataclass(frozen=True)
@@ -47,70 +43,6 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Span:
-    """One side of a tile, in pixels of the frame.
-
-    Attributes:
-        start, stop: what is run.
-        first, last: what is kept of it, `last` exclusive.
-    """
-
-    start: int
-    stop: int
-    first: int
-    last: int
-
-    @property
-    def taken(self) -> slice:
-        """What is run, of the frame."""
-        return slice(self.start, self.stop)
-
-    @property
-    def kept(self) -> slice:
-        """What is kept, of the frame."""
-        return slice(self.first, self.last)
-
-    @property
-    def inside(self) -> slice:
-        """What is kept, of the tile."""
-        return slice(self.first - self.start, self.last - self.start)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A piece of a frame."""
-
-    rows: Span
-    columns: Span
-
-    def of(self, frames: NDArray[Any]) -> NDArray[Any]:
-        """Return its part of frames, [..., H, W, 3]: a view."""
-        return frames[..., self.rows.taken, self.columns.taken, :]
-
-    def put(self, made: NDArray[Any], frames: NDArray[Any]) -> None:
-        """Copy what is kept of what was made for it into frames, both [T, ..., 3]."""
-        kept = made[:, self.rows.inside, self.columns.inside]
-        frames[:, self.rows.kept, self.columns.kept] = kept
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How frames of a size are cut.
-
-    Attributes:
-        size: (width, height) of the frame, padded; at least what the session takes.
-        tiles: of one size; what they keep covers the frame, and no pixel twice.
-    """
-
-    size: Size
-    tiles: tuple[Tile, ...]
-
-    def window(self, tile: Tile) -> NDArray[np.float32]:
-        """Return where a tile lies, as the graph's input `window` says it: x, y, width, height."""
-        return np.array([tile.columns.start, tile.rows.start, *self.size], np.float32)
-
-
-@dataclass(frozen=True)
 class Tiling:
     """What a caller asks for, and what the session can run.
 
@@ -119,13 +51,23 @@ class Tiling:
         size: (width, height) of a tile, padded; None takes whole frames where the extent has room
             for them, else those tiles that are fewest pixels in all.
         overlap: pixels that neighbouring tiles share, a multiple of 32.
+        skip_still: whether what does not move between two frames is left out.
+        any_size: whether what does may then be run in pieces of any size; else in whole tiles.
     """
 
     extent: Extent
     size: Size | None = None
     overlap: int = OVERLAP
+    skip_still: bool = False
+    any_size: bool = False
 
-    @functools.lru_cache(maxsize=16)  # noqa: B019 - frozen, and as good as any equal one
+    def __str__(self) -> str:
+        still = ("parts" if self.any_size else "tiles") if self.skip_still else "nothing"
+        return (
+            f"tiles {self.size}, {self.overlap} shared, {self.extent.pixels} pixels at most, "
+            f"{still} skipped"
+        )
+
     def layout(self, width: int, height: int) -> Layout:
         """Cut a frame of padded pixels.
 
@@ -133,6 +75,27 @@ class Tiling:
             FrameError: no tile does that fits the session.
         """
         whole = (max(width, self.extent.min_size[0]), max(height, self.extent.min_size[1]))
+        columns, rows = (Span(0, side, 0, side) for side in whole)
+        return Layout(whole, self.cut(Tile(rows, columns)))
+
+    def cut(self, part: Tile) -> tuple[Tile, ...]:
+        """Cut a part of a frame, or all of it, at least as large as the session takes.
+
+        Raises:
+            FrameError: see `layout`.
+        """
+        columns, rows = self._spans(
+            part.columns.stop - part.columns.start, part.rows.stop - part.rows.start
+        )
+        return tuple(
+            Tile(row.within(part.rows), column.within(part.columns))
+            for row in rows
+            for column in columns
+        )
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - frozen, and as good as any equal one
+    def _spans(self, width: int, height: int) -> list[Spans]:
+        whole = width, height
         if self.size is not None:
             cut = [
                 _spans(side, min(size, side), self.overlap)
@@ -145,7 +108,7 @@ class Tiling:
         columns, rows = cut
         if not self.extent.takes(columns[0].stop, rows[0].stop):
             raise self._no_room(whole)
-        return Layout(whole, tuple(Tile(row, column) for row in rows for column in columns))
+        return cut
 
     def _fewest_pixels(self, whole: Size) -> list[Spans]:
         columns, rows = (

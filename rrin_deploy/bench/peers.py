@@ -110,7 +110,7 @@ def open_contender(contender: Contender, threads: int) -> PairInterpolator:
             threads=threads,
             providers=contender.providers,
         )
-        return Interpolator(contender.path, trusted=contender.trusted, **own)
+        return Interpolator(contender.path, trusted=contender.trusted, skip_still=False, **own)
     if contender.kind in ("pytorch", "torch.compile"):
         return _torch(contender.path, threads, compiled=contender.kind == "torch.compile")
     if contender.kind == "onnxruntime":

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from rrin_deploy.budget import fit
-from rrin_deploy.builds import tell_engine, tell_onnx, tell_proof
+from rrin_deploy.builds import tell_engine, tell_onnx, tell_proof, tell_vs_mlrt
 from rrin_deploy.console import errors, parse_size, step_progress
 from rrin_deploy.triplets import Middlebury, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.metadata import Precision
@@ -77,11 +77,19 @@ def command(
         typer.Option(help="The model's golden file, of export; by default beside the model."),
     ] = None,
     target: Annotated[
-        Literal["tensorrt", "rtx", "onnxruntime", "openvino"] | None,
+        Literal["tensorrt", "rtx", "onnxruntime", "openvino", "vs-mlrt"] | None,
         typer.Option(
             help="TensorRT builds for the GPU here, TensorRT-RTX for any, without one; onnxruntime "
-            "and openvino write an ONNX file for ONNX Runtime's CPU or OpenVINO provider. By "
-            "default TensorRT where it is installed, else RTX."
+            "and openvino write an ONNX file for ONNX Runtime's CPU or OpenVINO provider, vs-mlrt "
+            "one for VapourSynth's plugins. By default TensorRT where it is installed, else RTX."
+        ),
+    ] = None,
+    factor: Annotated[
+        int | None,
+        typer.Option(
+            help="vs-mlrt: make all frames between two at once, for this factor alone; by default "
+            "one, at any time.",
+            min=2,
         ),
     ] = None,
     sm: Annotated[
@@ -139,7 +147,8 @@ def command(
     """Compile an ONNX file into a TensorRT engine, with its manifest beside it.
 
     Sizes are those of frames; they are rounded up to multiples of 32. With `--target onnxruntime`
-    or `openvino` an ONNX file in the precision asked for is written instead, for any size.
+    or `openvino` an ONNX file in the precision asked for is written instead, for any size; with
+    `--target vs-mlrt` one in the form that VapourSynth's plugins take, which `parity` cannot run.
     Beside either goes its own golden file: how far its graph is from PyTorch, measured on the CPU,
     to which `parity` holds it. Exit code 1 if it runs here and does not keep to that.
 
@@ -157,15 +166,20 @@ def command(
     if max_drop is None and any((vimeo90k, ucf101, middlebury, triplets, samples)):
         raise typer.BadParameter("triplets are for --max-drop, which is not given")
     precision: Precision = "fp32" if fp32 else "bf16" if bf16 else "int8" if int8 else "fp16"
+    if factor and target != "vs-mlrt":
+        raise typer.BadParameter("--factor is for --target vs-mlrt")
     onnx_target = engine_target = None
     if target == "onnxruntime" or target == "openvino":
         onnx_target = target
-    else:
+    elif target != "vs-mlrt":
         engine_target = target
     of_engines = (sm, shape, min_shape, opt_shape, max_shape, workspace, optimization_level,
                   timing_cache, version_compatible, hardware_compatible, keep_onnx)  # fmt: skip
-    if onnx_target and (any(of_engines) or max_times != _MAX_TIMES):
+    if (onnx_target or target == "vs-mlrt") and (any(of_engines) or max_times != _MAX_TIMES):
         raise typer.BadParameter("an ONNX file takes no more options than precision and ranges")
+    if target == "vs-mlrt":
+        _write_for_vs_mlrt(model, output, precision, factor, golden)
+        return
     smallest, best, largest = _sizes(shape, min_shape, opt_shape, max_shape)
     kept_float: tuple[str, ...] = ()
     if max_drop is not None:
@@ -219,6 +233,18 @@ def command(
         )
     tell_engine(report)
     tell_proof(report.proof)
+
+
+def _write_for_vs_mlrt(
+    model: Path, output: Path | None, precision: Precision, factor: int | None, golden: Path | None
+) -> None:
+    if precision != "fp32" and precision != "fp16":
+        raise typer.BadParameter(f"--target vs-mlrt takes --fp32 or --fp16, not --{precision}")
+    from engines import build_vs_mlrt
+
+    with errors.status("writing the graph, and measuring it"):
+        file = build_vs_mlrt(model, output, precision=precision, factor=factor, golden=golden)
+    tell_vs_mlrt(file)
 
 
 def _sizes(

@@ -19,6 +19,7 @@ from rrin_deploy.options import (
     Overlap,
     Overwrite,
     Providers,
+    SkipStill,
     Threads,
     Tile,
     Trust,
@@ -72,10 +73,19 @@ def command(
     ] = None,
     no_cuts: Annotated[bool, typer.Option("--no-cuts", help="Look for no scene cuts.")] = False,
     codec: Annotated[
-        str | None, typer.Option(help="FFmpeg's encoder, such as libx265; default H.264, or VP9.")
+        str | None,
+        typer.Option(
+            help="FFmpeg's encoder, such as libx265 or hevc_nvenc; default H.264, H.265 for more "
+            "than 8 bits; VP9 for .webm, AV1 for more."
+        ),
     ] = None,
     crf: Annotated[
-        int | None, typer.Option(help="Constant rate factor; lower is better; default 17.", min=0)
+        int | None,
+        typer.Option(
+            help="Constant quality on the encoder's own scale, such as 0 to 51 of libx264, where "
+            "lower is better; default 17 there.",
+            min=0,
+        ),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="The encoder's preset, such as veryfast.")
@@ -131,6 +141,7 @@ def command(
     tile: Tile = None,
     overlap: Overlap = None,
     memory: Memory = None,
+    skip_still: SkipStill = None,
     trusted: Trust = False,
 ) -> None:
     """Make the frames between two images, or between all frames of a video or folder.
@@ -166,6 +177,7 @@ def command(
     where: Given = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,
         "cache": cache, "tile": tile, "overlap": overlap, "memory_limit": memory,
+        "skip_still": skip_still,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
     if any(map(is_piped, (*inputs, output))):

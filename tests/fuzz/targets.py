@@ -109,7 +109,7 @@ def _read_model(path: Path) -> None:
 
 def _run_model(path: Path) -> None:
     with Interpolator(path, threads=1) as interpolate:
-        interpolate(_BLACK, _BLACK, [0.25, 0.5])
+        interpolate(_BLACK, 1 - _BLACK, [0.25, 0.5])
 
 
 def _goldens() -> list[Sample]:

@@ -122,14 +122,15 @@ def test_a_run_that_ends_early_is_finished_without_a_cluster(
     cluster: Cluster, source: Path, whole: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.mkv"
+    finished = output.with_name("out.mkv.partial")
 
-    def stop(made: int, *_: float) -> None:
-        if made:
+    def stop(*_: float) -> None:
+        if list(finished.glob("*.packets")):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         list(cluster.interpolate_videos([(source, output)], OPTIONS, progress=stop))
-    assert list(output.with_name("out.mkv.partial").glob("*.packets"))
+    assert list(finished.glob("*.packets"))
     with Interpolator(SMALL_MODEL, **WHERE) as interpolate:
         done = interpolate_video(interpolate, source, output, OPTIONS)
     assert done.frames_resumed
@@ -155,7 +156,7 @@ def test_the_command(source: Path, whole: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "a segment takes 1 CPUs" in done.stdout
+    assert "a segment takes 1 of the CPUs" in done.stdout
     assert "100 frames from 50" in done.stdout
     assert decoded(tmp_path / "out.mkv") == decoded(whole)
 
@@ -189,6 +190,16 @@ def test_the_model_is_looked_at_before_a_cluster_starts(source: Path, tmp_path: 
         )
         assert done.returncode in (1, 2)
         assert message in done.stderr
+
+
+def test_no_node_has_what_a_segment_takes(cluster: Cluster) -> None:
+    for what, lacking in (
+        ({"threads": 1000}, "the CPUs"),
+        ({"providers": ["CUDAExecutionProvider"]}, "the GPUs"),
+    ):
+        cluster.close()
+        with pytest.raises(BackendError, match=f"has {lacking} for a segment: "):
+            Cluster("local", SMALL_MODEL, what)
 
 
 def test_a_remote_file_reads_as_the_file_itself(tmp_path: Path) -> None:

@@ -96,26 +96,112 @@ def test_a_gif_that_is_opaque_is_not_refused_for_alpha(
     assert refused.value.remedy == ("pix_fmt", "yuv420p")
 
 
+CODECS_BY_QUALITY = (
+    "libx264", "libx265", "libvpx", "libvpx-vp9", "libsvtav1", "prores_ks", "mpeg4",
+    "h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_qsv", "hevc_qsv", "av1_qsv", "vp9_qsv",
+    "h264_videotoolbox", "hevc_videotoolbox", "libaom-av1", "hevc_vaapi",
+)  # fmt: skip
 MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
 
 
-def test_lost_hdr10_metadata_is_said(interpolate: Interpolator, tmp_path: Path) -> None:
+def hdr10(path: Path) -> Path:
     params = f"log-level=none:hdr10=1:master-display={MASTERING}:max-cll=1000,400"
-    source = write(tmp_path / "in.mkv", "libx265", "yuv420p10le", **{"x265-params": params})
-    with av.open(str(source)) as reader:
+    return write(path, "libx265", "yuv420p10le", **{"x265-params": params})
+
+
+def light(path: Path) -> tuple[tuple[Fraction, ...], tuple[int, ...]]:
+    """Return what players are told of a video's light, as FFmpeg decodes it."""
+    with av.open(str(path)) as reader:
         carried: Any = next(reader.decode(video=0)).side_data
-        assert struct.unpack("2I", bytes(carried["CONTENT_LIGHT_LEVEL"])) == (1000, 400)
-    summary = interpolate_video(interpolate, source, tmp_path / "out.mkv", doubled())
+        display = struct.unpack_from("20i2i", bytes(carried["MASTERING_DISPLAY_METADATA"]))
+        assert display[20:] == (1, 1)
+        pairs = zip(display[:20:2], display[1:20:2], strict=True)
+        peaks = struct.unpack_from("2I", bytes(carried["CONTENT_LIGHT_LEVEL"]))
+        return tuple(Fraction(*pair) for pair in pairs), peaks
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".mkv", None), (".mp4", None), (".mov", None), (".mkv", "libsvtav1"), (".mp4", "libsvtav1"),
+     (".webm", "libsvtav1")],
+)  # fmt: skip
+def test_hdr10_metadata_arrives(
+    suffix: str, codec: str | None, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source, output = hdr10(tmp_path / "in.mkv"), tmp_path / f"out{suffix}"
+    summary = interpolate_video(interpolate, source, output, doubled(codec=codec))
+    assert summary.left_out == []
+    (ours, peaks), (theirs, wanted) = light(output), light(source)
+    assert peaks == wanted == (1000, 400)
+    assert ours[8:] == pytest.approx(theirs[8:], rel=1e-4, abs=1e-4)  # luminance
+    # AV1 has steps of 1/65536 where H.265 has 1/50000.
+    assert ours[:8] == pytest.approx(theirs[:8], abs=0 if codec is None else 1e-5)
+
+
+def test_hdr10_metadata_that_an_encoder_is_not_told_is_said(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = hdr10(tmp_path / "in.mkv")
+    output = tmp_path / "out.mkv"
+    summary = interpolate_video(interpolate, source, output, doubled(codec="ffv1"))
     assert summary.left_out == [
-        f"HDR10 metadata ({what}), for encoders are not given it"
+        f"HDR10 metadata ({what}), which libx265 and libsvtav1 are told, and ffv1 is not"
         for what in ("mastering display", "content light level")
     ]
 
 
 @pytest.mark.parametrize(
+    ("pix_fmt", "suffix", "codec"),
+    [
+        ("yuv420p", ".mp4", "h264"),
+        ("yuv420p10le", ".mp4", "hevc"),
+        ("yuv422p10le", ".mkv", "hevc"),
+        ("yuv420p10le", ".webm", "libdav1d"),
+    ],
+)
+def test_what_is_deep_gets_an_encoder_that_players_know(
+    pix_fmt: str, suffix: str, codec: str, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "in.mkv", "ffv1", pix_fmt)
+    output = tmp_path / f"out{suffix}"
+    interpolate_video(interpolate, source, output, doubled())
+    with av.open(str(output)) as reader:
+        context = reader.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt) == (codec, pix_fmt)
+        if suffix == ".mp4":  # Apple's players take no other
+            assert context.codec_tag == {"hevc": "hvc1", "h264": "avc1"}[codec]
+
+
+@pytest.mark.parametrize("codec", CODECS_BY_QUALITY)
+def test_the_number_is_the_encoders_own_quality(
+    codec: str, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = write(
+        tmp_path / "in.mkv", "ffv1", "yuv422p10le" if codec == "prores_ks" else "yuv420p"
+    )
+    sizes, refused = [], ""
+    for number in (18, 30):
+        output = tmp_path / f"{number}.mkv"
+        try:
+            interpolate_video(interpolate, source, output, doubled(codec=codec, crf=number))
+        except MediaError as error:
+            refused = str(error)
+        else:
+            sizes.append(output.stat().st_size)
+    if refused:  # as this machine, or this FFmpeg, lacks it
+        lacks = ("Cannot load libcuda", "MFX session", f"no encoder {codec} here")
+        assert any(why in refused for why in lacks)
+        assert codec in refused
+        assert "\n" not in refused
+        assert list(tmp_path.iterdir()) == [source]
+        return
+    assert sizes[0] > 1.05 * sizes[1]
+
+
+@pytest.mark.parametrize(
     ("pix_fmt", "size", "encoding", "written", "said"),
     [
-        ("yuv420p12le", (96, 64), {}, "yuv420p10le", "12 bits to 10"),
+        ("yuv420p12le", (96, 64), {"codec": "libx264"}, "yuv420p10le", "12 bits to 10"),
         ("yuv420p12le", (96, 64), {"codec": "libx265"}, "yuv420p12le", None),
         ("yuv420p", (33, 27), {}, "yuv444p", "YUV 4:2:0 to YUV 4:4:4"),
         ("yuv420p", (33, 27), {"codec": "ffv1"}, "yuv420p", None),
@@ -289,11 +375,11 @@ def test_timecodes_of_other_rates_are_not_copied(interpolate: Interpolator, tmp_
 @pytest.mark.parametrize(
     ("encoding", "message"),
     [
-        ({"crf": 99}, "rate factor of 99; libx264 has 0, the best, to 51"),
+        ({"crf": 99}, "a constant quality of 99; libx264 has 0, the best, to 51"),
         ({"codec": "libx265", "crf": 52}, "libx265 has 0, the best, to 51"),
         ({"codec": "libvpx-vp9", "crf": 64}, "libvpx-vp9 has 0, the best, to 63"),
         ({"codec": "libsvtav1", "crf": 64}, "libsvtav1 has 0, the best, to 63"),
-        ({"codec": "ffv1", "crf": 17}, "ffv1 has no constant rate factor"),
+        ({"codec": "ffv1", "crf": 17}, "ffv1 has no constant quality"),
         ({"preset": "quick"}, "libx264 has no preset quick; it has ultrafast"),
         ({"codec": "libx265", "preset": "quick"}, "libx265 has no preset quick; it has ultrafast"),
         ({"codec": "libsvtav1", "preset": "slow"}, "libsvtav1 has no preset slow"),

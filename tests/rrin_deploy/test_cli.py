@@ -479,6 +479,24 @@ def test_a_video_that_another_has_made_meanwhile_is_a_failure(
     assert err.endswith("out: not all could be made; missing: clip.mp4\n")
 
 
+def test_the_share_that_was_inferred_is_said(run: Run, tmp_path: Path) -> None:
+    for index in (0, 1):
+        rgb = np.zeros((320, 320, 3), np.uint8)
+        rgb[:32, :32] = np.rint(render(32, 32, index) * 255)
+        Image.fromarray(rgb).save(tmp_path / f"{index}.png")
+    pair = ("interpolate", "0.png", "1.png", "--model", SMALL_MODEL)
+    code, out, err = run(*pair, "-o", "parts.png")
+    assert code == 0, err
+    assert "; 9 % of the pixels inferred, as the others are still; " in out  # 96x96 of 320x320
+    code, out, err = run(*pair, "-o", "whole.png", "--no-skip-still")
+    assert code == 0, err
+    assert "inferred" not in out
+    parts, whole = (np.asarray(Image.open(tmp_path / name)) for name in ("parts.png", "whole.png"))
+    assert not parts[32:].any()
+    assert not parts[:, 32:].any()
+    assert np.abs(parts[:32, :32].astype(int) - whole[:32, :32]).max() <= 2
+
+
 @pytest.mark.parametrize(
     "options",
     [("--t", "0.5"), ("--factor", "1"), ("--fps", "50", "--factor", "2"), ("--share", "3/2")],
@@ -1053,6 +1071,9 @@ def test_bench_compares_backends_at_several_sizes(run: Run) -> None:
         (["build", "--int8", "--max-drop", "0.1"], 2, "give one data set"),
         (["build", "--fp32", "--target", "onnxruntime"], 2, "is fp32 already"),
         (["build", "--bf16"], 2, "--bf16 is for --target openvino"),
+        (["build", "--int8", "--target", "vs-mlrt"], 2, "vs-mlrt takes --fp32 or --fp16, not"),
+        (["build", "--target", "vs-mlrt", "--max-times", "2"], 2, "no more options than precision"),
+        (["build", "--target", "rtx", "--factor", "4"], 2, "--factor is for --target vs-mlrt"),
         (["build", "--bf16", "--int8"], 2, "--bf16 and --int8 exclude each other"),
         (["bench", "none.onnx"], 1, "none.onnx: no such file"),
     ],

@@ -382,9 +382,9 @@ def test_nan_does_not_become_a_picture(dtype: type, backend: BackendName, tmp_pa
     frame = np.zeros(GOOD.shape, dtype)
     with Interpolator(tmp_path / "nan.onnx", backend=backend) as interpolate:
         with pytest.raises(ArtifactError, match="NaN or infinite"):
-            interpolate(frame, frame)
+            interpolate(frame, 1 - frame)
         with pytest.raises(ArtifactError, match="NaN or infinite"):
-            list(interpolate.stream([frame, frame], 2))
+            list(interpolate.stream([frame, 1 - frame], 2))
 
 
 def test_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,7 +452,7 @@ def test_closed_interpolator_says_so() -> None:
     interpolate.close()
     interpolate.close()
     with pytest.raises(BackendError, match="closed"):
-        interpolate(GOOD, GOOD)
+        interpolate(GOOD, 1 - GOOD)
 
 
 def damaged(kind: str, path: Path) -> None:

@@ -561,6 +561,39 @@ def test_one_static_engine_serves_every_size(
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
+@pytest.mark.parametrize("smallest", [(32, 32), (128, 96)])
+def test_an_engine_infers_what_moves_where_it_is_asked_to(
+    smallest: tuple[int, int], machine: Machine, engine: MakeEngine
+) -> None:
+    frame0, moved = frames(2, 333, 150)
+    frame1 = frame0.copy()
+    frame1[:32, :32] = moved[:32, :32]
+    times = [0.25, 0.5]
+    with Interpolator(SMALL_MODEL, backend="onnxruntime", skip_still=False) as whole:
+        expected = whole(frame0, frame1, times)
+    path = engine(profile=Profile(smallest, (128, 96), (128, 96), 7))
+    tiles = 5 * 3  # of the padded frame
+    for skip_still, runs in ((None, 1), (True, 1), (False, tiles)):
+        with Interpolator(path, overlap=64, skip_still=skip_still) as ours:
+            executed = count_runs(machine)
+            found = ours(frame0, frame1, times)
+            assert len(executed) == runs
+            assert_same(list(ours.stream([frame1, frame0, frame1], 4))[5:7], found)
+        error = found[:, :32, :32].astype(float) - expected[:, :32, :32]
+        assert np.abs(error).max() <= 2
+        if skip_still is not False:  # what the tile does not hold stays
+            assert_same(found[:, 96:], [frame0[96:]] * 2)
+            assert_same(found[:, :, 128:], [frame0[:, 128:]] * 2)
+    assert (machine.live_buffers, machine.live_handles) == (0, 0)
+
+
+def count_runs(machine: Machine) -> list[None]:
+    """Return a list that grows with each execution from now on."""
+    executed: list[None] = []
+    machine.executing = lambda: executed.append(None)
+    return executed
+
+
 def test_engines_smaller_than_the_overlap_say_how_to_build(
     machine: Machine, engine: MakeEngine
 ) -> None:

@@ -448,7 +448,7 @@ def test_failures_are_blamed_on_memory_only_where_it_is_short(said: str, error: 
         failing = SimpleNamespace(run=Mock(side_effect=RuntimeError(said)))
         interpolate._session._times = failing  # type: ignore[attr-defined]
         with pytest.raises(expected, match=re.escape(said)) as caught:
-            interpolate(frame, frame)
+            interpolate(frame, 1 - frame)
     assert ("take fewer times" in str(caught.value)) == (error == "memory")
 
 
@@ -458,7 +458,7 @@ def test_frames_of_another_shape_are_not_broadcast() -> None:
         turned = SimpleNamespace(run=lambda *_: [np.zeros((1, 3, 32, 32), np.float32)])
         interpolate._session._times = turned  # type: ignore[attr-defined]
         with pytest.raises(ArtifactError, match=r"expected \(1, 32, "):
-            interpolate(frame, frame)
+            interpolate(frame, 1 - frame)
 
 
 def test_what_is_accepted_runs_without_harm(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""Which plugin of vs-mlrt is given what; real ones run in tests/vapoursynth."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engines import build_vs_mlrt
+from media.clip_plugins import Form, check_backend, form_of, run_plugin
+from runtime import BackendError, InputNotFoundError, OptionError
+from tests.models import SMALL_MODEL
+
+
+def core(**plugins: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{name: SimpleNamespace(Model=run) for name, run in plugins.items()})
+
+
+def refuse(*_: Any, **options: Any) -> Any:
+    raise RuntimeError(f"no {options.get('provider', 'such')} here")
+
+
+def test_files_say_what_they_take(tmp_path: Path) -> None:
+    for factor in (None, 3):
+        path = build_vs_mlrt(SMALL_MODEL, tmp_path / f"{factor}.onnx", factor=factor).path
+        assert form_of(path, "auto") == Form(path, factor)
+    assert form_of(SMALL_MODEL, "auto") is None
+    engine = tmp_path / "x.engine"
+    engine.write_bytes(b"")
+    assert form_of(engine, "auto") is None
+    assert form_of(engine, "trt_rtx") == Form(engine, None)
+    with pytest.raises(InputNotFoundError, match="no such file"):
+        form_of(tmp_path / "none.onnx", "auto")
+    with pytest.raises(OptionError, match="is for vs-mlrt's ort or ov"):
+        check_backend("trt", Form(tmp_path / "None.onnx", None))
+
+
+def test_the_first_plugin_that_opens_the_file_is_taken(tmp_path: Path) -> None:
+    form = Form(tmp_path / "rrin.vs.fp16.onnx", None)
+    asked = []
+
+    def run(clips: Any, **options: Any) -> str:
+        asked.append((clips, options))
+        return "made"
+
+    def without_cuda(clips: Any, **options: Any) -> str:
+        return refuse(**options) if options["provider"] == "CUDA" else run(clips, **options)
+
+    assert run_plugin(core(ort=run, ov=refuse), form, "auto", ["a"]) == ["made"]
+    assert asked.pop() == (["a"], {"network_path": str(form.path), "provider": "CUDA"})
+    run_plugin(core(ort=without_cuda, ov=run), form, "auto", [])
+    assert asked.pop()[1]["config"]() == {"INFERENCE_PRECISION_HINT": "f32"}
+    run_plugin(core(ort=without_cuda, ov=run), form, "ort", [])
+    assert asked.pop()[1]["provider"] == "CPU"
+    engine = Form(tmp_path / "rrin.engine", None)
+    run_plugin(core(trt_rtx=run, ort=refuse), engine, "trt_rtx", [])
+    assert asked.pop()[1] == {"engine_path": str(engine.path)}
+    with pytest.raises(BackendError, match=r"trt_rtx: not .* install vapoursynth-mlrt-trt-rtx\)"):
+        run_plugin(core(ort=run), engine, "trt_rtx", [])
+    with pytest.raises(BackendError, match=r"no CUDA here; ov: not installed .*no CPU here"):
+        run_plugin(core(ort=refuse), form, "auto", [])
