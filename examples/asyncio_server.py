@@ -105,9 +105,8 @@ async def serve(interpolate: Interpolator, port: int) -> None:
 
 def main(port: str = "8000", artifact: str | None = None) -> int:
     """Serve until Ctrl-C."""
-    with Interpolator(artifact) as interpolate:
-        with suppress(KeyboardInterrupt):
-            asyncio.run(serve(interpolate, int(port)))
+    with Interpolator(artifact) as interpolate, suppress(KeyboardInterrupt):
+        asyncio.run(serve(interpolate, int(port)))
     return 0
 
 

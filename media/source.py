@@ -114,6 +114,10 @@ class SourceVideo:
         with open_media(path, opener) as reader:
             stream = chosen_video(reader, options.stream, path)
             stream.thread_type = "AUTO"
+            pix_fmt = stream.codec_context.pix_fmt or ""
+            if reader.format.name == "yuv4mpegpipe" and pix_fmt.startswith("yuv420p1"):
+                # In more than 8 bits y4m does not say where chroma lies: as encoders put it.
+                stream.codec_context.options = {"chroma_sample_location": "left"}
             yield cls(path, options, reader, stream, Timing.of(stream, options, path))
 
     @property

@@ -147,6 +147,28 @@ def test_a_film_goes_into_a_pipe_with_what_y4m_holds(through: Through, tmp_path:
     assert same([shown[0], shown[2], shown[6]], frames)
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
+def test_chroma_is_taken_to_lie_where_a_film_has_it(
+    pix_fmt: str, through: Through, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    encoder = {"yuv420p": "libx264", "yuv420p10le": "libx265"}[pix_fmt]
+    film, out = tmp_path / "film.mkv", tmp_path / "out.mkv"
+    lossless = {"qp": "0"} if encoder == "libx264" else {"x265-params": "lossless=1:log-level=none"}
+    with av.open(str(film), "w") as writer:
+        stream = writer.add_stream(encoder, rate=25, options=lossless)
+        stream.width, stream.height, stream.pix_fmt = 66, 48, pix_fmt
+        for frame in y4m.scene(2, pix_fmt):
+            writer.mux(stream.encode(frame))
+        writer.mux(stream.encode(None))
+    with av.open(str(film)) as reader:
+        content = y4m.written(list(reader.decode(video=0)), Fraction(25))
+    interpolate_video(interpolate, film, out, VideoOptions(factor=2, encoding=LOSSLESS))
+    if pix_fmt == "yuv420p":
+        content = retagged(content, b"C420jpeg XYSCSS=420JPEG", b"C420mpeg2")
+    with av.open(str(out)) as reader:
+        assert same(y4m.read(through(content))[0], list(reader.decode(video=0)))
+
+
 def test_y4m_becomes_a_film(interpolate: Interpolator, tmp_path: Path) -> None:
     content = y4m.written(y4m.scene(3, "yuv422p10le"), NTSC)
     reading, writing = os.pipe()
