@@ -15,6 +15,7 @@ from media.live import Live, LiveOptions
 from media.live_stats import LiveStats
 from media.options import Share, VideoOptions
 from media.pair import PairSummary, interpolate_pair
+from media.pipe import interpolate_pipe
 from media.sequence import SequenceSummary, interpolate_folder
 from media.summary import ShareSummary, VideoSummary
 from media.video import interpolate_share, interpolate_video, write_video
@@ -34,6 +35,7 @@ __all__ = [
     "VideoSummary",
     "interpolate_folder",
     "interpolate_pair",
+    "interpolate_pipe",
     "interpolate_share",
     "interpolate_stills",
     "interpolate_video",

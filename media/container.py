@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 import av
 from av.container import InputContainer
@@ -37,7 +37,14 @@ _FORMATS = (
 )
 
 
-def open_media(path: Path, opener: Callable[[], BinaryIO] | None = None) -> InputContainer:
+class Bytes(Protocol):
+    """What is read in a file's place; one that has `seek` and `tell`, too, can be sought in."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most so many bytes; none at the end."""
+
+
+def open_media(path: Path, opener: Callable[[], Bytes] | None = None) -> InputContainer:
     """Open an image or a video for reading.
 
     Formats that open other files are refused, for a stranger's file is to be data alone.

@@ -154,7 +154,9 @@ class Damage:
         return f"{len(times)} frames from {self.at(min(times))} to {self.at(max(times))}"
 
     def _found(self, losses: Losses) -> Iterator[str]:
-        declared, size = declared_size(self._source), self._source.stat().st_size
+        declared = size = 0
+        if self._reader.file is None:  # else it is read from elsewhere, which may have no size
+            declared, size = declared_size(self._source), self._source.stat().st_size
         length = Fraction(self._reader.duration or 0, av.time_base)
         says = self._reader.format.name in _SAY_THEIR_LENGTH
         if declared > size:

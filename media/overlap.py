@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
 Item = TypeVar("Item")
@@ -12,11 +12,16 @@ _Kind = Literal["item", "end", "error"]
 _PATIENCE = 0.05  # seconds between two looks at whether anybody still waits
 
 
-def overlapped(items: Iterable[Item], depth: int) -> Iterator[Item]:
+def overlapped(
+    items: Iterable[Item], depth: int, leave: Callable[[], None] = lambda: None
+) -> Iterator[Item]:
     """Run an iterator in a thread of its own, at most `depth` items ahead of who takes them.
 
     Its exception is raised here, in its place among the items. When the loop that takes them is
     left, for whatever reason, the iterator is closed and its thread has ended.
+
+    Args:
+        leave: called before that is waited for; it ends what the iterator itself may wait for.
     """
     waiting: queue.Queue[tuple[_Kind, Any]] = queue.Queue(depth)
     begun, left = threading.Event(), threading.Event()
@@ -56,6 +61,7 @@ def overlapped(items: Iterable[Item], depth: int) -> Iterator[Item]:
             yield value
     finally:
         left.set()
+        leave()
         if begun.is_set():  # else a signal came in `start`, and it will touch nothing any more
             thread.join()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -14,8 +15,12 @@ from av.video.stream import VideoStream
 
 from media.decoding import Decoding
 from media.filling import Filling
+from media.options import Progress
 from media.overlap import overlapped
+from media.source import SourceVideo
+from media.summary import VideoSummary
 from media.writer import VideoWriter
+from runtime.interpolator import Interpolator
 
 # Frames that may wait between two stages: enough to even them out, few enough for large frames.
 _DEPTH = 3
@@ -31,17 +36,73 @@ class Sink(Protocol):
         """Take a frame."""
 
 
+class Writer(Sink, Protocol):
+    """What a whole video goes to.
+
+    Attributes:
+        left_out: what of the source is not in the output, for people.
+    """
+
+    left_out: list[str]
+
+
+def whole(
+    source: SourceVideo,
+    interpolate: Interpolator,
+    opened: AbstractContextManager[tuple[Writer, list[Stream]]],
+    progress: Progress,
+    leave: Callable[[], None] = lambda: None,
+) -> VideoSummary:
+    """Make a video in one piece.
+
+    Args:
+        opened: gives what it goes to, and the source's streams that are copied to it.
+        progress: see `interpolate_video`.
+        leave: called when the stages are left, to end one that waits for bytes.
+
+    Raises: as `interpolate_video`.
+    """
+    timing, total = source.timing, source.frames_expected
+    filling = Filling(interpolate)
+    with opened as (writer, copied):
+        decoding = source.decoding(copied)
+        written, seconds = run(
+            decoding, filling, writer, lambda done, at: progress(done, total, at), leave
+        )
+    return VideoSummary(
+        width=source.stream.width,
+        height=source.stream.height,
+        rate=timing.shown_rate,
+        frames_read=decoding.frames_read,
+        frames_made=filling.frames_made,
+        frames_repeated=filling.frames_repeated,
+        frames_written=written,
+        frames_left_out=decoding.frames_left_out,
+        cuts=decoding.cuts,
+        left_out=writer.left_out,
+        damage=decoding.damage(),
+        decode_seconds=decoding.seconds,
+        inference_seconds=filling.seconds,
+        encode_seconds=seconds,
+    )
+
+
 def run(
-    decoding: Decoding, filling: Filling, sink: Sink, progress: Callable[[int, float], None]
+    decoding: Decoding,
+    filling: Filling,
+    sink: Sink,
+    progress: Callable[[int, float], None],
+    leave: Callable[[], None] = lambda: None,
 ) -> tuple[int, float]:
     """Run all stages at once; return how many frames there are, and the seconds the last one took.
 
     Args:
         progress: called after each frame with how many there are, and when the last is shown.
+        leave: see `whole`.
     """
     written, seconds = 0, 0.0
     shown = filling.run(overlapped(decoding.run(), _DEPTH))
-    for item in overlapped(shown, _DEPTH):
+    for item in overlapped(shown, _DEPTH, leave):
         started = time.perf_counter()
         if isinstance(item, Packet):
             sink.copy(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Real
@@ -145,6 +145,19 @@ class Schedule:
     def _constant(cls, fps: Fraction, slowdown: Fraction) -> Schedule:
         rate = fps.limit_denominator(LARGEST_DENOMINATOR)
         return cls(None, rate, slowdown, 1 / rate)
+
+    def constant(self, rate: Fraction) -> Schedule:
+        """Return the same at a constant rate, in frames a second.
+
+        Raises:
+            OptionError: it is above 10,000.
+        """
+        if rate > _MOST_FPS:
+            raise OptionError(
+                f"the output would have {_number(rate)} frames a second; expected at most "
+                f"{_MOST_FPS}: give fps"
+            )
+        return replace(self, factor=None, rate=rate, time_base=1 / rate)
 
     def between(self, start: Fraction, end: Fraction) -> Iterator[Wanted]:
         """Yield what is wanted from one source frame on until just before the next."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 from av import VideoFrame
 from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from media.container import chosen_video, claimed_seconds, open_media
+from media.container import Bytes, chosen_video, claimed_seconds, open_media
 from media.decoding import Decoding
 from media.errors import MediaError
 from media.filling import Interval
@@ -23,8 +22,8 @@ from media.reading import WHOLE
 from media.schedule import Schedule
 from media.segments import Segment
 
-# Opens a source that does not lie at its path, for reading and seeking.
-Opener = Callable[[], BinaryIO]
+# Opens a source that does not lie at its path.
+Opener = Callable[[], Bytes]
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,15 @@ class Timing:
         """Frames a second of the output, on average."""
         schedule = self.schedule
         return schedule.rate or self.rate * (schedule.factor or 1) / schedule.slowdown
+
+    @property
+    def constant(self) -> Timing:
+        """The same at a constant rate, for formats that do not say when frames are shown.
+
+        Raises:
+            OptionError: see `Schedule.constant`.
+        """
+        return replace(self, schedule=self.schedule.constant(self.shown_rate))
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,10 @@ class SourceVideo:
         with open_media(path, opener) as reader:
             stream = chosen_video(reader, options.stream, path)
             stream.thread_type = "AUTO"
+            pix_fmt = stream.codec_context.pix_fmt or ""
+            if reader.format.name == "yuv4mpegpipe" and pix_fmt.startswith("yuv420p1"):
+                # In more than 8 bits y4m does not say where chroma lies: as encoders put it.
+                stream.codec_context.options = {"chroma_sample_location": "left"}
             yield cls(path, options, reader, stream, Timing.of(stream, options, path))
 
     @property

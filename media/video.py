@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from av import VideoFrame
+from av.stream import Stream
 from numpy.typing import NDArray
 
 from media.encoding import Encoding
-from media.filling import Filling
 from media.options import Progress, Share, Tell, VideoOptions
-from media.pipeline import copies, run
+from media.pipeline import Writer, copies, whole
 from media.schedule import Number, constant_rate
 from media.segmented import Video, checked, job_of, join, make
 from media.source import SourceVideo
@@ -68,7 +69,9 @@ def interpolate_video(
     publication = checked(video)
     job = job_of(video)
     if job is None:
-        return _whole(video, interpolate, publication)
+        with SourceVideo.opened(source, options) as opened:
+            file = into_file(opened, output, publication)
+            return whole(opened, interpolate, file, progress)
     try:
         made = make(video, interpolate, job, range(len(job.segments)))
     except BaseException:
@@ -113,40 +116,24 @@ def interpolate_share(
     return ShareSummary(len(indices), len(job.segments), made.frames, job.folder, made.elsewhere)
 
 
-def _whole(video: Video, interpolate: Interpolator, publication: Publication) -> VideoSummary:
-    """Make a video in one piece."""
-    with SourceVideo.opened(video.source, video.options) as source:
-        timing, total = source.timing, source.frames_expected
-        filling = Filling(interpolate)
-        with open_writer(
-            publication,
-            video.output,
-            video.options.encoding,
-            rate=timing.shown_rate,
-            time_base=timing.schedule.time_base,
-            pixel_aspect=source.pixel_aspect,
-        ) as writer:
-            copied = copies(source.reader, writer, source.stream, timing.schedule.slowdown)
-            decoding = source.decoding(copied)
-            written, seconds = run(
-                decoding, filling, writer, lambda done, at: video.progress(done, total, at)
-            )
-        return VideoSummary(
-            width=source.stream.width,
-            height=source.stream.height,
-            rate=timing.shown_rate,
-            frames_read=decoding.frames_read,
-            frames_made=filling.frames_made,
-            frames_repeated=filling.frames_repeated,
-            frames_written=written,
-            frames_left_out=decoding.frames_left_out,
-            cuts=decoding.cuts,
-            left_out=writer.left_out,
-            damage=decoding.damage(),
-            decode_seconds=decoding.seconds,
-            inference_seconds=filling.seconds,
-            encode_seconds=seconds,
-        )
+@contextmanager
+def into_file(
+    source: SourceVideo, output: Path, publication: Publication
+) -> Iterator[tuple[Writer, list[Stream]]]:
+    """Yield a writer of a video, and the source's streams that are copied to it; see `whole`.
+
+    Raises: as `open_writer` and `copies`.
+    """
+    schedule = source.timing.schedule
+    with open_writer(
+        publication,
+        output,
+        source.options.encoding,
+        rate=source.timing.shown_rate,
+        time_base=schedule.time_base,
+        pixel_aspect=source.pixel_aspect,
+    ) as writer:
+        yield writer, copies(source.reader, writer, source.stream, schedule.slowdown)
 
 
 def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: Number) -> None:

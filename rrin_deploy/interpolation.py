@@ -138,7 +138,7 @@ def make_video(artifact: Artifact, source: Path, output: Path, task: VideoTask) 
                 interpolate, source, output, task.options, progress=progress, tell=tell
             )
         seconds = time.perf_counter() - opened
-    say_video(source, output, done, f"; {_speed(done, seconds)}", started, interpolate)
+    say_video(source, output, done, f"; {speed_of(done, seconds)}", started, interpolate)
     return task.allow_damaged or not done.damage
 
 
@@ -234,7 +234,8 @@ def _images_kept(output: Path) -> str:
     return f"{kept.images} images are kept in {kept.folder}" if kept else ""
 
 
-def _speed(done: VideoSummary, seconds: float) -> str:
+def speed_of(done: VideoSummary, seconds: float) -> str:
+    """Say how fast a video was made."""
     return f"{(done.frames_written - done.frames_resumed) / done.rate / seconds:.2f}x real time"
 
 

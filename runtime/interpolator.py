@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .errors import FrameError
 from .frames import MAX_TIMES, DeviceArray, DLPackArray, Frame, check_several, times_inside
 from .metadata import Metadata
 from .options import check_flag, check_whole
+from .processes import Process
 from .runs import filled, made_between, warmed_up
 from .session import Backend, Lease
 from .tiled_lease import Tally, TiledLease
@@ -34,7 +35,10 @@ class Interpolator:
             thirds = interpolate(frame0, frame1, t=[1/3, 2/3])
 
     Frames are (H, W, 3) RGB of any size, uint8, or float32 in [0, 1]; float32 needs an artifact
-    exported with `io="float32"`. It may be called from several threads at once.
+    exported with `io="float32"`. It may be called from several threads at once, which run others
+    while the backend computes. Pickled, it is its artifact's path and options, and opened anew
+    where it is unpickled, as by multiprocessing with spawn; a process that is forked has to open
+    its own.
 
     Args:
         artifact: an ONNX file of `rrin-deploy export` or an engine of `rrin-deploy build`; None
@@ -86,6 +90,12 @@ class Interpolator:
             "backend": backend, "device": device, "threads": threads, "providers": providers,
             "cache": cache,
         }  # fmt: skip
+        self._process = Process()
+        self._opened = partial(
+            type(self), artifact if artifact is None else Path(artifact).absolute(), **where,
+            trusted=trusted, tile=tile, overlap=overlap, memory_limit=memory_limit,
+            skip_still=skip_still,
+        )  # fmt: skip
         path = bundled_for(**where) if artifact is None else artifact
         self._session = open_session(path, **where, memory_limit=memory_limit, trusted=trusted)
         self._path = Path(path)
@@ -174,6 +184,7 @@ class Interpolator:
             FrameError: the arrays or times are not as above.
             BackendError: the backend has no device memory, or it failed.
         """
+        self._process.check()
         if not len(times := times_inside(t)):
             raise FrameError("t is empty; expected one time at least")
         return self._session.run_on_device(frame0, frame1, times, self._tiling)
@@ -216,6 +227,7 @@ class Interpolator:
 
     @contextmanager
     def _lease(self) -> Iterator[Lease]:
+        self._process.check()
         with self._session.lease() as lease:
             yield TiledLease(lease, self._tiling, self._session.runs_ahead, self._tally)
 
@@ -239,10 +251,15 @@ class Interpolator:
 
     def close(self) -> None:
         """Free what the backend holds; the interpolator cannot be called afterwards."""
-        self._session.close()
+        if self._process.is_here:  # else it is not ours to free
+            self._session.close()
+
+    def __reduce__(self) -> tuple[partial[Interpolator], tuple[()]]:
+        return self._opened, ()
 
     def __enter__(self) -> Interpolator:
         return self
 
     def __exit__(self, *caught: Any) -> None:
-        self._session.__exit__(*caught)
+        if self._process.is_here:
+            self._session.__exit__(*caught)

@@ -4,17 +4,24 @@ import itertools
 import re
 import runpy
 import shutil
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.client import HTTPConnection
 from pathlib import Path
+from time import sleep
 from types import ModuleType
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
-from media import read_still
+from media import read_still, write_video
 from runtime import Interpolator
 from runtime.scene import render_bytes
 from tests.conftest import write_png
@@ -23,7 +30,8 @@ from tests.runtime import test_tensorrt_session as simulated
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-RUN_HERE = {"camera_loop", "batch_threads", "device_arrays", "judge_checkpoint"}
+RUN_HERE = {"asyncio_server", "batch_threads", "camera", "camera_loop", "device_arrays",
+            "judge_checkpoint"}  # fmt: skip
 
 machine = simulated.machine
 engine = simulated.engine
@@ -73,10 +81,106 @@ def test_batch_makes_the_middle_of_every_pair(tmp_path: Path) -> None:
             assert np.abs(made.astype(int) - interpolate(frame0, frame1)).max() <= 1
 
 
+def test_camera_writes_what_it_saw_and_what_lies_between(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = tmp_path / "film.mp4"
+    write_video(film, (render_bytes(96, 64, time) for time in range(4)), 25)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        camera = load("camera")["main"]
+        assert camera(str(film), str(tmp_path / "seen.mkv"), str(SMALL_MODEL)) == 0
+        assert camera(str(film), None, str(SMALL_MODEL)) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().out.count("\n7 frames\n") == 2
+    with av.open(str(tmp_path / "seen.mkv")) as reader:
+        assert reader.streams.video[0].average_rate == 50
+        frames = [frame.to_ndarray(format="rgb24") for frame in reader.decode(video=0)]
+    scene = [render_bytes(96, 64, time / 2) for time in range(7)]
+    for index, frame in enumerate(frames):
+        errors = [np.abs(frame.astype(int) - picture).mean() for picture in scene]
+        assert int(np.argmin(errors)) == index
+    assert len(frames) == 7
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """The example's server, by its port."""
+    process = subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "asyncio_server.py"), "0", str(SMALL_MODEL)],
+        env={"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    found = re.fullmatch(r"listens on port (\d+)\n", process.stdout.readline())
+    assert found
+    yield int(found[1])
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+
+
+def post(port: int, body: bytes) -> tuple[int, bytes]:
+    connection = HTTPConnection("localhost", port, timeout=60)
+    connection.request("POST", "/", body)
+    reply = connection.getresponse()
+    return reply.status, reply.read()
+
+
+def test_server_makes_the_frame_between_two_and_says_what_is_wrong(
+    server: int, tmp_path: Path
+) -> None:
+    scene = [render_bytes(96, 64, time) for time in range(2)]
+    for name, frame in zip("ab", scene, strict=True):
+        write_png(tmp_path / f"{name}.png", frame)
+    write_png(tmp_path / "small.png", scene[0][:32])
+    a, b, small = ((tmp_path / f"{name}.png").read_bytes() for name in ("a", "b", "small"))
+    with ThreadPoolExecutor(4) as pool:
+        replies = [*pool.map(lambda _: post(server, a + b), range(4))]
+    with Interpolator(SMALL_MODEL) as interpolate:
+        expected = interpolate(*scene)
+    for status, body in replies:
+        assert status == 200
+        (tmp_path / "middle.png").write_bytes(body)
+        made = read_still(tmp_path / "middle.png").rgb
+        assert np.abs(made.astype(int) - expected).max() <= 1
+    assert post(server, a)[0] == 400
+    status, said = post(server, a + small)
+    assert status == 422
+    assert said.count(b"\n") == 1
+    assert post(server, a + b[:50])[0] == 422
+
+
+def test_server_sends_away_what_it_has_no_room_for(server: int) -> None:
+    limits = load("asyncio_server")
+    head = b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(limits["WORKERS"] + limits["WAITING"]):
+            # A client that never sends its body takes one place.
+            client = stack.enter_context(socket.create_connection(("localhost", server)))
+            client.sendall(head)
+        wait_until(lambda: post(server, b"x" * 100)[0] == 503)
+        too_large = socket.create_connection(("localhost", server))
+        stack.enter_context(too_large).sendall(head.replace(b"100", b"100000000000"))
+        assert too_large.recv(100).startswith(b"HTTP/1.1 413")
+    wait_until(lambda: post(server, b"x" * 100)[0] == 400)
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if happened():
+            return
+        sleep(0.01)
+    pytest.fail("did not happen")
+
+
 def test_mistakes_are_said_in_one_line(tmp_path: Path) -> None:
     for arguments in (
         ("camera_loop", "nope.onnx"),
         ("batch_threads", tmp_path / "nope", tmp_path / "out"),
+        ("camera", tmp_path / "nope"),
+        ("asyncio_server", 0, "nope.onnx"),
     ):
         done = run(*arguments)
         assert (done.returncode, done.stdout) == (1, "")

@@ -24,6 +24,7 @@ from rrin_deploy.options import (
     Tile,
     Trust,
 )
+from rrin_deploy.pipes import is_piped, piped
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 
@@ -32,7 +33,8 @@ def command(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            help="Two images, a video, a folder or a pattern of images; or several videos."
+            help="Two images, a video, a folder or a pattern of images; or several videos; or - "
+            "for y4m from standard input."
         ),
     ],
     output: Annotated[
@@ -41,7 +43,8 @@ def command(
             "-o",
             "--output",
             help="The image (.png, .jpg); the video (.mp4, .mkv, .mov, .webm); the folder, for "
-            "frame_00000.png and so on, or a pattern; of several videos the folder.",
+            "frame_00000.png and so on, or a pattern; of several videos the folder; - for y4m to "
+            "standard output.",
         ),
     ],
     model: Annotated[
@@ -151,10 +154,14 @@ def command(
     A video of over 40 seconds is made in segments, which wait in `OUTPUT.partial` until all are
     there, as images do. Where a run ends early, the same command goes on from there.
 
+    With `-`, or a named pipe, y4m is read or written, as of `ffmpeg -f yuv4mpegpipe -`; all else
+    goes to standard error. Where nobody reads it any more it ends with 141, as by SIGPIPE.
+
     Examples: `rrin-deploy interpolate a.png b.png -o mid.png`;
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
+    `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`;
     `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
@@ -173,7 +180,11 @@ def command(
         "skip_still": skip_still,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
-    if ray is not None:
+    if any(map(is_piped, (*inputs, output))):
+        if ray is not None:
+            raise typer.BadParameter("--ray is for files; a pipe is made here")
+        piped(artifact, inputs, output, overwrite, given)
+    elif ray is not None:
         on_cluster(ray, model, {**where, "trusted": trusted}, inputs, output, overwrite, given)
     elif len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
         pair(artifact, inputs, output, overwrite, given)

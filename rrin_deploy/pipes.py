@@ -1,0 +1,109 @@
+"""What `rrin-deploy interpolate` does with standard input, standard output and named pipes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import typer
+
+from rrin_deploy.console import frame_progress
+from rrin_deploy.given import Given, video_task
+from rrin_deploy.interpolation import Artifact, damaged, refuse_images, say_video, speed_of
+from rrin_deploy.signals import Stopped
+
+STANDARD = Path("-")
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+# 128 + SIGPIPE, as a shell reports of programs that end because nobody reads what they write.
+_UNREAD = 141
+
+
+def is_piped(path: Path) -> bool:
+    """Say whether it is - or the name of a pipe, as of mkfifo, or as /dev/stdin may be."""
+    return path == STANDARD or path.is_fifo()
+
+
+def piped(
+    artifact: Artifact, inputs: Sequence[Path], output: Path, overwrite: bool, given: Given
+) -> None:
+    """Make a video of more frames, that comes out of a pipe, or goes into one as y4m.
+
+    Raises:
+        MediaError: its source is damaged; what could be made is there.
+        Stopped: nobody reads it any more.
+    """
+    if len(inputs) > 1:
+        raise typer.BadParameter(f"a pipe is one video; {len(inputs)} inputs are given")
+    for name in ("segment", "share"):
+        if name in given:
+            raise typer.BadParameter(f"--{name} is not for a pipe, which is made in one piece")
+    source = inputs[0]
+    refuse_images([source])
+    for path, descriptor, what in (source, _STDIN, "input"), (output, _STDOUT, "output"):
+        if path == STANDARD and os.isatty(descriptor):
+            raise typer.BadParameter(
+                f"standard {what} is a terminal; - is for y4m, between | and |"
+            )
+    with _apart() if _is_stdout(output) else nullcontext(output) as target:
+        try:
+            _make(artifact, source, target, output, overwrite, given)
+        except BrokenPipeError:
+            raise Stopped(_UNREAD) from None
+
+
+def _make(
+    artifact: Artifact,
+    source: Path,
+    target: Path | int,
+    output: Path,
+    overwrite: bool,
+    given: Given,
+) -> None:
+    from media.pipe import interpolate_pipe
+
+    task = video_task(given, overwrite)
+    shown = Path("standard input") if source == STANDARD else source
+    started = time.perf_counter()
+    with artifact() as interpolate:
+        opened = time.perf_counter()
+        with frame_progress(shown.name) as progress:
+            done = interpolate_pipe(
+                interpolate,
+                _STDIN if source == STANDARD else source,
+                target,
+                task.options,
+                progress=progress,
+            )
+        seconds = time.perf_counter() - opened
+    to = Path("standard output") if output == STANDARD else output
+    say_video(shown, to, done, f"; {speed_of(done, seconds)}", started, interpolate)
+    if done.damage and not task.allow_damaged:
+        raise damaged(shown, to)
+
+
+def _is_stdout(output: Path) -> bool:
+    """Say whether it is standard output, by whatever name; that of /dev/stdout is a pipe's."""
+    if output == STANDARD:
+        return True
+    return output.is_fifo() and os.path.samestat(output.stat(), os.fstat(_STDOUT))
+
+
+@contextmanager
+def _apart() -> Iterator[int]:
+    """Yield standard output as another descriptor; all that prints writes to standard error.
+
+    Libraries, too: nothing but y4m may come between its frames.
+    """
+    sys.stdout.flush()
+    kept = os.dup(_STDOUT)
+    os.dup2(_STDERR, _STDOUT)
+    try:
+        yield kept
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, _STDOUT)
+        os.close(kept)
