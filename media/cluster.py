@@ -57,7 +57,7 @@ class Cluster:
             self._opening = Opening(
                 artifact.name if artifact else "",
                 ray.put(content),
-                tuple(given.items()),
+                tuple((name, _hashable(value)) for name, value in given.items()),
                 on_gpu,
             )
             self._takes = {"num_cpus": cpus, "num_gpus": int(on_gpu)}
@@ -159,3 +159,7 @@ def _wants_gpu(artifact: Path | None, options: Mapping[str, Any]) -> bool:
     named = {*(options.get("providers") or ())} - {"CPUExecutionProvider"}
     engine = artifact is not None and is_engine(artifact)
     return engine or bool(named) or isinstance(options.get("device"), int)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from typing import Any
 
 import ray
@@ -31,7 +32,9 @@ def connect(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A process keeps an engine on the GPU that it was given first; see `cluster_work`.
     environment = {"env_vars": {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}}
-    ours = signal.getsignal(signal.SIGTERM)  # Ray puts its own in place
+    # Ray puts a handler of its own in place; only the main thread has any.
+    main = threading.current_thread() is threading.main_thread()
+    ours = signal.getsignal(signal.SIGTERM) if main else None
     try:
         if address not in (LOCAL, "auto"):
             _knock(address)
@@ -48,7 +51,8 @@ def connect(address: str) -> None:
             "or take --ray local"
         ) from error
     finally:
-        signal.signal(signal.SIGTERM, ours)
+        if ours is not None:
+            signal.signal(signal.SIGTERM, ours)
 
 
 def _knock(address: str) -> None:

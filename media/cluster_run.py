@@ -45,7 +45,8 @@ class _Ongoing:
 
     video: Video
     job: Job
-    expected: int
+    size: int  # of the source, bytes
+    expected: int  # frames
     elsewhere: int = 0
     frames: int = 0
     flying: int = 0
@@ -111,36 +112,49 @@ class Run:
         try:
             checked(video)
             job = job_in_any_case(video)
-            with SourceVideo.opened(source, self._options) as opened:
-                ongoing = _Ongoing(video, job, opened.frames_expected)
         except (RrinError, OSError) as error:
             yield source, output, error
             return
+        try:
+            with SourceVideo.opened(source, self._options) as opened:
+                size, expected = source.stat().st_size, opened.frames_expected
+        except (RrinError, OSError) as error:
+            job.leave()
+            yield source, output, error
+            return
+        ongoing = _Ongoing(video, job, size, expected)
         self._begun.append(ongoing)
         self._waiting.extend((ongoing, index) for index in range(len(job.segments)))
 
     def _send(self) -> Iterator[Outcome]:
         ongoing, index = self._waiting.popleft()
-        job, video = ongoing.job, ongoing.video
-        claim = ExitStack()
-        if not claim.enter_context(job.claimed(index)):
-            ongoing.elsewhere += 1
-        elif not is_made(video, job, index):
-            key = str(job.file(index))
-            work = Assignment(
-                video.source.resolve(),
-                video.source.stat().st_size,
-                video.output,
-                video.options,
-                job.segments[index],
-                job.hash,
-                key,
-            )
-            self._flying[self._cluster.fly(work)] = _Flight(ongoing, index, key, claim)
-            ongoing.flying += 1
-            return
-        claim.close()
+        with ExitStack() as claim:
+            try:
+                ours = claim.enter_context(ongoing.job.claimed(index))
+                ongoing.elsewhere += not ours
+                if ours and not is_made(ongoing.video, ongoing.job, index):
+                    self._fly(ongoing, index, claim.pop_all())
+            except (RrinError, OSError) as error:
+                self._fail(ongoing, error)
         yield from self._ended(ongoing)
+
+    def _fly(self, ongoing: _Ongoing, index: int, claim: ExitStack) -> None:
+        job, video = ongoing.job, ongoing.video
+        work = Assignment(
+            video.source.absolute(),
+            ongoing.size,
+            video.output,
+            video.options,
+            job.segments[index],
+            job.hash,
+            key=str(job.file(index)),
+        )
+        self._flying[self._cluster.fly(work)] = _Flight(ongoing, index, work.key, claim)
+        ongoing.flying += 1
+
+    def _fail(self, ongoing: _Ongoing, error: Exception) -> None:
+        ongoing.error = ongoing.error or error
+        self._waiting = deque(each for each in self._waiting if each[0] is not ongoing)
 
     def _land(self, ref: ray.ObjectRef) -> Iterator[Outcome]:
         flight = self._flying.pop(ref)
@@ -154,8 +168,7 @@ class Run:
                 summary = ongoing.job.summary(flight.index)
                 ongoing.frames += summary.frames_written if summary else 0
             except (RrinError, OSError) as error:
-                ongoing.error = ongoing.error or error
-                self._waiting = deque(each for each in self._waiting if each[0] is not ongoing)
+                self._fail(ongoing, error)
         yield from self._ended(ongoing)
 
     def _ended(self, ongoing: _Ongoing) -> Iterator[Outcome]:

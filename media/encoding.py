@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -110,7 +111,6 @@ class Encoder:
         self._encoding = encoding
         self._output = output
         self._time_base = time_base
-        self._said: list[str] = []  # by FFmpeg, of what was tried last
         try:
             codec = av.Codec(self.name, "w")
         except av.codec.codec.UnknownCodecError as error:
@@ -153,7 +153,8 @@ class Encoder:
                 f"{self._output}: {self.name} has no preset {self.options['preset']}; "
                 f"see ffmpeg -h encoder={self.name}"
             )
-        why = f" ({'; '.join(self._said)})" if self._said else ""
+        said = self._said(replace(given, pix_fmt=wanted[0]))
+        why = f" ({said})" if said else ""
         raise MediaError(
             f"{self._output}: {self.name} does not encode {size} here, not as "
             f"{' or '.join(wanted)} with times of {self._time_base} s{why}; choose another codec "
@@ -248,17 +249,27 @@ class Encoder:
 
     def _opens(self, given: Pictures, options: dict[str, str]) -> bool:
         """Say whether the encoder takes such pictures, and all of these options."""
+        context = self._context(given, options)
+        try:
+            with quiet(self.name):
+                context.open()
+        except (av.FFmpegError, ValueError, OverflowError):
+            return False
+        return "preset" not in context.options  # what it did not know is left there
+
+    def _said(self, given: Pictures) -> str:
+        """Return what FFmpeg says when the encoder is opened in vain."""
+        # Asked for here alone: what other threads log meanwhile, as decoders do, ends the process.
+        with quiet(self.name), logged() as lines, suppress(av.FFmpegError, ValueError):
+            self._context(given, self.options).open()
+        return "; ".join(dict.fromkeys(line.strip() for _, _, line in lines))
+
+    def _context(self, given: Pictures, options: dict[str, str]) -> VideoCodecContext:
         context = av.CodecContext.create(self.name, "w")
         assert isinstance(context, VideoCodecContext)  # noqa: S101 - known to encode video
         context.width, context.height, context.pix_fmt = given.width, given.height, given.pix_fmt
         context.time_base = self._time_base
         context.framerate = given.rate
-        quiet_too = {"x265-params": "log-level=none"} if self.name == "libx265" else {}
-        context.options = {**options, **quiet_too}
-        try:
-            with quiet(self.name), logged() as said:
-                context.open()
-        except (av.FFmpegError, ValueError, OverflowError):
-            self._said = list(dict.fromkeys(line.strip() for _, _, line in said))[:3]
-            return False
-        return "preset" not in context.options  # what it did not know is left there
+        unheard = {"x265-params": "log-level=none"} if self.name == "libx265" else {}
+        context.options = {**options, **unheard}
+        return context

@@ -51,7 +51,8 @@ def light_options(encoder: str, first: VideoFrame) -> dict[str, str]:
 def light_lost(encoder: str, first: VideoFrame) -> list[str]:
     """Return for people what of a video's light an encoder is not told."""
     if encoder in ("libx265", "libsvtav1"):
-        return []
+        partly = side_data(first, DISPLAY) is not None and _display(first) is None
+        return ["HDR10 metadata (mastering display), of which a half is missing"] if partly else []
     carried = {DISPLAY: "mastering display", LEVEL: "content light level"}
     return [
         f"HDR10 metadata ({name}), which libx265 and libsvtav1 are told, and {encoder} is not"

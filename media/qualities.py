@@ -62,6 +62,7 @@ def _qsv(worst: int, usual: int) -> Quality:
 
 
 _VPX = {"b": "0"}  # or the rate would be bounded
+# SVT-AV1 takes 0 for "not said".
 # x264 prints to the terminal of its own accord when it is given a preset that it does not have.
 _OF: Mapping[str, Quality] = {
     "libx264": Quality(("crf",), 0, 51, 17, _X26X),
@@ -70,7 +71,7 @@ _OF: Mapping[str, Quality] = {
     "libvpx": Quality(("crf",), 4, 63, 17, (), _VPX),
     "libvpx-vp9": Quality(("crf",), 0, 63, 17, (), _VPX),
     "libaom-av1": Quality(("crf",), 0, 63, 17, (), _VPX),
-    "libsvtav1": Quality(("crf",), 0, 63, 17),
+    "libsvtav1": Quality(("crf",), 1, 63, 17),
     "h264_nvenc": _nvenc(51, 19),
     "hevc_nvenc": _nvenc(51, 19),
     "av1_nvenc": _nvenc(63, 25),
@@ -82,7 +83,6 @@ _OF: Mapping[str, Quality] = {
     "hevc_videotoolbox": _by_q(100, 1, 75),
     "prores_ks": _by_q(1, 31, None),
     "mpeg4": _by_quantizer(2),
-    "mjpeg": _by_quantizer(2),
 }
 
 

@@ -70,10 +70,12 @@ def on_cluster(
             ):
                 if isinstance(done, Exception) and not several:
                     raise done
+                if isinstance(done, Exception):
+                    if made in begun:
+                        say_kept(segments_kept(made))
+                    tally.fail(source, done)
                 begun.discard(made)
                 if isinstance(done, Exception):
-                    say_kept(segments_kept(made))
-                    tally.fail(source, done)
                     continue
                 say_video(source, made, done, "", started, cluster.opened)
                 if done.damage and not task.allow_damaged:

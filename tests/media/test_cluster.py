@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ from media.cluster import Cluster  # noqa: E402 - it needs Ray
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="finds processes in /proc")
 OPTIONS = VideoOptions(factor=2, segment=0.4, encoding=Encoding("ffv1"))
-WHERE: dict[str, Any] = {"backend": "onnxruntime", "threads": 1}
+WHERE: dict[str, Any] = {
+    "backend": "onnxruntime", "threads": 1, "providers": ["CPUExecutionProvider"],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,23 @@ def test_several_videos_one_of_which_cannot_be_made(
     for name in ("a.mkv", "c.mkv"):
         assert decoded(tmp_path / name) == decoded(whole)
     assert told[-1][:2] == (200, 200)
+
+
+def test_a_source_that_goes_meanwhile_costs_itself_alone(
+    cluster: Cluster, source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media.cluster_run._IN_FLIGHT", 1)
+    going = tmp_path / "going.mp4"
+    going.write_bytes(source.read_bytes())
+
+    def remove(*_: float) -> None:
+        going.unlink(missing_ok=True)
+
+    orders = [(going, tmp_path / "a.mkv"), (source, tmp_path / "b.mkv")]
+    first, second = cluster.interpolate_videos(orders, OPTIONS, progress=remove)
+    assert isinstance(first[2], Exception)
+    assert not isinstance(second[2], Exception)
+    assert decoded(tmp_path / "b.mkv") == decoded(whole)
 
 
 def test_a_worker_that_is_killed_costs_its_segment(
@@ -193,13 +213,20 @@ def test_the_model_is_looked_at_before_a_cluster_starts(source: Path, tmp_path: 
 
 
 def test_no_node_has_what_a_segment_takes(cluster: Cluster) -> None:
-    for what, lacking in (
-        ({"threads": 1000}, "the CPUs"),
-        ({"providers": ["CUDAExecutionProvider"]}, "the GPUs"),
-    ):
-        cluster.close()
-        with pytest.raises(BackendError, match=f"has {lacking} for a segment: "):
-            Cluster("local", SMALL_MODEL, what)
+    cluster.close()  # a process is in one cluster at a time
+    with pytest.raises(BackendError, match=r"has the GPUs for a segment: "):
+        Cluster("local", SMALL_MODEL, {"providers": ["CUDAExecutionProvider"]})
+
+
+def test_a_cluster_is_joined_from_any_thread(source: Path, whole: Path, tmp_path: Path) -> None:
+    def make() -> list[Any]:
+        with Cluster("local", SMALL_MODEL, WHERE) as opened:
+            return list(opened.interpolate_videos([(source, tmp_path / "a.mkv")], OPTIONS))
+
+    with ThreadPoolExecutor(1) as pool:
+        ((_, _, done),) = pool.submit(make).result()
+    assert not isinstance(done, Exception)
+    assert decoded(tmp_path / "a.mkv") == decoded(whole)
 
 
 def test_a_remote_file_reads_as_the_file_itself(tmp_path: Path) -> None:
