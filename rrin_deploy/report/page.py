@@ -1,0 +1,112 @@
+"""The page: findings and pictures as one file of HTML, which asks no other for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from rrin_deploy import __version__
+from rrin_deploy.console import printable
+from rrin_deploy.report.album import BRIGHTEST, ParityPicture, WorstCase
+from rrin_deploy.report.charts import bars, by_motion_chart
+from rrin_deploy.report.records import Findings, NotRun
+from rrin_deploy.report.verdicts import AVERAGE, Card, cards
+
+_FOLDER = Path(__file__).parent
+_ROWS = 200  # of triplets; of more the worst are listed
+_MOST_KNOWN = ("sha256", "checkpoint sha256", "base width", "align corners", "io", "opset",
+               "runtime", "kept float", "producer", "version", "compute capabilities")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a page shows.
+
+    Attributes:
+        machines: what each found, by the name that it has on the page.
+        parity_pictures, worst_cases: pictures, of the first machine.
+        least_db: the mean PSNR that is asked for, if any.
+    """
+
+    machines: Mapping[str, Findings]
+    parity_pictures: Sequence[ParityPicture] = ()
+    worst_cases: Sequence[WorstCase] = ()
+    least_db: float | None = None
+    cards: Sequence[Card] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cards", cards(self.machines, self.least_db))
+
+
+def page(content: Content) -> str:
+    """Return the HTML; whatever text comes from findings is shown as text."""
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "db": lambda value: "exact" if value is None else f"{value:.2f} dB",
+        "signed": lambda value: "–" if value is None else f"{value:+.3f}",
+        "percent": lambda value, digits=0: "–" if value is None else f"{value:.{digits}%}",
+        "ms": _milliseconds,
+        "bytes": _bytes,
+        "error": lambda value: f"{value:.1e}",
+        "figures": lambda value: f"{value:.3g}",
+    }
+    style, script = _text("page.css"), _text("page.js")
+    return environment.get_template("page.html.j2").render(
+        content=content,
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        version=__version__,
+        made=datetime.now(timezone.utc),
+        average=AVERAGE,
+        brightest=BRIGHTEST,
+        several=len(content.machines) > 1,
+        not_run=_not_run(content.machines),
+        rows=_ROWS,
+        known=_MOST_KNOWN,
+        bars=bars,
+        by_motion_chart=by_motion_chart,
+    )
+
+
+def _not_run(machines: Mapping[str, Findings]) -> list[tuple[str, NotRun]]:
+    return [(name, each) for name, found in machines.items() for each in found.not_run]
+
+
+def _printable(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _text(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """Return what a Content-Security-Policy calls a script or a style of this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _bytes(count: int | None) -> str:
+    if count is None:
+        return "–"
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
