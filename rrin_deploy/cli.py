@@ -21,6 +21,7 @@ from rrin_deploy.commands import (
     interpolate,
     parity,
     prove,
+    report,
     train,
 )
 from rrin_deploy.console import errors
@@ -45,6 +46,7 @@ for module in (
     parity,
     eval,
     bench,
+    report,
     inspect,
     demo,
     doctor,

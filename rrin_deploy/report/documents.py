@@ -25,14 +25,16 @@ def read_findings(paths: Sequence[Path]) -> dict[str, Findings]:
         ArtifactError: it is too large, or not one of these.
     """
     machines: dict[str, dict[str, Any]] = {}
+    findings: dict[str, Findings] = {}
     for path in paths:
         document = _read(path)
-        found = machines.setdefault(path.name.partition(".")[0] or path.name, {})
+        name = path.name.partition(".")[0] or path.name
+        found = machines.setdefault(name, {})
         parity = found.get("parity", [])
         found |= document
         found["parity"] = [*parity, *document.get("parity", [])]
-        _parsed(found, path)
-    return {name: Findings.from_json(found) for name, found in machines.items()}
+        findings[name] = parsed(found, path)
+    return findings
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -57,11 +59,12 @@ def _read(path: Path) -> dict[str, Any]:
     raise ArtifactError(f"{path}: holds {shown(document)}; {_EXPECTED}")
 
 
-def _parsed(document: Mapping[str, Any], path: Path) -> Findings:
+def parsed(document: Mapping[str, Any], source: object) -> Findings:
+    """Return a document as findings; ArtifactError, which names the source, where it is none."""
     try:
         return Findings.from_json(document)
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise ArtifactError(f"{path}: {first_line(error)}; {_EXPECTED}") from error
+        raise ArtifactError(f"{source}: {first_line(error)}; {_EXPECTED}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -5,7 +5,9 @@ for (const compare of document.querySelectorAll(".compare")) {
   const slider = stage.querySelector("[type=range]");
   const results = [...stage.querySelectorAll(".made")];
   const show = () => {
-    stage.style.setProperty("--cut", slider.value);
+    // At its ends the line stands half its width inside; the picture is shown whole there.
+    const cut = { 0: -20, 100: 120 }[slider.value] ?? slider.value;
+    stage.style.setProperty("--cut", cut);
     slider.setAttribute("aria-valuetext", `result left of ${slider.value} %, truth right of it`);
   };
   const choose = (chosen) => results.forEach((result, index) => { result.hidden = index !== chosen; });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -15,9 +16,10 @@ from markupsafe import Markup
 
 from rrin_deploy import __version__
 from rrin_deploy.console import printable
+from rrin_deploy.failures import CANNOT_RUN_HERE, FAILED
 from rrin_deploy.report.album import BRIGHTEST, ParityPicture, WorstCase
 from rrin_deploy.report.charts import bars, by_motion_chart
-from rrin_deploy.report.records import Findings, NotRun
+from rrin_deploy.report.records import Case, Findings, NotRun, Quality
 from rrin_deploy.report.verdicts import AVERAGE, Card, cards
 
 _FOLDER = Path(__file__).parent
@@ -44,6 +46,13 @@ class Content:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cards", cards(self.machines, self.least_db))
+
+    @property
+    def exit_code(self) -> int:
+        """Of a gate: what did not run does not pass, and what there is nothing of does not."""
+        if any(card.failed for card in self.cards):
+            return FAILED
+        return CANNOT_RUN_HERE if not self.cards or any(c.missing for c in self.cards) else 0
 
 
 def page(content: Content) -> str:
@@ -80,6 +89,8 @@ def page(content: Content) -> str:
         not_run=_not_run(content.machines),
         rows=_ROWS,
         known=_MOST_KNOWN,
+        infinite=math.inf,
+        worst_first=_worst_first,
         bars=bars,
         by_motion_chart=by_motion_chart,
     )
@@ -87,6 +98,17 @@ def page(content: Content) -> str:
 
 def _not_run(machines: Mapping[str, Findings]) -> list[tuple[str, NotRun]]:
     return [(name, each) for name, found in machines.items() for each in found.not_run]
+
+
+def _worst_first(quality: Quality) -> list[Case]:
+    """Return the triplets, those first that the first contender does worst on."""
+    first = next(iter(quality.contenders))
+
+    def psnr_db(case: Case) -> float:
+        score = case.scores.get(first)
+        return math.inf if score is None or score.psnr_db is None else score.psnr_db
+
+    return sorted(quality.cases, key=psnr_db)
 
 
 def _printable(value: Any) -> Any:
