@@ -44,7 +44,7 @@ $(RUN_ENV)/ready: pyproject.toml constraints.txt
 
 $(TEST_ENV)/ready: pyproject.toml constraints.txt Makefile
 	$(PYTHON) -m venv $(TEST_ENV)
-	$(TEST_ENV)/$(INSTALL) --editable '.[bench,calibration,cpu,eval,export,ncnn,ray,rtx,test,train,video]'
+	$(TEST_ENV)/$(INSTALL) --editable '.[bench,calibration,cpu,eval,export,ncnn,ray,report,rtx,test,train,video]'
 	@for version in $(BINDINGS); do $(TEST_ENV)/$(INSTALL) --upgrade --no-deps \
 		--target $(TEST_ENV)/tensorrt-$$version tensorrt-cu12-bindings==$$version || echo \
 		"no bindings of TensorRT $$version, for what pip said above; remove $@ to try again" >&2; done

@@ -34,7 +34,9 @@ def _part(text: str) -> str:
 
 
 def command(
-    files: Annotated[list[Path] | None, typer.Argument(help="Artifacts; the first is the base.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Artifacts; the first is the base.")
+    ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
     vimeo90k: Vimeo90K = None,
     ucf101: Ucf101 = None,
@@ -225,5 +227,6 @@ def _given(**options: Any) -> list[str]:
 def _say(content: Content, output: Path, size: int) -> None:
     for card in content.cards:
         reasons = "; ".join([*card.failed, *card.missing])
-        say(f": {card.status}" + (f": {reasons}" if reasons else ""), subject=card.name)
+        place = f" on {card.machine}" if len(content.machines) > 1 else ""
+        say(f"{place}: {card.status}" + (f": {reasons}" if reasons else ""), subject=card.name)
     say(f": {size / 1e6:.1f} MB", subject=output)

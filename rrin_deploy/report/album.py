@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import Triplet
-from rrin_deploy.evaluation import AVERAGE, Case, worst
+from rrin_deploy.evaluation import Case, worst
 from rrin_deploy.pictures import average
 from rrin_deploy.report.flow import seen_flow
 from rrin_deploy.report.pictures import (
@@ -80,10 +80,11 @@ def parity_picture(
     """Run the case that is hardest on an artifact once more, and draw where it is off."""
     times = [(case, index) for case in golden.cases for index in range(len(case.t))]
     case, index = times[report.cases.index(report.worst)]
-    frame0, frame1, rounding, full = case.frame0, case.frame1, LEVEL / 2, np.float32(255)
+    frames: tuple[NDArray[Any], ...] = case.frame0, case.frame1
+    rounding, full = LEVEL / 2, np.float32(255)
     if interpolate.metadata.io == "float32":
-        frame0, frame1, rounding = frame0 / full, frame1 / full, 0.0
-    made: NDArray[Any] = interpolate(frame0, frame1, case.t[index : index + 1])[0]
+        frames, rounding = tuple(frame / full for frame in frames), 0.0
+    made: NDArray[Any] = interpolate(*frames, case.t[index : index + 1])[0]
     made = made / full if made.dtype == np.uint8 else made
     error = np.maximum(np.abs(made - case.frames[index]) - rounding, 0).max(axis=2)
     reference = np.rint(case.frames[index] * 255).astype(np.uint8)
@@ -103,12 +104,12 @@ def worst_cases(
     model: Path | None,
     threads: int | None,
 ) -> list[WorstCase]:
-    """Make the worst results of each contender again, and draw them, as many as a page has room for.
+    """Make the worst results of each contender again, and draw as many as a page has room for.
 
     Args:
         triplets, cases: in the same order.
         model: the ONNX file whose flow is drawn.
-    """  # fmt: skip
+    """
     ranks = zip(*(worst(cases, name, _MOST_CASES) for name in contenders), strict=True)
     chosen = list(dict.fromkeys(case.name for rank in ranks for case in rank))[:_MOST_CASES]
     by_name = {case.name: (triplet, case) for triplet, case in zip(triplets, cases, strict=True)}

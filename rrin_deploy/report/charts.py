@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rrin_deploy.evaluation import AVERAGE
 from rrin_deploy.report.records import Findings, Quality, Speed, Timing
 
 
@@ -50,21 +51,37 @@ def _bars(group: Sequence[tuple[str, Speed, Timing]]) -> list[Bar]:
 
 
 @dataclass(frozen=True)
+class Series:
+    """A contender in a chart: where its triplets lie, and the mark and the style that they have."""
+
+    name: str
+    places: Sequence[tuple[float, float]]
+    mark: str
+    style: str
+
+
+@dataclass(frozen=True)
 class MotionChart:
     """Each triplet's PSNR over its motion, in a drawing of 640 by 280.
 
     Attributes:
-        series: for each contender its name and the places (x, y) of its triplets.
+        series: one a contender.
         across, along: ticks of motion and of PSNR, each its text and its place.
     """
 
-    series: Sequence[tuple[str, Sequence[tuple[float, float]]]]
+    series: Sequence[Series]
     across: Sequence[tuple[str, float]]
     along: Sequence[tuple[str, float]]
 
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 628, 12, 240
 _MOST_POINTS = 500
+# Hollow, and each of its own shape, so that none hides another: paths around 0; the last is the
+# plain average's.
+_MARKS = (
+    "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0", "M-5,-5h10v10h-10z", "M0,-6l6,6l-6,6l-6,-6z",
+    "M0,-5l5,9h-10z", "M0,5l5,-9h-10z", "M-4,-4l8,8M-4,4l8,-8",
+)  # fmt: skip
 _MOTIONS = (0.5, 1, 2, 4, 8, 16, 32, 64)
 
 
@@ -72,9 +89,8 @@ def by_motion_chart(quality: Quality) -> MotionChart | None:
     """Return the chart, of at most 500 triplets, evenly spread; None where all are exact."""
     step = -(-len(quality.cases) // _MOST_POINTS)
     cases = quality.cases[::step]
-    values = [
-        score.psnr_db for case in cases for score in case.scores.values() if score.psnr_db is not None
-    ]  # fmt: skip
+    scores = [score.psnr_db for case in cases for score in case.scores.values()]
+    values = [psnr_db for psnr_db in scores if psnr_db is not None]
     if not values:
         return None
     low, high = 5 * math.floor(min(values) / 5), 5 * math.ceil(max(values) / 5 + 1e-9)
@@ -89,9 +105,11 @@ def by_motion_chart(quality: Quality) -> MotionChart | None:
         return round(_BOTTOM - (psnr_db - low) / (high - low) * (_BOTTOM - _TOP), 1)
 
     series = []
-    for name in quality.contenders:
+    for place, name in enumerate(quality.contenders):
         scored = [(case.motion, case.scores[name].psnr_db) for case in cases if name in case.scores]
-        series.append((name, [(x(motion), y(db)) for motion, db in scored if db is not None]))
+        places = [(x(motion), y(db)) for motion, db in scored if db is not None]
+        look = len(_MARKS) - 1 if name == AVERAGE else place % (len(_MARKS) - 1)
+        series.append(Series(name, places, _MARKS[look], f"s{look}"))
     ticks = [(f"{each:g}", x(each)) for each in _MOTIONS if first <= math.log2(each) <= last]
     apart = max(5, 5 * round((high - low) / 30))
     return MotionChart(series, ticks, [(str(db), y(db)) for db in range(low, high + 1, apart)])

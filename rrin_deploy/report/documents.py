@@ -11,6 +11,7 @@ from rrin_deploy.report.records import Findings
 from runtime.errors import ArtifactError, first_line, shown
 from runtime.options import check_file
 
+FINDINGS_FORMAT = 1
 _MAX_BYTES = 32 * 2**20
 _EXPECTED = "expected what `parity`, `eval`, `bench` or `report` print with --json"
 
@@ -51,6 +52,12 @@ def _read(path: Path) -> dict[str, Any]:
     if isinstance(document, list):
         return {"speed": document}
     if isinstance(document, Mapping) and "findings_format" in document:
+        version = document["findings_format"]
+        if version != FINDINGS_FORMAT:
+            raise ArtifactError(
+                f"{path}: has findings format {shown(version)}; this version reads "
+                f"{FINDINGS_FORMAT}: make it again with this version of rrin-deploy"
+            )
         return dict(document)
     if isinstance(document, Mapping) and "passed" in document:
         return {"parity": [document]}

@@ -14,6 +14,7 @@ from rrin_deploy import __version__
 from rrin_deploy.failures import explanation
 from rrin_deploy.inspection import facts_of
 from rrin_deploy.report.album import ParityPicture, WorstCase, parity_picture, worst_cases
+from rrin_deploy.report.documents import FINDINGS_FORMAT
 from rrin_deploy.report.machine import machine
 from runtime.backends import options_for
 from runtime.errors import BackendError, InputNotFoundError, RrinError
@@ -22,8 +23,6 @@ from runtime.interpolator import Interpolator
 from runtime.manifest import is_engine
 from runtime.parity import check_parity
 
-FINDINGS_FORMAT = 1
-PARTS = ("parity", "quality", "speed")
 Progress = Callable[[int, int], None]
 
 
@@ -120,6 +119,8 @@ class Gathering:
             cases = evaluate(contenders, triplets, progress=progress)
             self._found["quality"] = {"data": data, **report(cases, [*contenders])}
             graphs = [self._files[name] for name in contenders if not is_engine(self._files[name])]
+            if not graphs:
+                self.leave_out("flow", "an engine does not say it; give its ONNX file as well")
             model, threads = graphs[0] if graphs else None, self._where["threads"]
             self.worst_cases = worst_cases(contenders, triplets, cases, model, threads)
 

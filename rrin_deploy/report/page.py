@@ -20,10 +20,12 @@ from rrin_deploy.failures import CANNOT_RUN_HERE, FAILED
 from rrin_deploy.report.album import BRIGHTEST, ParityPicture, WorstCase
 from rrin_deploy.report.charts import bars, by_motion_chart
 from rrin_deploy.report.records import Case, Findings, NotRun, Quality
-from rrin_deploy.report.verdicts import AVERAGE, Card, cards
+from rrin_deploy.report.verdicts import Card, cards
 
 _FOLDER = Path(__file__).parent
+_NOTHING = "–"
 _ROWS = 200  # of triplets; of more the worst are listed
+_NO_PICTURES = "they are drawn where artifacts are judged, and are no part of JSON"
 _MOST_KNOWN = ("sha256", "checkpoint sha256", "base width", "align corners", "io", "opset",
                "runtime", "kept float", "producer", "version", "compute capabilities")  # fmt: skip
 
@@ -66,14 +68,9 @@ def page(content: Content) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "db": lambda value: "exact" if value is None else f"{value:.2f} dB",
-        "signed": lambda value: "–" if value is None else f"{value:+.3f}",
-        "percent": lambda value, digits=0: "–" if value is None else f"{value:.{digits}%}",
-        "ms": _milliseconds,
-        "bytes": _bytes,
-        "error": lambda value: f"{value:.1e}",
-        "figures": lambda value: f"{value:.3g}",
-    }
+        "db": _decibels, "signed": _signed, "percent": _percent, "ms": _milliseconds,
+        "bytes": _bytes, "error": "{:.1e}".format, "figures": "{:.3g}".format,
+    }  # fmt: skip
     style, script = _text("page.css"), _text("page.js")
     return environment.get_template("page.html.j2").render(
         content=content,
@@ -83,21 +80,32 @@ def page(content: Content) -> str:
         script_hash=_hash(script),
         version=__version__,
         made=datetime.now(timezone.utc),
-        average=AVERAGE,
         brightest=BRIGHTEST,
         several=len(content.machines) > 1,
-        not_run=_not_run(content.machines),
+        not_run=_not_run(content),
         rows=_ROWS,
         known=_MOST_KNOWN,
-        infinite=math.inf,
         worst_first=_worst_first,
         bars=bars,
         by_motion_chart=by_motion_chart,
     )
 
 
-def _not_run(machines: Mapping[str, Findings]) -> list[tuple[str, NotRun]]:
-    return [(name, each) for name, found in machines.items() for each in found.not_run]
+def _not_run(content: Content) -> list[tuple[str, NotRun]]:
+    """Return what was not run, by machine: what findings say of it, and what they do not hold."""
+    listed = []
+    for machine, found in content.machines.items():
+        told = {each.part for each in found.not_run}
+        holds = {
+            "artifacts": found.artifacts, "parity": found.parity, "quality": found.quality,
+            "speed": found.speed, "pictures": content.worst_cases or content.parity_pictures,
+        }  # fmt: skip
+        listed += [(machine, each) for each in found.not_run]
+        for part, held in holds.items():
+            if not held and part not in told:
+                why = _NO_PICTURES if part == "pictures" else "no file that was given has it"
+                listed.append((machine, NotRun(part, "all", why)))
+    return listed
 
 
 def _worst_first(quality: Quality) -> list[Case]:
@@ -124,11 +132,23 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
+def _decibels(value: float | None) -> str:
+    return "exact" if value is None or math.isinf(value) else f"{value:.2f} dB"
+
+
+def _signed(value: float | None) -> str:
+    return _NOTHING if value is None else f"{value:+.3f}"
+
+
+def _percent(value: float | None, digits: int = 0) -> str:
+    return _NOTHING if value is None else f"{value:.{digits}%}"
+
+
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
 def _bytes(count: int | None) -> str:
     if count is None:
-        return "–"
+        return _NOTHING
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -67,7 +67,9 @@ def error_colours(error: NDArray[np.floating], brightest: float) -> NDArray[np.u
     return _coloured(np.clip(np.nan_to_num(shares, neginf=0, posinf=1), 0, 1))
 
 
-def level_colours(made: NDArray[np.uint8], truth: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
+def level_colours(
+    made: NDArray[np.uint8], truth: NDArray[np.uint8], most: int
+) -> NDArray[np.uint8]:
     """Return the largest error of each pixel's channels as colours, `most` levels the brightest."""
     error = np.abs(made.astype(np.int16) - truth).max(axis=2)
     return _coloured(np.clip(error / np.float32(most), 0, 1))
@@ -97,7 +99,8 @@ def _coloured(shares: NDArray[np.floating]) -> NDArray[np.uint8]:
     places = shares * (len(_STOPS) - 1)
     known = np.arange(len(_STOPS))
     channels = [np.interp(places, known, _STOPS[:, channel]) for channel in range(3)]
-    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+    colours: NDArray[np.uint8] = np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+    return colours
 
 
 def _webp(rgb: NDArray[np.uint8], quality: int) -> bytes:

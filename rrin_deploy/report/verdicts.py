@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from rrin_deploy.report.records import Artifact, Contender, Findings, Parity, Speed, Timing
+from rrin_deploy.evaluation import AVERAGE
+from rrin_deploy.report.records import (
+    Artifact,
+    Contender,
+    Findings,
+    Parity,
+    ParityCase,
+    Speed,
+    Timing,
+)
 
-AVERAGE = "plain average"  # as `rrin_deploy.evaluation` has it, which needs scikit-image
 Status = Literal["pass", "fail", "not judged"]
 
 
@@ -37,6 +45,12 @@ class Card:
     def status(self) -> Status:
         """The verdict."""
         return "fail" if self.failed else "not judged" if self.missing else "pass"
+
+    @property
+    def hardest(self) -> ParityCase | None:
+        """The case of its parity with the largest error."""
+        cases = self.parity.cases if self.parity else ()
+        return max(cases, key=lambda case: case.max_abs_error, default=None)
 
     @property
     def precision(self) -> str:
