@@ -80,11 +80,12 @@ def parity_picture(
     """Run the case that is hardest on an artifact once more, and draw where it is off."""
     times = [(case, index) for case in golden.cases for index in range(len(case.t))]
     case, index = times[report.cases.index(report.worst)]
-    frames: tuple[NDArray[Any], ...] = case.frame0, case.frame1
+    frame0: NDArray[Any] = case.frame0
+    frame1: NDArray[Any] = case.frame1
     rounding, full = LEVEL / 2, np.float32(255)
     if interpolate.metadata.io == "float32":
-        frames, rounding = tuple(frame / full for frame in frames), 0.0
-    made: NDArray[Any] = interpolate(*frames, case.t[index : index + 1])[0]
+        frame0, frame1, rounding = frame0 / full, frame1 / full, 0.0
+    made: NDArray[Any] = interpolate(frame0, frame1, case.t[index : index + 1])[0]
     made = made / full if made.dtype == np.uint8 else made
     error = np.maximum(np.abs(made - case.frames[index]) - rounding, 0).max(axis=2)
     reference = np.rint(case.frames[index] * 255).astype(np.uint8)

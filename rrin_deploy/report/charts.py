@@ -93,7 +93,8 @@ def by_motion_chart(quality: Quality) -> MotionChart | None:
     values = [psnr_db for psnr_db in scores if psnr_db is not None]
     if not values:
         return None
-    low, high = 5 * math.floor(min(values) / 5), 5 * math.ceil(max(values) / 5 + 1e-9)
+    low = 5 * math.floor(min(values) / 5)
+    high = max(5 * math.ceil(max(values) / 5), low + 5)
     motions = [max(case.motion, _MOTIONS[0]) for case in cases]
     first, last = math.log2(min(motions)) - 0.2, math.log2(max(motions)) + 0.2
 

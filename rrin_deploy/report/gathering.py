@@ -141,10 +141,11 @@ class Gathering:
             return
         threads = self._where["threads"] or usable_cores()
         ceilings = cpu_ceilings(threads) | gpu_ceiling()
-        for size in sizes:
-            load = Load(size, 1, threads, rounds)
-            timings = run_benchmark(contenders, load, progress)
-            self._found["speed"].append(Report(load, timings, ceilings).to_dict())
+        with self._or_not_run("speed", "all"):  # where the first fails while it runs
+            for size in sizes:
+                load = Load(size, 1, threads, rounds)
+                timings = run_benchmark(contenders, load, progress)
+                self._found["speed"].append(Report(load, timings, ceilings).to_dict())
 
     @contextmanager
     def _or_not_run(self, part: str, name: str) -> Iterator[None]:

@@ -80,6 +80,10 @@ class Parity(Known):
     cases: Annotated[tuple[ParityCase, ...], Between(0, 1000)] = ()
     error: Text | None = None
 
+    def __post_init__(self) -> None:
+        if self.passed != (bool(self.cases) and all(case.passed for case in self.cases)):
+            raise ValueError("has a verdict that its cases do not bear out")
+
 
 @dataclass(frozen=True)
 class Summary(Known):
@@ -126,6 +130,10 @@ class Quality(Known):
     triplets: _Count
     contenders: Mapping[str, Contender]
     cases: Annotated[tuple[Case, ...], Between(1, 100_000)]
+
+    def __post_init__(self) -> None:
+        if not self.contenders:
+            raise ValueError("has no contenders")
 
 
 @dataclass(frozen=True)
