@@ -208,8 +208,7 @@ def test_text_of_strangers_stays_text(made: Made, run: Run, name: str) -> None:
     known = {attribute for _, attributes in first.tags for attribute in attributes}
     assert {attribute for _, attributes in page.tags for attribute in attributes} <= known
     assert not {"\u202e", "\x1b"} & set(html)
-    assert name[:8] in page.text
-    assert "49" not in page.rows["machines"] if "machines" in page.rows else True
+    assert name.replace("\u202e", "\\u202e").replace("\x1b", "\\x1b") in page.text
 
 
 def test_documents_that_are_damaged_are_refused_in_a_line(made: Made, run: Run) -> None:
