@@ -1,8 +1,9 @@
-# `make demo`, `make test`, `make fuzz`, `make kills` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
+# `make demo`, `make test`, `make test-page`, `make fuzz`, `make kills` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
 PYTHON ?= python3
 RUN_ENV = .venv-run
 TEST_ENV = .venv-test
 GPU_ENV = .venv-gpu
+PAGE_ENV = .npm-page
 INSTALL = bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Of TensorRT, whose names tests hold ours against; a folder each, as they exclude each other. They
@@ -16,7 +17,10 @@ SEED ?= 0
 # Of `make kills`: how many runs are killed at random moments, and started again.
 RUNS ?= 60
 
-.PHONY: demo test fuzz kills gpu-proof clean
+# Of `make test-page`: a browser, what drives it, and what finds barriers in pages.
+BROWSER = @sparticuz/chromium@147.0.0 puppeteer-core@24.43.1 axe-core@4.14.1
+
+.PHONY: demo test test-page fuzz kills gpu-proof clean
 
 demo: $(RUN_ENV)/ready
 	$(RUN_ENV)/bin/rrin-deploy demo
@@ -27,6 +31,9 @@ test: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/mypy
 	$(TEST_ENV)/bin/lint-imports
 	$(TEST_ENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+test-page: $(TEST_ENV)/ready $(PAGE_ENV)/ready
+	$(TEST_ENV)/bin/python -m tests.page $(PAGE_ENV)
 
 fuzz: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
@@ -50,6 +57,10 @@ $(TEST_ENV)/ready: pyproject.toml constraints.txt Makefile
 		"no bindings of TensorRT $$version, for what pip said above; remove $@ to try again" >&2; done
 	touch $@
 
+$(PAGE_ENV)/ready: Makefile
+	npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix $(PAGE_ENV) $(BROWSER)
+	touch $@
+
 # It sees what the system brings, such as JetPack's TensorRT.
 $(GPU_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --system-site-packages $(GPU_ENV)
@@ -57,4 +68,4 @@ $(GPU_ENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(RUN_ENV) $(TEST_ENV) $(GPU_ENV) rrin-demo gpu-proof fuzz-findings dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(RUN_ENV) $(TEST_ENV) $(GPU_ENV) $(PAGE_ENV) page-shots rrin-demo gpu-proof fuzz-findings dist .mypy_cache .ruff_cache .pytest_cache

@@ -101,6 +101,10 @@ found.flip = await page.$(".flip") && await (async () => {
 await page.close();
 
 const plain = await opened(VIEWS.desktop, false);
+found.plain = (await plain.$$(".stage img")).length;
+for (const each of await plain.$$(".stage img")) {
+  if (!(await each.boundingBox())) found.plain = 0;
+}
 await plain.screenshot({ path: path.join(folder, "plain-whole.png"), fullPage: true });
 await plain.close();
 await browser.close();

@@ -29,7 +29,9 @@ def brightness(rgb: np.ndarray) -> np.ndarray:
 
 
 def shown(uri: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB"))
+    return np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
+    )
 
 
 def test_a_larger_error_is_brighter_up_to_the_limit() -> None:
