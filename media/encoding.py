@@ -27,6 +27,8 @@ from runtime.options import check_whole
 CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
 # Of more than 8 bits: players know no such H.264, and not every libvpx has them.
 _DEEP = {"libx264": "libx265", "libvpx-vp9": "libsvtav1"}
+# pixels; x265 writes beyond its own memory where both sides are shorter, which ends the process.
+SMALLEST_DEEP = 64
 
 
 def format_of(output: Path) -> str:
@@ -249,6 +251,8 @@ class Encoder:
 
     def _opens(self, given: Pictures, options: dict[str, str]) -> bool:
         """Say whether the encoder takes such pictures, and all of these options."""
+        if self._ends_the_process(given):
+            return False
         context = self._context(given, options)
         try:
             with quiet(self.name):
@@ -257,8 +261,13 @@ class Encoder:
             return False
         return "preset" not in context.options  # what it did not know is left there
 
+    def _ends_the_process(self, given: Pictures) -> bool:
+        return self.name == "libx265" and max(given.width, given.height) < SMALLEST_DEEP
+
     def _said(self, given: Pictures) -> str:
         """Return what FFmpeg says when the encoder is opened in vain."""
+        if self._ends_the_process(given):
+            return f"it crashes where no side has {SMALLEST_DEEP} pixels"
         # Asked for here alone: what other threads log meanwhile, as decoders do, ends the process.
         with quiet(self.name), logged() as lines, suppress(av.FFmpegError, ValueError):
             self._context(given, self.options).open()

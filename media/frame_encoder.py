@@ -12,7 +12,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from media.colour import in_format
-from media.encoding import Encoder, Encoding, Pictures
+from media.encoding import SMALLEST_DEEP, Encoder, Encoding, Pictures
 from media.light import light_options
 from media.pixel_formats import bits_of
 from media.schedule import LARGEST_DENOMINATOR
@@ -67,7 +67,7 @@ class FrameEncoder:
         """
         pictures = Pictures(pix_fmt, width, height, self._rate)
         if self._chosen_for != pictures:
-            deep = bits_of(pix_fmt) > 8
+            deep = bits_of(pix_fmt) > 8 and max(width, height) >= SMALLEST_DEEP
             self._choice = Encoder(self._encoding, self._output, self.time_base, deep=deep)
             self.pix_fmt = self._choice.pixel_format(pictures)
             self._chosen_for = pictures

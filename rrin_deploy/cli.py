@@ -22,6 +22,7 @@ from rrin_deploy.commands import (
     live,
     parity,
     prove,
+    report,
     train,
 )
 from rrin_deploy.console import errors
@@ -47,6 +48,7 @@ for module in (
     parity,
     eval,
     bench,
+    report,
     inspect,
     demo,
     doctor,

@@ -39,10 +39,11 @@ class _PlainConsole(Console):
 
     def render_str(self, text: str, **how: Any) -> Text:
         """Return what every string, cells of tables too, becomes before it is laid out."""
-        return super().render_str(_escaped(text), **how)
+        return super().render_str(printable(text), **how)
 
 
-def _escaped(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text of unknown origin with what would steer its reader's screen escaped."""
     if text.isprintable():
         return text
     return "".join(
@@ -107,7 +108,7 @@ def frame_progress(what: str, *, unit: str = "fps") -> Iterator[FrameProgress]:
         transient=True,
         disable=not errors.is_terminal,
     ) as progress:
-        task = progress.add_task(_escaped(what), total=None, seconds=0.0)
+        task = progress.add_task(printable(what), total=None, seconds=0.0)
 
         def update(done: int, total: int, seconds: float = 0) -> None:
             progress.update(task, completed=done, total=total or None, seconds=seconds)
@@ -127,9 +128,9 @@ def step_progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
         transient=True,
         disable=not errors.is_terminal,
     ) as progress:
-        task = progress.add_task(_escaped(what), total=None)
+        task = progress.add_task(printable(what), total=None)
         yield lambda phase, step, steps: progress.update(
-            task, description=_escaped(phase), completed=step, total=steps or None
+            task, description=printable(phase), completed=step, total=steps or None
         )
 
 

@@ -11,6 +11,7 @@ _EXTRAS = {
     "av": "video",
     "cuda.bindings": "rtx",
     "PIL": "train",
+    "jinja2": "report",
     "matplotlib": "bench",
     "ncnn": "ncnn",
     "onnx": "calibration",

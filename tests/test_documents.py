@@ -103,6 +103,7 @@ def test_a_source_distribution_has_what_the_tests_and_pages_need(tmp_path: Path)
         "constraints.txt",
         "media/video.py",
         "precision/graph.py",
+        "rrin_deploy/report/page.html.j2",
         "runtime/model/rrin-w16.onnx",
         "tests/conftest.py",
     ):

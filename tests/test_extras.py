@@ -20,6 +20,7 @@ COMMANDS = {
     "openvino video": ["interpolate", "0/im1.png", "0/im3.png", "-o", "made.png", "--model", MODEL],
     "cpu calibration": ["calibrate", MODEL, "--triplets", ".", "-o", "ranges.json"],
     "cpu eval": ["eval", MODEL, "--triplets", "."],
+    "cpu report": ["report", MODEL, "--triplets", ".", "--size", "64x48", "--rounds", "1"],
     "rtx": ["build", MODEL, "--fp16", "--target", "rtx", "-o", "rrin.engine"],
     "train": ["train", "-o", "x.pth", "--steps", "1", "--size", "32", "--batch", "1",
               "--width", "2", "--triplets", "."],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median, quantiles
@@ -210,6 +211,13 @@ def run_benchmark(
     finally:
         for worker in workers:
             worker.stop()
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # on Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _psnr_db(made: NDArray[np.uint8] | None, reference: NDArray[np.uint8] | None) -> float | None:

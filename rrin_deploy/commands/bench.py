@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -74,7 +73,7 @@ def command(
     Examples: `rrin-deploy bench rrin.onnx rrin.ort.int8.onnx --peers --chart bench.png`;
     `rrin-deploy bench rrin.onnx --backend onnxruntime --backend openvino --size 1280x720`
     """
-    from rrin_deploy.bench.benchmark import Load, Report, run_benchmark
+    from rrin_deploy.bench.benchmark import Load, Report, run_benchmark, usable_cores
     from rrin_deploy.bench.ceiling import cpu_ceilings, gpu_ceiling
     from rrin_deploy.bench.peers import write_peers
 
@@ -82,7 +81,8 @@ def command(
     for path in paths:
         check_file(path, "expected an artifact")
     loads = [
-        Load(parse_size(size), times, threads or _cores(), rounds) for size in sizes or ["448x256"]
+        Load(parse_size(size), times, threads or usable_cores(), rounds)
+        for size in sizes or ["448x256"]
     ]
     if chart:
         from rrin_deploy.bench.chart import draw
@@ -168,9 +168,3 @@ def _print(report: Report) -> None:
 
 def _nearness(psnr_db: float | None) -> str:
     return "" if psnr_db is None else "equal" if math.isinf(psnr_db) else f"{psnr_db:.1f} dB"
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # what this process may use, on Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

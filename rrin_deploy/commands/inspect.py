@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from rrin_deploy.console import out, say, table
+from rrin_deploy.inspection import facts_of
 from rrin_deploy.options import Trust
-from runtime.golden import SUFFIX, Golden
-from runtime.manifest import Manifest, is_engine, read_plan
+from runtime.manifest import is_engine
 from runtime.options import check_file
 
 
@@ -42,10 +42,7 @@ def command(
             raise typer.BadParameter(f"--layers is for engines, and {file} is none")
         _show_layers(file, as_json, trusted=trusted)
         return
-    if file.name.endswith(SUFFIX):
-        facts = _golden(file)
-    else:
-        facts = _engine(file) if is_engine(file) else _onnx(file)
+    facts = facts_of(file)
     if as_json:
         print(json.dumps(facts, indent=2, allow_nan=False))
         return
@@ -53,12 +50,6 @@ def command(
     for name, value in _flat(facts):
         rows.add_row(name, value)
     out.print(rows)
-
-
-def _engine(file: Path) -> dict[str, Any]:
-    manifest = Manifest.load(file)
-    plan = read_plan(file, manifest)
-    return {"kind": "TensorRT engine", "bytes": len(plan), **asdict(manifest)}
 
 
 def _show_layers(file: Path, as_json: bool, *, trusted: bool) -> None:
@@ -84,47 +75,6 @@ def _show_layers(file: Path, as_json: bool, *, trusted: bool) -> None:
         + ("" if moved is None else f"; {moved / 1e9:.2f} GB read and written"),
         subject=file,
     )
-
-
-def _golden(file: Path) -> dict[str, Any]:
-    golden = Golden.load(file)
-    return {
-        "kind": "golden file",
-        "bytes": file.stat().st_size,
-        "checkpoint_sha256": golden.checkpoint_sha256,
-        "align_corners": golden.align_corners,
-        "measured_on": golden.measured_on,
-        "artifact_sha256": golden.artifact_sha256,
-        "cases": [
-            {
-                "size": list(case.frame0.shape[1::-1]),
-                "t": case.t.tolist(),
-                "reference_error": case.reference_error,
-                "measured": [asdict(measured) for measured in case.measured],
-            }
-            for case in golden.cases
-        ],
-    }
-
-
-def _onnx(file: Path) -> dict[str, Any]:
-    from precision.graph import load_graph
-
-    model, metadata = load_graph(file)
-    inputs, outputs = model.graph.inputs, model.graph.outputs
-    return {
-        "kind": "ONNX graph",
-        "bytes": file.stat().st_size,
-        "metadata": asdict(metadata),
-        "inputs": {str(value.name): f"{value.dtype} {value.shape}" for value in inputs},
-        "outputs": {str(value.name): f"{value.dtype} {value.shape}" for value in outputs},
-        "nodes": dict(Counter(node.op_type for node in model.graph).most_common()),
-        "weights": sum(
-            value.const_value.size
-            for value in model.graph.initializers.values()
-            if value.const_value is not None
-        ),
-    }
 
 
 def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from rrin_deploy.proof.report import NotRunError
 from runtime.installation import is_installed
 from runtime.tensorrt_library import MODULES
 
-_LIBRARIES = ("torch", "onnxruntime", "onnxruntime-gpu", "numpy", "onnx")
+_LIBRARIES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino", "numpy", "onnx")
 _SANITIZER = "compute-sanitizer"
 
 

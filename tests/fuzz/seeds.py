@@ -7,6 +7,7 @@ read and run like any other, in a hundredth of the time.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from fractions import Fraction
 from hashlib import sha256
@@ -22,6 +23,7 @@ from PIL import Image
 
 from export import RRIN
 from precision.ranges import Range, Ranges
+from rrin_deploy.report.documents import FINDINGS_FORMAT
 from runtime import Interpolator
 from runtime.golden import Golden, GoldenCase
 from runtime.manifest import Manifest, Profile, manifest_path
@@ -92,6 +94,38 @@ def write_ranges(path: Path) -> None:
         for place in places
     }
     Ranges(_CHECKPOINT_SHA256, False, "max", 3, 0, "1" * 64, tensors).save(path)
+
+
+def findings() -> bytes:
+    """Return what `rrin-deploy report --json` prints, in short."""
+    limits = {"max_abs_error": 1e-4, "min_psnr_db": 78.1}
+    case = {"width": 64, "height": 48, "t": 0.5, "max_abs_error": 1e-6, "psnr_db": None,
+            "equal_share": 1.0, "not_finite": 0, "limits": limits, "passed": True}  # fmt: skip
+    mean = {"triplets": 1, "exact": 0, "psnr_db": 35.5, "ssim": 0.9, "psnr_to_first_db": None,
+            "ssim_to_first": 0.0}  # fmt: skip
+    scores = {"x.onnx": {"psnr_db": 35.5, "ssim": 0.9}}
+    contender = {**mean, "by_motion": {"2 to 4": mean}, "worst": ["a"]}
+    timing = {"name": "x.onnx", "kind": "artifact", "median_seconds": 0.5,
+              "quartiles_seconds": [0.4, 0.6], "times_as_fast_as_first": 1.0,
+              "first_frame_seconds": 1.5, "peak_bytes": 10**8, "share_of_ceiling": 0.5,
+              "backend": {"library": "openvino", "version": "1", "device": "CPU"}}  # fmt: skip
+    artifact = {"name": "x.onnx", "kind": "ONNX graph", "bytes": 1000, "precision": "fp32",
+                "facts": {"io": "uint8"}, "census": {"FLOAT": 81}, "layers": {"Conv": 81},
+                "context_bytes": 5, "moved_bytes": 6}  # fmt: skip
+    document = {
+        "findings_format": FINDINGS_FORMAT,
+        "version": "0.1.0",
+        "machine": {"CPU": "of a kind"},
+        "artifacts": [artifact],
+        "parity": [{"passed": True, "artifact": "x.onnx", "precision": "fp32", "cases": [case]}],
+        "quality": {"data": "set", "triplets": 1, "contenders": {"x.onnx": contender},
+                    "cases": [{"name": "a", "motion": 3.5, "scores": scores}]},
+        "speed": [{"size": [64, 48], "times": 1, "threads": 2, "contenders": [timing],
+                   "ceiling_multiply_adds_per_second": {"FP32": 1e11}}],
+        "not_run": [{"part": "speed", "subject": "y", "why": "no GPU"}],
+        "commands": {"speed": ["rrin-deploy bench x.onnx"]},
+    }  # fmt: skip
+    return json.dumps(document).encode()
 
 
 def write_manifest(engine: Path) -> None:

@@ -23,6 +23,8 @@ from media.options import VideoOptions
 from media.video import interpolate_video
 from precision import Ranges
 from rrin_deploy.commands import inspect
+from rrin_deploy.report.documents import read_findings
+from rrin_deploy.report.page import Content, page
 from runtime import Interpolator, RrinError, check_parity
 from tests.fuzz import seeds
 from tests.fuzz.mutators import Mutator, archives, checkpoints, chunks, graphs, mutated, text
@@ -134,6 +136,15 @@ def _ranges() -> list[Sample]:
     return [Sample(".json", content, [text.json_value, text.json_value, text.json_text])]
 
 
+def _findings() -> list[Sample]:
+    damage = [text.json_value, text.json_value, text.json_text]
+    return [Sample(".json", seeds.findings(), damage)]
+
+
+def _read_findings(path: Path) -> None:
+    page(Content(read_findings([path]), least_db=30))
+
+
 def _engines() -> list[Sample]:
     with TemporaryDirectory() as folder:
         engine = Path(folder) / "rrin.engine"
@@ -241,6 +252,7 @@ TARGETS = {
         Target("unvetted-onnx", _models, _run_model, default=False),
         Target("golden", _goldens, _read_golden),
         Target("ranges", _ranges, Ranges.load),
+        Target("findings", _findings, _read_findings),
         Target("engine", _engines, _read_engine),
         Target("image", lambda: list(_images()), read_still, (".png", "")),
         Target("video", lambda: list(_videos()), _read_video, (".mp4", ".bin", ".png", ".mkv")),

@@ -173,6 +173,14 @@ def test_what_is_deep_gets_an_encoder_that_players_know(
             assert context.codec_tag == {"hevc": "hvc1", "h264": "avc1"}[codec]
 
 
+def test_x265_is_not_given_what_it_crashes_on(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mkv", "ffv1", "yuv420p10le", (48, 40))
+    with pytest.raises(MediaError, match="crashes where no side has 64 pixels"):
+        interpolate_video(interpolate, source, tmp_path / "a.mkv", doubled(codec="libx265"))
+    interpolate_video(interpolate, source, tmp_path / "b.mkv", doubled())
+    assert format_of(tmp_path / "b.mkv") == "yuv420p10le"
+
+
 @pytest.mark.parametrize("codec", CODECS_BY_QUALITY)
 def test_the_number_is_the_encoders_own_quality(
     codec: str, interpolate: Interpolator, tmp_path: Path

@@ -1,0 +1,232 @@
+"""`rrin-deploy report`"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rrin_deploy.console import errors, frame_progress, parse_size, say, short_names
+from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
+from rrin_deploy.triplets import Middlebury, Triplets, Ucf101, Vimeo90K, chosen_triplets
+from runtime.golden import ARTIFACT_SUFFIXES
+from runtime.options import check_file
+from runtime.publishing import Publication
+
+if TYPE_CHECKING:
+    from calibration import Triplet
+    from rrin_deploy.report.gathering import Gathering
+    from rrin_deploy.report.page import Content
+
+_HERE = "this machine"
+_PARTS = ("parity", "quality", "speed")
+
+
+def _part(text: str) -> str:
+    if text not in _PARTS:
+        raise typer.BadParameter(f"{text!r} is not {', '.join(_PARTS)}")
+    return text
+
+
+def command(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Artifacts; the first is the base.")
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
+    vimeo90k: Vimeo90K = None,
+    ucf101: Ucf101 = None,
+    middlebury: Middlebury = None,
+    triplets: Triplets = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Only so many triplets, evenly spread over the list.", min=1)
+    ] = None,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option("--size", help="Frame size to time; may be repeated; default 448x256."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Timed calls of each.", min=1)] = 10,
+    skipped: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--skip", parser=_part, metavar="|".join(_PARTS), help="Leave a part out; repeatable."
+        ),
+    ] = None,
+    sources: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            help="What `parity`, `eval`, `bench` or `report` printed with --json, such as on "
+            "another machine; repeatable. Its name up to the first dot is the machine's.",
+        ),
+    ] = None,
+    least_db: Annotated[
+        float | None,
+        typer.Option(
+            "--fail-under",
+            help="A gate: exit code 1 unless each artifact passes parity and reaches this mean "
+            "PSNR to the truth, dB; 3 where it could not be run.",
+            min=0,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    backend: Backend = None,
+    device: Device = None,
+    threads: Threads = None,
+    providers: Providers = None,
+    trusted: Trust = False,
+) -> None:
+    """Write one page of HTML: what artifacts are, how exact, how good and how fast, and where.
+
+    It needs no network and no other file, and says what was not run. Quality is judged where a data
+    set is given. Figures of other machines stand beside those made here; with `--from` alone none
+    are made.
+
+    Examples: `rrin-deploy report rrin.onnx rrin.ort.int8.onnx --vimeo90k vimeo_triplet`;
+    `rrin-deploy report --from jetson.bench.json --from workstation.bench.json -o speed.html`
+    """
+    from rrin_deploy.report.documents import parsed, read_findings
+    from rrin_deploy.report.page import Content, page
+
+    paths = files or []
+    _check(paths, sources, as_json)
+    roots = {
+        "--vimeo90k": vimeo90k, "--ucf101": ucf101, "--middlebury": middlebury,
+        "--triplets": triplets,
+    }  # fmt: skip
+    data = next(((option, root) for option, root in roots.items() if root), None)
+    if paths and data:
+        chosen = chosen_triplets(vimeo90k, ucf101, middlebury, triplets, samples=samples)
+    elif data or samples:
+        raise typer.BadParameter("a data set and --samples are for artifacts, and none are judged")
+    else:
+        chosen = None
+    task = _Task(
+        files=paths,
+        where={
+            "backend": backend, "device": device, "threads": threads, "providers": providers,
+            "trusted": trusted,
+        },
+        triplets=chosen,
+        data=data,
+        samples=samples,
+        sizes=sizes or ["448x256"],
+        rounds=rounds,
+        skipped=frozenset(skipped or ()),
+    )  # fmt: skip
+    target = Publication(output)
+    machines = read_findings(sources or [])
+    if paths:
+        gathering = _gather(task)
+        document = gathering.document(_commands(task))
+        content = Content(
+            {_HERE: parsed(document, "what was found here"), **machines},
+            gathering.parity_pictures,
+            gathering.worst_cases,
+            least_db,
+        )
+        if as_json:
+            print(json.dumps(document, indent=2, allow_nan=False))
+    else:
+        content = Content(machines, least_db=least_db)
+    html = page(content).encode()
+    target.write(html)
+    if not as_json:
+        _say(content, output, len(html))
+    raise typer.Exit(0 if least_db is None else content.exit_code)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What was asked for; `data` is the option of a data set and its root."""
+
+    files: Sequence[Path]
+    where: Mapping[str, Any]
+    triplets: Sequence[Triplet] | None
+    data: tuple[str, Path] | None
+    samples: int | None
+    sizes: Sequence[str]
+    rounds: int
+    skipped: frozenset[str]
+
+
+def _check(paths: Sequence[Path], sources: Sequence[Path] | None, as_json: bool) -> None:
+    if not paths and (as_json or not sources):
+        raise typer.BadParameter("give artifacts, or --from and what was found of them elsewhere")
+    for path in paths:
+        check_file(path, "expected an artifact")
+        if path.suffix.lower() not in ARTIFACT_SUFFIXES:
+            raise typer.BadParameter(
+                f"{path} is no artifact; expected {' or '.join(ARTIFACT_SUFFIXES)}"
+            )
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise typer.BadParameter("a file is given twice")
+
+
+def _gather(task: _Task) -> Gathering:
+    from rrin_deploy.report.gathering import Gathering
+
+    names = short_names(task.files)
+    gathering = Gathering(dict(zip(names, task.files, strict=True)), task.where)
+    with errors.status("reading artifacts"):
+        gathering.inspect()
+    for part in sorted(task.skipped):
+        gathering.leave_out(part, "it was left out by --skip")
+    if "parity" not in task.skipped:
+        with errors.status("comparing with PyTorch's golden outputs"):
+            gathering.judge()
+    if "quality" not in task.skipped:
+        if task.triplets is None or task.data is None:
+            gathering.leave_out("quality", "no data set was given, such as --vimeo90k ROOT")
+        else:
+            with frame_progress("evaluating", unit="triplets/s") as progress:
+                gathering.evaluate(task.triplets, str(task.data[1]), progress)
+    if "speed" not in task.skipped:
+        with frame_progress("timing", unit="rounds/s") as progress:
+            gathering.time([parse_size(size) for size in task.sizes], task.rounds, progress)
+    return gathering
+
+
+def _commands(task: _Task) -> dict[str, list[str]]:
+    """Return how to make each part's figures again, from the same folder."""
+    files = [*map(str, task.files)]
+    threads = _given(threads=task.where["threads"])
+    own = _given(**{name: task.where[name] for name in ("backend", "device")})
+    own += _given(provider=task.where["providers"], trust=task.where["trusted"])
+    commands = {
+        "artifacts": [["inspect", file] for file in files],
+        "parity": [["parity", file, *threads, *own] for file in files],
+        "speed": [["bench", *files, *_given(size=task.sizes, rounds=task.rounds), *threads]],
+    }
+    if task.data:
+        data = [task.data[0], str(task.data[1]), *_given(samples=task.samples)]
+        commands["quality"] = [["eval", *files, *data, *threads, *own]]
+    return {
+        part: [shlex.join(["rrin-deploy", *line]) for line in lines]
+        for part, lines in commands.items()
+        if part not in task.skipped
+    }
+
+
+def _given(**options: Any) -> list[str]:
+    """Return options as they are typed; those that are None or False are left out."""
+    typed: list[str] = []
+    for name, value in options.items():
+        for each in value if isinstance(value, (list, tuple)) else [value]:
+            if each is True:
+                typed.append(f"--{name}")
+            elif each not in (None, False):
+                typed += [f"--{name}", str(each)]
+    return typed
+
+
+def _say(content: Content, output: Path, size: int) -> None:
+    for card in content.cards:
+        reasons = "; ".join([*card.failed, *card.missing])
+        place = f" on {card.machine}" if len(content.machines) > 1 else ""
+        say(f"{place}: {card.status}" + (f": {reasons}" if reasons else ""), subject=card.name)
+    say(f": {size / 1e6:.1f} MB", subject=output)

@@ -1,0 +1,1 @@
+"""The report: what artifacts are, how exact, how good and how fast, as one page of HTML."""
