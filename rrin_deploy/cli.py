@@ -15,6 +15,7 @@ from rrin_deploy.commands import (
     calibrate,
     demo,
     doctor,
+    estimate,
     eval,  # noqa: A004 - a module of commands, named as its command
     export,
     inspect,
@@ -45,6 +46,7 @@ for module in (
     parity,
     eval,
     bench,
+    estimate,
     inspect,
     demo,
     doctor,

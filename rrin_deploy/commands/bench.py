@@ -82,7 +82,7 @@ def command(
     for path in paths:
         check_file(path, "expected an artifact")
     loads = [
-        Load(parse_size(size), times, threads or _cores(), rounds) for size in sizes or ["448x256"]
+        Load(parse_size(size), times, threads or cores(), rounds) for size in sizes or ["448x256"]
     ]
     if chart:
         from rrin_deploy.bench.chart import draw
@@ -170,7 +170,8 @@ def _nearness(psnr_db: float | None) -> str:
     return "" if psnr_db is None else "equal" if math.isinf(psnr_db) else f"{psnr_db:.1f} dB"
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many this process may use."""
     if hasattr(os, "sched_getaffinity"):  # what this process may use, on Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
