@@ -17,6 +17,7 @@ from runtime.onnx_file import Node
 _PASSES = ("AveragePool", "Concat", "Conv", "GridSample", "Resize", "Transpose")
 ITEMSIZE: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 _FLOAT = 4
+_FIRST, _LAST = ".down_path.0.block.0", ".last"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Layer:
         level: how often its frames' sides are halved.
         multiply_adds: of a convolution, else 0.
         values: read and written, weights left out.
+        outer: of these, what enters or leaves the U-Net, which no base width changes.
         each_time: whether it runs for each time, or once a pair.
         quantizes: whether INT8 graphs run it in INT8.
     """
@@ -36,6 +38,7 @@ class Layer:
     level: int
     multiply_adds: float
     values: float
+    outer: float
     each_time: bool
     quantizes: bool
 
@@ -69,7 +72,7 @@ class Workload:
     def of_width(self, base_width: int) -> Workload:
         """Return the work of the same network with another base width.
 
-        Multiply-adds of whole U-Nets are exact; what their layers move is taken as in proportion.
+        Multiply-adds are exact for each U-Net as a whole, and so is what is moved for each layer.
         """
         old = self.metadata.base_width
         ratio = {
@@ -80,7 +83,7 @@ class Workload:
             replace(
                 layer,
                 multiply_adds=layer.multiply_adds * ratio[layer.unet],
-                values=layer.values * base_width / old,
+                values=layer.outer + (layer.values - layer.outer) * base_width / old,
             )
             if layer.unet
             else layer
@@ -124,11 +127,13 @@ def _layer(node: Node, tensors: dict[str, Tensor], metadata: Metadata) -> Layer:
     in_place = node.operator == "Concat" and unet in UNETS
     # Of a joined pair the first is written in its place by the layer that makes it.
     moved = [*taken[1:], *taken[1:]] if in_place else [*taken, *made]
+    ends = taken if place.endswith(_FIRST) else made if place.endswith(_LAST) else []
     return Layer(
         unet=unet if unet in UNETS else "",
         level=max(side.halvings for side in made[0].shape if isinstance(side, Symbol)),
         multiply_adds=work,
         values=sum(tensor.elements for tensor in moved),
+        outer=sum(tensor.elements for tensor in ends),
         each_time=TIMES in made[0].shape,
         quantizes=node.operator == "Conv" and is_int8(place, metadata.kept_float),
     )
