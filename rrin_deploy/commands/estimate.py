@@ -115,15 +115,14 @@ def _print(
             f"{row['memory_seconds'] * 1e3:.2f} ms",
         )
     out.print(levels)
-    rows = table("precision", "at best", "expected", "bound by", "pair", "PCIe", "device memory")
+    rows = table("frames/s", "at best", "expected", "bound by", "PCIe", "device memory")
     for each in estimates:
         slow, fast = each.rate(each.expected[1]), each.rate(each.expected[0])
         rows.add_row(
-            each.precision + (" (this file)" if each is found else ""),
-            f"{each.rate(each.least):.3g} fps",
-            f"{slow:.3g} to {fast:.3g} fps",
+            each.precision + (", this file" if each is found else ""),
+            f"{each.rate(each.least):.3g}",
+            f"{slow:.3g} to {fast:.3g}",
             each.limit,
-            f"{each.least * 1e3:.3g} ms",
             f"{each.link * 1e3:.3g} ms" if each.link else "-",
             _memory(each),
         )
@@ -141,7 +140,9 @@ def _conclude(device: Device, found: Estimate, fps: float, remedy: Remedy | None
     why = f"bound by {found.limit}" if found.fits else "its memory is too small"
     line = f" {verdict}, {why}"
     if found.verdict(fps) != "reaches":
-        line += "; " + (_advice(remedy, fps) if remedy else "no other precision, width or size does")
+        line += "; " + (
+            _advice(remedy, fps) if remedy else "no other precision, width or size does"
+        )
     say(line, subject=device.name)
 
 
@@ -154,11 +155,12 @@ def _advice(remedy: Remedy, fps: float) -> str:
 
 def _levels(workload: Workload, device: Device, found: Estimate) -> list[dict[str, Any]]:
     """Return the sums over the U-Nets' levels, and over what lies between the U-Nets."""
-    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    sums: dict[tuple[int, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for layer, pixels in workload.runs(found.job.size, found.job.times):
-        name = f"U-Nets, 1/{2**layer.level}" if layer.unet else "flow, warps, blend"
-        sums[name][0] += layer.multiply_adds * pixels
-        sums[name][1] += layer.bytes(found.precision) * pixels
+        name = f"U-Nets, level {layer.level}" if layer.unet else "flow, warps, blend"
+        place = layer.level if layer.unet else -1, name
+        sums[place][0] += layer.multiply_adds * pixels
+        sums[place][1] += layer.bytes(found.precision) * pixels
     rate = device.rates[found.precision]
     return [
         {
@@ -168,7 +170,7 @@ def _levels(workload: Workload, device: Device, found: Estimate) -> list[dict[st
             "arithmetic_seconds": multiply_adds / rate,
             "memory_seconds": moved / device.bandwidth,
         }
-        for name, (multiply_adds, moved) in sorted(sums.items())
+        for (_, name), (multiply_adds, moved) in sorted(sums.items())
     ]
 
 

@@ -47,17 +47,15 @@ _AMPERE = (
     "NVIDIA Ampere GA102 whitepaper, table 9, "
     "https://www.nvidia.com/content/PDF/nvidia-ampere-ga-102-gpu-architecture-whitepaper-v2.pdf"
 )
-_AMPERE_A100 = (
-    "NVIDIA A100 whitepaper's table, https://developer.nvidia.com/blog/nvidia-ampere-architecture-in-depth/"
-)
+_AMPERE_A100 = "NVIDIA A100 whitepaper's table, https://developer.nvidia.com/blog/nvidia-ampere-architecture-in-depth/"
 _HOPPER = "NVIDIA's table, as https://archive-lib.hpctech.co.jp/gpuproduct/nvidia-h100.html has it"
 _L40S = "NVIDIA's table, as https://www.mullet.se/product.html?product_id=355414 has it"
 _L4 = "https://hmc-tech.com/gpu/nvidia-l4-vs-nvidia-grid-m40, not its maker's"
-_4060 = "https://hmc-tech.com/gpu/nvidia-geforce-rtx-4060-vs-nvidia-geforce-rtx-4060, not its maker's"
-_TURING = "https://developer.nvidia.com/blog/nvidia-turing-architecture-in-depth/, Founders Edition"
-_ORIN_NANO = (
-    "NVIDIA Jetson Orin Nano Series data sheet, https://connecttech.com/ftp/pdf/nvidia_jetson_orin_datasheet.pdf"
+_4060 = (
+    "https://hmc-tech.com/gpu/nvidia-geforce-rtx-4060-vs-nvidia-geforce-rtx-4060, not its maker's"
 )
+_TURING = "https://developer.nvidia.com/blog/nvidia-turing-architecture-in-depth/, Founders Edition"
+_ORIN_NANO = "NVIDIA Jetson Orin Nano Series data sheet, https://connecttech.com/ftp/pdf/nvidia_jetson_orin_datasheet.pdf"
 _ORIN_NX = (
     "NVIDIA Jetson Orin NX Series data sheet DS-10712, with its two DLAs, which do not run this, "
     "https://www.scribd.com/document/717939089/"
@@ -119,7 +117,9 @@ def find_device(name: str) -> Device:
         known[each].name for each in get_close_matches(wanted, known, n=3, cutoff=0.5)
     ]
     listed = ", ".join(near or [device.name for device in DEVICES])
-    raise OptionError(f"device {name!r} is not in the table; expected {'one' if near else 'any'} of {listed}")
+    raise OptionError(
+        f"device {name!r} is not in the table; expected {'one' if near else 'any'} of {listed}"
+    )
 
 
 def this_machine(threads: int) -> Device:

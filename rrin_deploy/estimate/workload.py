@@ -76,7 +76,8 @@ class Workload:
         """
         old = self.metadata.base_width
         ratio = {
-            name: sum(unet.multiply_adds(base_width).values()) / sum(unet.multiply_adds(old).values())
+            name: sum(unet.multiply_adds(base_width).values())
+            / sum(unet.multiply_adds(old).values())
             for name, unet in UNETS.items()
         }
         layers = [

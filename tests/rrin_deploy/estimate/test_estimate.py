@@ -173,11 +173,11 @@ def test_devices_are_found_by_any_spelling(name: str) -> None:
 
 
 def test_near_names_are_listed() -> None:
-    with pytest.raises(OptionError, match="'rtx 40'.*one of RTX 4090, RTX 4060$"):
+    with pytest.raises(OptionError, match=r"'rtx 40'.*one of RTX 4090, RTX 4060$"):
         find_device("rtx 40")
     with pytest.raises(OptionError, match="RTX 4090"):
         find_device("RTX 4070")
-    with pytest.raises(OptionError, match="any of RTX 4090, .*Jetson AGX Orin 64GB"):
+    with pytest.raises(OptionError, match=r"any of RTX 4090, .*Jetson AGX Orin 64GB"):
         find_device("abacus")
 
 
@@ -190,7 +190,7 @@ def test_a_person_is_told_the_verdict(run: Run) -> None:
     assert "does not reach 60 frames/s, bound by" in out.splitlines()[-1]
 
 
-def test_json_says_the_same(run: Run, tmp_path: Path) -> None:
+def test_json_says_the_same(run: Run) -> None:
     code, out, _ = run("estimate", SMALL_MODEL, "--device", "L4", "--factor", "4", "--json")
     assert code == 0
     report = json.loads(out)
