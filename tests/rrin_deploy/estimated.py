@@ -8,7 +8,6 @@ else run meanwhile.
 import argparse
 import os
 from dataclasses import replace
-from itertools import repeat
 from pathlib import Path
 
 from rrin_deploy.bench.benchmark import Load, run_benchmark
@@ -28,16 +27,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     threads = len(os.sched_getaffinity(0))
-    measured, device = [], this_machine(threads)
+    device = this_machine(threads)
     for name in options.size:
         contenders = [Contender(each.name, "artifact", each) for each in options.files]
         load = Load(parse_size(name), 1, threads, options.rounds)
-        measured += zip(options.files, repeat(load), run_benchmark(contenders, load))
+        timings = run_benchmark(contenders, load)
         device = _better(device, this_machine(threads))
-    shown = ", ".join(f"{kind} {rate / 1e9:.0f} G/s" for kind, rate in device.rates.items())
-    print(f"ceilings: {shown}, memory {device.bandwidth / 1e9:.1f} GB/s")
-    for path, load, timing in measured:
-        print(_row(path, load, min(timing.seconds), device))
+        shown = ", ".join(f"{kind} {rate / 1e9:.0f} G/s" for kind, rate in device.rates.items())
+        print(f"ceilings: {shown}, memory {device.bandwidth / 1e9:.1f} GB/s")
+        for path, timing in zip(options.files, timings, strict=True):
+            print(_row(path, load, min(timing.seconds), device), flush=True)
 
 
 def _better(first: Device, second: Device) -> Device:
