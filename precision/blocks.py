@@ -50,6 +50,11 @@ def quantized_count(kept_float: Collection[str]) -> int:
     return sum(_block(place) not in kept_float for place in places)
 
 
+def is_int8(place: str, kept_float: Collection[str]) -> bool:
+    """Whether an INT8 graph runs the convolution of that module path in INT8."""
+    return place not in LEFT_OUT and _block(place) not in kept_float
+
+
 def check_blocks(kept_float: Collection[str]) -> None:
     """Raise OptionError unless all are names of blocks."""
     known = multiply_adds(1)

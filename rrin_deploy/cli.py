@@ -15,6 +15,7 @@ from rrin_deploy.commands import (
     calibrate,
     demo,
     doctor,
+    estimate,
     eval,  # noqa: A004 - a module of commands, named as its command
     export,
     inspect,
@@ -49,6 +50,7 @@ for module in (
     eval,
     bench,
     report,
+    estimate,
     inspect,
     demo,
     doctor,

@@ -44,6 +44,20 @@ def read_checked(path: str | Path) -> tuple[bytes, Metadata]:
         ArtifactError: damaged, too large, or no graph as `rrin-deploy export` or `build` writes;
             the message names the node and the rule.
     """
+    content, *_, metadata = _read(path)
+    return content, metadata
+
+
+def read_graph(path: str | Path) -> tuple[OnnxFile, dict[str, Tensor], Metadata]:
+    """Return an ONNX file's graph, what is known of each of its tensors, and its metadata.
+
+    Raises:
+        ArtifactError: see `read_checked`.
+    """
+    return _read(path)[1:]
+
+
+def _read(path: str | Path) -> tuple[bytes, OnnxFile, dict[str, Tensor], Metadata]:
     with Path(path).open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     try:
@@ -61,12 +75,12 @@ def read_checked(path: str | Path) -> tuple[bytes, Metadata]:
     metadata = Metadata.from_properties(model.metadata, str(path))
     try:
         _check_versions(model, metadata)
-        _check_graph(model, metadata)
+        known = _check_graph(model, metadata)
     except ValueError as error:
         raise ArtifactError(
             f"{path}: {error}; take only files that were exported or built for this runtime"
         ) from error
-    return content, metadata
+    return content, model, known, metadata
 
 
 def _other_kind(path: str | Path, content: bytes) -> str | None:
@@ -90,8 +104,11 @@ def _check_versions(model: OnnxFile, metadata: Metadata) -> None:
         raise ValueError(f"has IR version {model.ir_version}, expected {low} to {high}")
 
 
-def _check_graph(model: OnnxFile, metadata: Metadata) -> None:
-    """Follow the graph from its inputs to `frames`; what other outputs are is the caller's."""
+def _check_graph(model: OnnxFile, metadata: Metadata) -> dict[str, Tensor]:
+    """Follow the graph from its inputs to `frames`; return what is known of each tensor.
+
+    What other outputs are is the caller's.
+    """
     pixels = _IO[metadata.io]
     inputs = {
         "frame0": Tensor(pixels, (1, HEIGHT, WIDTH, 3)),
@@ -120,6 +137,7 @@ def _check_graph(model: OnnxFile, metadata: Metadata) -> None:
             raise ValueError(f"nothing makes the output {shown(value.name)}")
     if known["frames"] != frames["frames"]:
         raise ValueError(f"makes {known['frames']} as frames, expected {frames['frames']}")
+    return known
 
 
 def _check_ends(what: str, found: Sequence[Value], expected: dict[str, Tensor]) -> None:

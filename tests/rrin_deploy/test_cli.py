@@ -83,7 +83,8 @@ def test_version_and_help(run: Run) -> None:
     assert run("-h") == run("--help")
     assert run("-h")[0] == 0
     names = ("train", "export", "calibrate", "build", "inspect", "interpolate", "parity", "eval",
-             "bench", "report", "demo", "doctor", "live")  # fmt: skip
+             "bench", "report", "demo", "doctor", "estimate",
+             "live")  # fmt: skip
     for name in names:
         code, out, _ = run(name, "--help")
         assert code == 0

@@ -1,0 +1,1 @@
+"""What a device could reach at best, and is expected to: from the graph, without the device."""
