@@ -133,6 +133,7 @@ class Run:
                 video.output,
                 video.options,
                 job.segments[index],
+                job.segments[0],
                 job.hash,
                 key,
             )
