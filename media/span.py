@@ -17,7 +17,7 @@ class Span:
     begin: Fraction | None = None
     end: Fraction | None = None
 
-    def is_before(self, time: Fraction) -> bool:
+    def ends_before(self, time: Fraction) -> bool:
         """Say whether what is at that time comes after the span."""
         return self.end is not None and time >= self.end
 

@@ -50,7 +50,9 @@ def made_of(part: Path, source: Path, whole: Path, start: Fraction, end: Fractio
         assert abs(at - (theirs[index][0] - origin)) <= TICK
     between = [frame for _, frame in ours[1::2]]
     assert between == [*(every[2 * index + 1][1] for index in kept[:-1]), ours[-2][1]]
-    assert abs(lasts - (min(end, length) - origin)) <= 2 * TICK
+    with av.open(str(source)) as reader:
+        clock = reader.streams.video[0].time_base
+    assert abs(lasts - (min(end, length) - origin)) <= 2 * TICK + (clock or 0)
 
 
 def part(
@@ -128,7 +130,7 @@ def test_a_frame_whose_time_was_rounded_down_is_at_its_exact_time(
 
 def sounding(folder: Path, suffix: str, **options: str) -> Path:
     """A clip beside whose pictures sound begins 50 ms late."""
-    silent = clip(folder / "silent.mkv", **options)
+    silent = clip(folder / "silent.mp4", **options)
     path = folder / f"sounding{suffix}"
     with av.open(str(silent)) as reader, av.open(str(path), "w") as writer:
         pictures = reader.streams.video[0]
@@ -180,7 +182,8 @@ def test_sound_is_cut_with_the_pictures(
     origin = next(at for at, *_ in decoded(source) if at - first >= start)
     theirs = [each for each in heard(source) if origin <= each[0] < first + end]
     ours = heard(result)
-    assert [content for _, content in ours] == [content for _, content in theirs]
+    header = 7 if suffix == ".ts" else 0  # of ADTS
+    assert [content for _, content in ours] == [content[header:] for _, content in theirs]
     assert len(ours) > 30
     begins = decoded(result)[0][0]
     assert begins == 0
@@ -223,7 +226,7 @@ def test_segments_of_a_part_are_what_it_is_in_one_piece(
     cut, _ = part(interpolate, source, "cut.mkv", segment=0.4, **asked)
     assert decoded(cut) == decoded(one)
     _, lasts = shown(one)
-    assert abs(lasts - Fraction(8, 5) * (3 if "slow" in options else 1)) <= Fraction(1, 50)
+    assert abs(lasts - Fraction(79, 50) * (3 if "slow" in options else 1)) <= Fraction(1, 50)
 
 
 @pytest.mark.parametrize("first", [20, 21, 25])
@@ -322,7 +325,7 @@ def test_a_part_without_a_frame_is_refused(
         ({"start": -1}, "start is -1 s; expected 0 or more"),
         ({"start": 2, "end": 1.5}, r"end is 1\.5 s, and start 2 s; expected an end after"),
         ({"end": 0}, "end is 0 s, and start 0 s"),
-        ({"start": "1:00"}, "start is '1:00'; expected a number"),
+        ({"start": "1:00"}, "start is 1:00; expected a number"),
         ({"end": float("nan")}, "end is nan; expected a number"),
     ],
 )
