@@ -4,7 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -18,10 +18,10 @@ from tests.media.test_segments import (
     LOSSLESS,
     OPEN,
     SOURCES,
+    Blend,
     StoppedError,
     clip,
     decoded,
-    interpolate,  # noqa: F401 - a fixture
     packets,
     stopping,
 )
@@ -29,6 +29,11 @@ from tests.media.test_video import rich_source
 
 TICK = Fraction(1, 1000)  # of Matroska, in which results are written
 Shown = list[tuple[Fraction, bytes]]
+
+
+@pytest.fixture
+def interpolate() -> Interpolator:
+    return cast(Interpolator, Blend())
 
 
 def shown(path: Path) -> tuple[Shown, Fraction]:
@@ -59,7 +64,7 @@ def part(
     interpolate: Interpolator,
     source: Path,
     name: str = "part.mkv",
-    **options: Any,  # noqa: F811
+    **options: Any,
 ) -> tuple[Path, Any]:
     output = source.with_name(name)
     chosen = VideoOptions(**{"factor": 2, "encoding": LOSSLESS, **options})
@@ -75,7 +80,7 @@ WITH_TIMES = {**SOURCES, "AVI": lambda folder: clip(folder / "in.avi", "mpeg4", 
 def test_the_first_and_the_last_frame_are_those_shown(
     name: str,
     segment: float,
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     source, whole = WITH_TIMES[name](tmp_path), tmp_path / "whole.mkv"
@@ -90,7 +95,7 @@ def test_the_first_and_the_last_frame_are_those_shown(
 
 
 def test_every_frame_can_be_the_first_and_the_first_left_out(
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     source = clip(tmp_path / "in.mkv", **OPEN)
@@ -106,7 +111,7 @@ def test_every_frame_can_be_the_first_and_the_first_left_out(
 
 
 def test_a_frame_whose_time_was_rounded_down_is_at_its_exact_time(
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     with av.open(str(tmp_path / "in.mkv"), "w") as writer:
@@ -169,7 +174,7 @@ def test_sound_is_cut_with_the_pictures(
     suffix: str,
     output: str,
     segment: float,
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     source = sounding(tmp_path, suffix, **OPEN)
@@ -192,7 +197,7 @@ def test_sound_is_cut_with_the_pictures(
 
 
 def test_subtitles_and_chapters_are_clipped(
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     source = rich_source(tmp_path)  # its first frame is at 0.08 s, a chapter from 0 to 0.5 s
@@ -217,7 +222,7 @@ def test_subtitles_and_chapters_are_clipped(
 )
 def test_segments_of_a_part_are_what_it_is_in_one_piece(
     options: dict[str, Any],
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     source = clip(tmp_path / "in.mkv", cuts=(25, 41), **OPEN)
@@ -232,7 +237,7 @@ def test_segments_of_a_part_are_what_it_is_in_one_piece(
 @pytest.mark.parametrize("first", [20, 21, 25])
 def test_a_cut_where_it_begins_is_none_of_the_result(
     first: int,
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     source = clip(tmp_path / "in.mkv", cuts=(20, 40), **OPEN)
@@ -242,7 +247,7 @@ def test_a_cut_where_it_begins_is_none_of_the_result(
 
 
 def test_what_is_damaged_elsewhere_is_not_read(
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     source = clip(tmp_path / "in.mkv", bf="0")
@@ -260,7 +265,7 @@ def test_what_is_damaged_elsewhere_is_not_read(
 
 
 def test_a_part_goes_on_where_it_was_stopped(
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     source, output = clip(tmp_path / "in.mkv", **OPEN), tmp_path / "out.mkv"
@@ -268,8 +273,8 @@ def test_a_part_goes_on_where_it_was_stopped(
     interpolate_video(interpolate, source, tmp_path / "whole.mkv", asked)
     with pytest.raises(StoppedError):
         interpolate_video(interpolate, source, output, asked, progress=stopping(40))
+    other = VideoOptions(factor=2, segment=0.4, start=0.5)
     with pytest.raises(OutputError, match=r"other options \(end 21/10\)"):
-        other = VideoOptions(factor=2, segment=0.4, start=0.5)
         interpolate_video(interpolate, source, output, other)
     summary = interpolate_video(interpolate, source, output, asked)
     assert summary.frames_resumed > 0
@@ -277,7 +282,7 @@ def test_a_part_goes_on_where_it_was_stopped(
 
 
 def test_shares_of_a_part_are_joined(
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     source, output = clip(tmp_path / "in.mkv", **OPEN), tmp_path / "out.mkv"
@@ -288,7 +293,7 @@ def test_shares_of_a_part_are_joined(
         source,
         tmp_path / "whole.mkv",
         asked,
-        progress=lambda done, total, _: totals.append(total),
+        progress=lambda *said: totals.append(said[1]),
     )
     assert set(totals) == {80}
     for number in (1, 2):
@@ -310,7 +315,7 @@ def test_a_part_without_a_frame_is_refused(
     make: Callable[[Path], Path],
     options: dict[str, Any],
     message: str,
-    interpolate: Interpolator,  # noqa: F811
+    interpolate: Interpolator,
     tmp_path: Path,
 ) -> None:
     source = make(tmp_path / "in.mkv")

@@ -426,7 +426,7 @@ def test_a_part_of_a_video(start: str, frames: int, run: Run, clip: Path, tmp_pa
 def test_what_is_no_time_is_wrong_usage(text: str, run: Run, clip: Path) -> None:
     code, _, err = run("interpolate", clip, "-o", "out.mp4", f"--start={text}")
     assert code == 2
-    assert "is no time; expected seconds, as in 75.5, or HH:MM:SS.mmm" in " ".join(err.split())
+    assert "is no time; expected seconds, as in 75.5" in err
 
 
 def test_two_inputs_are_two_images_or_else_videos(
