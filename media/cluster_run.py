@@ -146,6 +146,7 @@ class Run:
             video.output,
             video.options,
             job.segments[index],
+            job.segments[0],
             job.hash,
             key=str(job.file(index)),
         )

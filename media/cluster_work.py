@@ -76,6 +76,7 @@ class Assignment:
     output: Path
     options: VideoOptions
     segment: Segment
+    first: Segment
     job: str
     key: str
 
@@ -131,6 +132,7 @@ def segment_made(opening: Opening, expected: OpenedThere, desk: Any, work: Assig
             work.output,
             work.options,
             work.segment,
+            work.first,
             work.job,
             target,
             _Noting(desk, work.key),

@@ -81,6 +81,7 @@ class Damage:
         self._zero = Fraction(reader.start_time or 0, av.time_base)
         self._end = Fraction(0)
         self._broken_off = ""
+        self._left = False
 
     def read(self, packet: Packet[Any]) -> None:
         """Note a packet of any stream."""
@@ -115,6 +116,10 @@ class Damage:
     def broken_off(self, error: av.FFmpegError) -> None:
         """Note that the file cannot be read on."""
         self._broken_off = error.strerror or "unknown error"
+
+    def left(self) -> None:
+        """Note that the rest is not read."""
+        self._left = True
 
     def leapt(self, frame: VideoFrame) -> None:
         """Note a frame whose time is not between its neighbours', and that is not shown."""
@@ -159,11 +164,12 @@ class Damage:
             declared, size = declared_size(self._source), self._source.stat().st_size
         length = Fraction(self._reader.duration or 0, av.time_base)
         says = self._reader.format.name in _SAY_THEIR_LENGTH
-        if declared > size:
+        if declared > size and not self._left:
             yield f"the file is cut short: it holds {size} bytes of at least {declared}"
         if self._broken_off:
             yield f"it cannot be read beyond {self.at(self._end)}: {self._broken_off}"
-        if (says or declared > size) and self._end < length - min(_TOLERANCE, length / 10):
+        short = self._end < length - min(_TOLERANCE, length / 10)
+        if (says or declared > size) and short and not self._left:
             yield f"it ends at {float(self._end):.3f} s of {float(length):.3f} s"
         if losses.undecoded:
             yield f"{self._frames(losses.undecoded)} could not be decoded"

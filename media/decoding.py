@@ -20,9 +20,9 @@ from media.colour import SourceFrame
 from media.damage import Losses
 from media.errors import MediaError
 from media.filling import Interval, Kind
-from media.reading import WHOLE, Reading
+from media.reading import Reading
 from media.schedule import LONGEST_GAP, PORTION, Schedule, on_the_beat
-from media.segments import Segment
+from media.segments import WHOLE, Segment
 from runtime.cuts import CutDetector
 
 
@@ -48,6 +48,8 @@ class Decoding:
     Attributes:
         frames_read, frames_left_out, cuts: as `VideoSummary` has them; they are true once `run` has
             ended.
+        shown_from: when the segment's first frame is shown in the source, seconds; true once `run`
+            has yielded it.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Decoding:
         start: Fraction = Fraction(0),
     ) -> None:
         self.frames_read = self.frames_left_out = self.cuts = 0
+        self.shown_from = start
         self._reading = Reading(reader, stream, source, copied, segment)
         self._segment = segment
         self._start = start
@@ -102,6 +105,9 @@ class Decoding:
             if isinstance(item, Packet):
                 yield item
                 continue
+            if self._segment.closes and self._is_beyond(item.said):
+                length = item.at - at
+                break
             frame = item.frame
             if frame.duration and frame.time_base:
                 length = frame.duration * frame.time_base
@@ -123,14 +129,23 @@ class Decoding:
             if self._is_beyond(item.said):
                 return
             if not begun:
+                self.shown_from = self._start + item.said
                 yield Interval(None, after, [], "motion", self._start)
             begun, before, at = True, after, item.at
             self.frames_read += 1
         if begun and before is not None:
-            yield from self._portions(before, before, (at, self._on_the_beat(at + length)), "still")
+            yield from self._portions(before, before, (at, self._end(at, length)), "still")
         elif self._segment == WHOLE:
             reasons = "; ".join(self.damage()) or "it holds no picture that could be shown"
             raise MediaError(f"{self._source}: none of its frames can be decoded: {reasons}")
+
+    def _end(self, at: Fraction, length: Fraction) -> Fraction:
+        """Return when the last frame, shown so long from `at` on, gives way to nothing."""
+        end = at + length
+        if self._segment.closes and self._segment.end is not None:
+            end = min(end, self._segment.end * self._base - self._start)
+        beat = self._on_the_beat(end)
+        return beat if beat > at else end
 
     def _is_before(self, said: Fraction) -> bool:
         begin = self._segment.begin

@@ -62,9 +62,10 @@ class Identity:
     @classmethod
     def of(cls, source: Path, artifact: str, options: VideoOptions, output: Path) -> Identity:
         """Say what is to be made."""
-        rates = {name: getattr(options, name) for name in ("factor", "fps", "slow")}
+        exact = ("factor", "fps", "slow", "start", "end")
+        numbers = {name: getattr(options, name) for name in exact}
         given = {
-            **{name: rational(name, rate) for name, rate in rates.items() if rate is not None},
+            **{name: rational(name, value) for name, value in numbers.items() if value is not None},
             **{name: getattr(options, name) for name in ("stream", "cut_threshold", "segment")},
             **{name: getattr(options.encoding, name) for name in Encoding.__dataclass_fields__},
             "suffix": output.suffix.lower(),

@@ -38,9 +38,10 @@ class _Record:
     def __post_init__(self) -> None:
         ends = [segment.end for segment in self.segments]
         begins = [segment.begin for segment in self.segments]
-        cuts = [cut for cut in begins if cut is not None]
-        whole = begins == [None, *ends[:-1]] and ends[-1] is None and cuts == sorted(set(cuts))
-        if not whole or len(cuts) < len(begins) - 1:
+        times = [time for time in (begins[0], *ends) if time is not None]
+        meet = begins[1:] == ends[:-1] and None not in ends[:-1] and times == sorted(set(times))
+        closing = [segment.closes for segment in self.segments]
+        if not meet or closing != [False] * (len(ends) - 1) + [ends[-1] is not None]:
             raise ValueError("has segments that leave gaps, expected one after the other")
 
 

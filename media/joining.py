@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from av import Packet
+from av.stream import Stream
 
 from media.damage import Damage, Losses
 from media.errors import MediaError
@@ -16,13 +17,16 @@ from media.options import VideoOptions
 from media.packet_file import SegmentSummary, packets_in
 from media.pipeline import copies
 from media.reading import watched_packets
-from media.source import SourceVideo, Timing, head_of
+from media.segments import Segment
+from media.source import Head, SourceVideo, Timing, head_of
+from media.span import Span
 from media.summary import VideoSummary
 from media.writer import open_writer
 from runtime.publishing import Publication
 
 
 def joined(
+    segments: Sequence[Segment],
     files: Sequence[Path],
     summaries: Sequence[SegmentSummary],
     source: Path,
@@ -33,7 +37,7 @@ def joined(
     """Publish a video of finished segments, and nothing is encoded again.
 
     Args:
-        files, summaries: of all segments, in order.
+        segments, files, summaries: of all segments, in order.
         publication: of `output`.
 
     Raises:
@@ -45,7 +49,7 @@ def joined(
             f"{output}: its segments come from encoders of several versions or kinds, which one "
             "video cannot hold; remove them, and make all with one"
         )
-    head = head_of(source, options)
+    head = head_of(source, options, segments[0])
     with SourceVideo.opened(source, options) as video:
         timing = video.timing
         base = timing.schedule.time_base
@@ -60,11 +64,16 @@ def joined(
         ) as writer:
             streams = copies(video.reader, writer, video.stream, timing.schedule.slowdown)
             copied = {each.index for each in streams}
-            writer.begin(head.frame, head.start)
+            span = _span(segments, head, video.stream)
+            writer.begin(head.frame, head.start, span)
+            rest = _Rest(span, video.stream, streams)
             reordered = max(summary.reordered for summary in summaries)
             encoded = _encoded(files, reordered, base)
             waiting = next(encoded, None)
             for packet in watched_packets(video.reader.demux(), watched):
+                if rest.begins_with(packet):
+                    watched.left()
+                    break
                 if packet.stream.index not in copied or packet.dts is None:
                     continue
                 due = packet.dts * packet.time_base - head.start
@@ -77,6 +86,32 @@ def joined(
                 waiting = next(encoded, None)
         damage = watched.found(Losses.of_all(summary.losses() for summary in summaries))
         return _summary(summaries, timing, writer.left_out, damage)
+
+
+def _span(segments: Sequence[Segment], head: Head, stream: Stream) -> Span:
+    """Return what is made of the source."""
+    end, base = segments[-1].end, stream.time_base or Fraction(1)
+    return Span(
+        None if segments[0].begin is None else head.start, None if end is None else end * base
+    )
+
+
+class _Rest:
+    """Finds where all that is copied lies before: pictures and sound of what is not made.
+
+    Subtitles are not waited for, as they may be far apart.
+    """
+
+    def __init__(self, span: Span, video: Stream, copied: Sequence[Stream]) -> None:
+        self._span = span
+        heard = {stream.index for stream in copied if stream.type == "audio"}
+        self._awaited = {video.index, *heard}
+
+    def begins_with(self, packet: Packet[Any]) -> bool:
+        """Say whether all that is copied comes before a packet."""
+        if packet.dts is not None and self._span.ends_before(packet.dts * packet.time_base):
+            self._awaited.discard(packet.stream.index)
+        return not self._awaited
 
 
 def _encoded(files: Sequence[Path], reordered: int, base: Fraction) -> Iterator[Packet[Any]]:

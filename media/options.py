@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from media.encoding import Encoding
-from media.schedule import Number
+from media.schedule import Number, rational
 from runtime.cuts import THRESHOLD
 from runtime.errors import OptionError, shown
 from runtime.options import check_whole, check_within
@@ -34,6 +35,10 @@ class VideoOptions:
         segment: seconds of source that are worked through at a time, at least, so that a run that
             ends early loses no more; shorter ones cost a keyframe each. Videos of fewer than two
             are made in one piece, as all are with 0.
+        start: seconds from the first frame on, as players show them; what is shown before is left
+            out. Exact as `factor` is: the first frame made is the first one shown at or after it.
+        end: seconds as for `start`; what is shown at or after it is left out, and the last frame
+            is shown until then, or until the video ends.
     """
 
     factor: Number | None = None
@@ -44,11 +49,27 @@ class VideoOptions:
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
     segment: float = SEGMENT
+    start: Number | None = None
+    end: Number | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.encoding, Encoding):
             raise OptionError(f"encoding is {shown(self.encoding)}; expected an Encoding")
         check_within("segment", self.segment, 0)
+        start, end = self.span
+        if start < 0:
+            raise OptionError(f"start is {float(start):g} s; expected 0 or more")
+        if end is not None and end <= start:
+            raise OptionError(
+                f"end is {float(end):g} s, and start {float(start):g} s; expected an end after "
+                "the start"
+            )
+
+    @property
+    def span(self) -> tuple[Fraction, Fraction | None]:
+        """`start` and `end`, exact."""
+        start = Fraction(0) if self.start is None else rational("start", self.start)
+        return start, None if self.end is None else rational("end", self.end)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ def interpolate_pipe(
 
     Args:
         source, output: a file, a named pipe, or a pipe's file descriptor, which stays open.
-        options: of `encoding` a pipe takes `pix_fmt` alone; `segment` is of no account.
+        options: of `encoding` a pipe takes `pix_fmt` alone; `segment` is of no account, and
+            `start` and `end` are refused.
         progress: see `interpolate_video`; of a pipe the total is 0.
 
     Raises:
@@ -60,6 +61,8 @@ def interpolate_pipe(
             to go in.
         Others: see `interpolate_video`.
     """
+    if options.start is not None or options.end is not None:
+        raise OptionError("a pipe is made whole; leave out start and end")
     if is_pipe(output):
         return _into_pipe(interpolate, source, output, options, progress)
     output = Path(str(output))

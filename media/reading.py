@@ -19,9 +19,7 @@ from av.video.stream import VideoStream
 
 from media.damage import Damage, Losses
 from media.errors import MediaError
-from media.segments import Segment, misread, packets_of
-
-WHOLE = Segment()
+from media.segments import WHOLE, Segment, misread, packets_of
 
 
 class Reading:
@@ -61,7 +59,7 @@ class Reading:
         losses, segment = self.watched.losses(), self._segment
         if segment == WHOLE:
             return losses
-        if self._packets_read != segment.packets:
+        if segment.key is not None and self._packets_read != segment.packets:
             raise misread(self._source)
         base = self._stream.time_base or Fraction(1)
         return losses.between(

@@ -30,6 +30,7 @@ def interpolate_segment(
     output: Path,
     options: VideoOptions,
     segment: Segment,
+    first: Segment,
     job: str,
     target: Path,
     progress: Callable[[int, float], None] = lambda *_: None,
@@ -45,6 +46,7 @@ def interpolate_segment(
         output: the name of the video that the segments become: its suffix chooses the container,
             and messages name it. Nothing is read or written there.
         segment: one of those that `planned` found.
+        first: the first of them.
         job: the hash of the job's record, by which the file is known for its own.
         target: the file to write, for `joined`.
         progress: called after each frame with how many there are, and when the last is shown.
@@ -54,7 +56,7 @@ def interpolate_segment(
         MediaError, OptionError, FrameError: as `interpolate_video` does.
         OSError: `target` cannot be written.
     """
-    head = head_of(source, options, opener)
+    head = head_of(source, options, first, opener)
     with SourceVideo.opened(source, options, opener) as video, target.open("wb") as file:
         decoding = video.decoding(segment=segment, start=head.start)
         filling = Filling(interpolate)

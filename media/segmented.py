@@ -12,10 +12,10 @@ from media.identity import Identity
 from media.job import Job
 from media.joining import joined
 from media.options import Progress, Tell, VideoOptions
-from media.reading import WHOLE
+from media.part import part_of
 from media.segment_work import interpolate_segment
-from media.segments import Segment, planned
-from media.source import SourceVideo
+from media.segments import WHOLE, Segment, planned
+from media.source import SourceVideo, head_of
 from media.streams import alpha_left_out
 from media.summary import VideoSummary
 from media.waiting import published
@@ -66,7 +66,7 @@ def checked(video: Video) -> Publication:
 
 
 def job_of(video: Video) -> Job | None:
-    """Find or begin the job of a video; None where it is made in one piece.
+    """Find or begin the job of a video; None where it is made in one piece, and is no part.
 
     Raises:
         OutputError: beside the output lies the job of something else.
@@ -94,12 +94,15 @@ def _found(video: Video) -> Job | None:
 
 
 def _planned(video: Video) -> tuple[Segment, ...]:
-    plan = planned(video.source, video.options.stream, video.options.segment)
+    part = part_of(video.source, video.options)
+    plan = planned(video.source, video.options.stream, video.options.segment, part)
     if plan.reason:
         video.tell(
             f"is made in one piece, as of the source {plan.reason}; a run that ends early keeps "
             "nothing"
         )
+    if part != WHOLE:
+        head_of(video.source, video.options, plan.segments[0])  # a part without a frame is refused
     return plan.segments
 
 
@@ -163,7 +166,15 @@ def join(video: Video, job: Job, frames: int) -> VideoSummary:
             video.output, overwrite=video.options.overwrite, outdated=[job.record]
         )
         files = [job.file(index) for index in everything]
-        done = joined(files, summaries, video.source, video.output, video.options, publication)
+        done = joined(
+            job.segments,
+            files,
+            summaries,
+            video.source,
+            video.output,
+            video.options,
+            publication,
+        )
     job.remove()
     return replace(done, frames_resumed=done.frames_written - frames)
 
@@ -189,6 +200,7 @@ def _make_one(video: Video, interpolate: Interpolator, job: Job, index: int) -> 
             video.output,
             video.options,
             job.segments[index],
+            job.segments[0],
             job.hash,
             target.path,
             lambda done, at: video.progress(before + done, total, at),

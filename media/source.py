@@ -18,9 +18,9 @@ from media.decoding import Decoding
 from media.errors import MediaError
 from media.filling import Interval
 from media.options import VideoOptions
-from media.reading import WHOLE
 from media.schedule import Schedule
-from media.segments import Segment
+from media.segments import WHOLE, Segment
+from runtime.errors import OptionError
 
 # Opens a source that does not lie at its path.
 Opener = Callable[[], Bytes]
@@ -76,7 +76,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Head:
-    """What a video begins with: its first frame, and when that is shown in the source, seconds."""
+    """What a video, or a part, begins with: a frame, and when the source shows it, seconds."""
 
     frame: VideoFrame
     start: Fraction
@@ -131,6 +131,9 @@ class SourceVideo:
         timing = self.timing
         seconds = claimed_seconds(self.reader, self.stream)
         frames = self.stream.frames or int(seconds * timing.rate)
+        begin, end = self.options.span
+        last = frames if end is None else min(frames, int(end * timing.rate))
+        frames = max(0, last - int(begin * timing.rate))
         return int(frames * timing.shown_rate * timing.schedule.slowdown / timing.rate)
 
     def decoding(
@@ -153,13 +156,28 @@ class SourceVideo:
         )
 
 
-def head_of(source: Path, options: VideoOptions, opener: Opener | None = None) -> Head:
-    """Decode the first frame; the arguments are those of `SourceVideo.opened`.
+def head_of(
+    source: Path, options: VideoOptions, first: Segment = WHOLE, opener: Opener | None = None
+) -> Head:
+    """Decode the first frame; the other arguments are those of `SourceVideo.opened`.
+
+    Args:
+        first: the segment that it begins with.
 
     Raises:
+        OptionError: the source shows no frame in the part of it that the options ask for.
         MediaError: none can be decoded; see `Decoding.run`.
     """
     with SourceVideo.opened(source, options, opener) as video:
-        items = video.decoding().run()
-        first = next(item for item in items if isinstance(item, Interval))
-        return Head(first.after.video, first.start)
+        decoding = video.decoding(segment=first)
+        for item in decoding.run():
+            if isinstance(item, Interval):
+                return Head(item.after.video, decoding.shown_from)
+        begin, end = options.span
+        until = "on" if end is None else f"until {float(end):g} s"
+        seconds = float(claimed_seconds(video.reader, video.stream))
+        says = f"; it lasts {seconds:.3f} s" if seconds else ""
+        raise OptionError(
+            f"{source}: shows no new frame from {float(begin):g} s {until}{says}; expected a part "
+            "that holds one"
+        )

@@ -22,6 +22,7 @@ from media.frame_encoder import FrameEncoder
 from media.light import light_lost
 from media.pixel_formats import losses, plain
 from media.side_data import display_matrix
+from media.span import EVERYTHING, Span
 from media.streams import alpha_left_out, fresh, heard_from, holds, lost_with
 from runtime.errors import OutputError
 from runtime.publishing import Publication
@@ -55,6 +56,7 @@ class VideoWriter:
         self._slowdown = Fraction(1)
         self._lead = Fraction(0)
         self._start = Fraction(0)
+        self._span = EVERYTHING
 
     def describe(self, reader: InputContainer, stream: VideoStream, slowdown: Fraction) -> None:
         """Copy the tags and chapters of the file, and the tags of the stream that is interpolated.
@@ -90,6 +92,8 @@ class VideoWriter:
         """Write a packet of a copied stream, in step with the frames."""
         if self._video is None:  # the header has to name the video stream too
             self._early.append(packet)
+            return
+        if not self._span.clips(packet):
             return
         shift = round((self._start - self._lead) / packet.time_base)
         for field in ("pts", "dts"):
@@ -133,14 +137,15 @@ class VideoWriter:
             self._writer.mux(self._frames.flush())
             self._writer.close()
 
-    def begin(self, first: VideoFrame, start: Fraction) -> None:
+    def begin(self, first: VideoFrame, start: Fraction, span: Span = EVERYTHING) -> None:
         """Add the streams in the source's order, and write what came before the first frame.
 
         Args:
             first: the first frame.
             start: when it is shown in the source, seconds.
+            span: what of the copied streams and chapters is written.
         """
-        self._start = start
+        self._start, self._span = start, span
         place = self._source.index if self._source else 0
         for stream in [stream for stream in self._to_copy if stream.index < place]:
             self._add_copied(stream)
@@ -157,7 +162,8 @@ class VideoWriter:
             self.left_out += losses(first.format, self._frames.pix_fmt)
         self.left_out += [*light_lost(self._frames.name, first), *lost_with(first)]
         # Players show nothing of before 0, so what is heard earlier moves the frames back.
-        lead = max(self._start - heard_from(self._to_copy, self._start), Fraction(0))
+        heard = heard_from(self._to_copy, self._start) if span.begin is None else span.begin
+        lead = max(self._start - heard, Fraction(0))
         self._lead = math.ceil(lead / self._frames.time_base) * self._frames.time_base
         self._set_chapters()
         with quiet(self._frames.name), _writing(self._output):
@@ -167,12 +173,13 @@ class VideoWriter:
             self.copy(packet)
 
     def _set_chapters(self) -> None:
-        for chapter in self._chapters:
+        chapters = self._span.chapters(self._chapters)
+        for chapter in chapters:
             for end in ("start", "end"):
                 time = chapter[end] * chapter["time_base"] - self._start + self._lead
                 chapter[end] = round(max(Fraction(0), time) * self._slowdown / chapter["time_base"])
-        if self._chapters:
-            self._writer.set_chapters(self._chapters)
+        if chapters:
+            self._writer.set_chapters(chapters)
 
     def _add_copied(self, stream: Stream) -> None:
         copied = self._writer.add_stream_from_template(stream)

@@ -181,6 +181,17 @@ def parse_pairs(texts: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def parse_time(text: str) -> Fraction:
+    """Parse '75.5', '1:15.5' or '00:01:15.500' as seconds, exactly; a usage error otherwise."""
+    match = re.fullmatch(r"(?:(?:(\d{1,4}):)?(\d{1,2}):)?(\d{1,7}(?:\.\d{1,12})?)", text, re.ASCII)
+    if match and (":" not in text or (int(match[2]) < 60 and Fraction(match[3]) < 60)):
+        return 3600 * int(match[1] or 0) + 60 * int(match[2] or 0) + Fraction(match[3])
+    raise typer.BadParameter(
+        f"{shortened(text)} is no time; expected seconds, as in 75.5, or HH:MM:SS.mmm, as in "
+        "00:01:15.500"
+    )
+
+
 def short_names(files: Sequence[Path]) -> list[str]:
     """Return the files' names, or their paths where two files have one name."""
     names = [file.name for file in files]

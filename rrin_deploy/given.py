@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from rrin_deploy.console import parse_rational
+from rrin_deploy.console import parse_rational, parse_time
 from rrin_deploy.shares import parse_share
 from runtime.cuts import THRESHOLD
 
@@ -64,8 +64,9 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
     encoding = ("codec", "crf", "preset", "pix_fmt")
     cuts = ("cut_threshold", "no_cuts")
     rates = ("factor", "fps", "slow")
+    times = ("start", "end")
     others = ("stream", "segment", "share", "allow_damaged")
-    refuse_others(given, "a video", *rates, *cuts, *encoding, *others)
+    refuse_others(given, "a video", *rates, *cuts, *encoding, *times, *others)
     if all(name in given for name in cuts):
         raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
     chosen = {name: parse_rational(given[name]) for name in rates if name in given}
@@ -81,6 +82,7 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
         encoding=Encoding(*map(given.get, encoding)),
         overwrite=overwrite,
         segment=given.get("segment", SEGMENT),
+        **{name: parse_time(given[name]) for name in times if name in given},
     )
     share = parse_share(given["share"]) if "share" in given else None
     return VideoTask(options, share, "allow_damaged" in given)

@@ -64,6 +64,16 @@ def command(
         str | None,
         typer.Option(help="Video: as many times as long, at its frame rate or --fps; no audio."),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="Video: leave out what is shown before, in seconds or HH:MM:SS.mmm as players "
+            "count them, exact to the frame."
+        ),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(help="Video: leave out what is shown from then on, as --start.")
+    ] = None,
     stream: Annotated[
         int | None, typer.Option(help="Which of several video streams, from 0.", min=0)
     ] = None,
@@ -161,6 +171,7 @@ def command(
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
+    `rrin-deploy interpolate film.mkv -o scene.mkv --start 1:02:30 --end 1:03:15.480`;
     `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`;
     `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
@@ -170,9 +181,10 @@ def command(
     from media.suffixes import IMAGE_SUFFIXES
 
     given = given_of(
-        t=t, factor=factor, fps=fps, slow=slow, stream=stream, cut_threshold=cut_threshold,
-        no_cuts=no_cuts or None, codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
-        segment=segment, share=share, allow_damaged=allow_damaged or None, max_pixels=max_pixels,
+        t=t, factor=factor, fps=fps, slow=slow, start=start, end=end, stream=stream,
+        cut_threshold=cut_threshold, no_cuts=no_cuts or None, codec=codec, crf=crf, preset=preset,
+        pix_fmt=pix_fmt, segment=segment, share=share, allow_damaged=allow_damaged or None,
+        max_pixels=max_pixels,
     )  # fmt: skip
     where: Given = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,

@@ -418,7 +418,7 @@ def test_a_segment_depends_on_what_it_is_given_alone(
     segments = planned(source, None, 0.4).segments
     assert len(segments) == 6
     arguments = pickle.dumps(
-        (interpolate_segment, source, Path("x.mkv"), FIVE, segments[3], "0" * 64)
+        (interpolate_segment, source, Path("x.mkv"), FIVE, segments[3], segments[0], "0" * 64)
     )
     source.rename(tmp_path / "moved.mkv")  # a copy is as good
     work, _, *others = pickle.loads(arguments)  # noqa: S301 - ours

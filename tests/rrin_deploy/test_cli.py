@@ -413,6 +413,23 @@ def test_video(run: Run, clip: Path, tmp_path: Path) -> None:
     assert run("interpolate", clip, "-o", "out.mp4", "--overwrite")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("start", "frames"), [("0.04", 4), ("0:00.04", 4), ("00:00:00.040", 4), ("0.041", 2)]
+)
+def test_a_part_of_a_video(start: str, frames: int, run: Run, clip: Path, tmp_path: Path) -> None:
+    times = ("--start", start, "--end", "0.12")
+    code, out, err = run("interpolate", clip, "-o", tmp_path / "out.mp4", *times)
+    assert (code, err) == (0, "")
+    assert f": {frames} frames from {frames // 2}," in out
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1:60", "1:2:3:4", "60:00", "1:", "1e9", ".5", "٣"])
+def test_what_is_no_time_is_wrong_usage(text: str, run: Run, clip: Path) -> None:
+    code, _, err = run("interpolate", clip, "-o", "out.mp4", f"--start={text}")
+    assert code == 2
+    assert "is no time; expected seconds, as in 75.5" in err
+
+
 def test_two_inputs_are_two_images_or_else_videos(
     run: Run, pair: tuple[Path, Path], clip: Path, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def test_what_is_no_y4m_is_refused_in_one_line(given: bytes, run: Run) -> None:
         (("-", "film.mkv", "-o", "out"), b"one video"),
         (("-", "-o", "-", "--segment", 5), b"--segment is not for"),
         (("-", "-o", "-", "--share", "1/2"), b"--share is not for"),
+        (("-", "-o", "-", "--start", "1"), b"leave out start and end"),
         (("-", "-o", "-", "--ray", "auto"), b"--ray is for files"),
         (("-", "-o", "-", "--codec", "ffv1"), b"leave out codec"),
         (("a.png", "-o", "-"), b"one image"),
