@@ -99,7 +99,8 @@ def _opened(source: Place, options: VideoOptions) -> Iterator[tuple[SourceVideo,
         return
     with _descriptor(source, os.O_RDONLY) as descriptor:
         reader = Y4mReader(descriptor, _name(source))
-        with SourceVideo.opened(Path(_name(source)), options, lambda: reader) as video:
+        path = Path(_name(source))
+        with SourceVideo.opened(path, options, lambda: reader, reader.leave) as video:
             yield video, reader
 
 
