@@ -77,7 +77,7 @@ def awaited(call: Callable[[], Item], leave: Callable[[], None]) -> Item:
     """
     made: list[Item] = []
     for item in overlapped((call() for _ in range(1)), 1, lambda: None if made else leave()):
-        made.append(item)  # noqa: PERF402 - which `leave` looks at
+        made.append(item)  # one by one, for `leave` looks
     return made[0]
 
 

@@ -40,6 +40,7 @@ def interpolate_pipe(
     options: VideoOptions,
     *,
     progress: Progress = lambda *_: None,
+    output_name: str | None = None,
 ) -> VideoSummary:
     """Write a video with more frames than its source, where either or both are pipes.
 
@@ -53,6 +54,7 @@ def interpolate_pipe(
         source, output: a file, a named pipe, or a pipe's file descriptor, which stays open.
         options: of `encoding` a pipe takes `pix_fmt` alone; `segment` is of no account.
         progress: see `interpolate_video`; of a pipe the total is 0.
+        output_name: what messages call a pipe that is the output, as where it is a duplicate.
 
     Raises:
         BrokenPipeError: nobody reads the output any more.
@@ -61,7 +63,8 @@ def interpolate_pipe(
         Others: see `interpolate_video`.
     """
     if is_pipe(output):
-        return _into_pipe(interpolate, source, output, options, progress)
+        name = output_name or _name(output)
+        return _into_pipe(interpolate, source, output, name, options, progress)
     output = Path(str(output))
     Job.tidied(output)
     publication = Publication(output, overwrite=options.overwrite)
@@ -74,6 +77,7 @@ def _into_pipe(
     interpolate: Interpolator,
     source: Place,
     output: Place,
+    name: str,
     options: VideoOptions,
     progress: Progress,
 ) -> VideoSummary:
@@ -86,7 +90,7 @@ def _into_pipe(
     ):
         video = replace(varying, timing=varying.timing.constant)
         header = reader.header if reader else None
-        writer = Y4mWriter(descriptor, _name(output), video, header, pix_fmt)
+        writer = Y4mWriter(descriptor, name, video, header, pix_fmt)
         pipe = nullcontext[tuple[Writer, list[Stream]]]((writer, []))
         return whole(video, interpolate, pipe, progress, reader.leave if reader else _stay)
 

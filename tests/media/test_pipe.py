@@ -1,7 +1,9 @@
 """What goes through a pipe is what comes of the same pictures in a file."""
 
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -231,3 +233,23 @@ def test_a_stream_that_ends_within_a_frame_is_damaged(
         done = interpolate_pipe(interpolate, file.fileno(), out.fileno(), VideoOptions(factor=2))
     assert (done.frames_read, done.frames_written) == (2, 4)
     assert "ends within a frame" in done.damage[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes there always block")
+def test_a_pipe_that_does_not_block_is_waited_for(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.y4m"
+    source.write_bytes(y4m.written(y4m.scene(3, "yuv420p", (256, 192)), NTSC))
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def read() -> bytes:
+        time.sleep(1)  # it is full by then
+        return out.read()
+
+    with ThreadPoolExecutor(1) as pool, os.fdopen(reading, "rb") as out:
+        content = pool.submit(read)
+        with os.fdopen(writing, "wb"):
+            interpolate_pipe(interpolate, source, writing, VideoOptions(factor=2))
+        assert len(y4m.read(content.result())[0]) == 6

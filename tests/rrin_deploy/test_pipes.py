@@ -99,6 +99,40 @@ def test_what_is_no_y4m_is_refused_in_one_line(given: bytes, run: Run) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+def redirected(redirection: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    command = [*COMMAND, *arguments, "--model", str(SMALL_MODEL)]
+    return subprocess.run(
+        ["bash", "-c", f'"$@" {redirection}', "bash", *command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input=clip(),
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_closed_standard_error_leaves_y4m_as_it_is() -> None:
+    done = redirected("2>&-", "-", "-o", "-")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.partition(b"\n")[2]) == 6 * (len(b"FRAME\n") + 66 * 48 * 3 // 2)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [(">&-", b"standard output is closed"), ("<&-", b"standard input is closed")],
+)
+def test_a_closed_pipe_is_wrong_usage(redirection: str, said: bytes) -> None:
+    done = redirected(redirection, "-", "-o", "-")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert said in done.stderr
+
+
+def test_a_full_disk_is_said_of_the_name_that_was_given() -> None:
+    done = redirected("> /dev/full", "-", "-o", "-")
+    assert done.returncode == 1
+    assert done.stderr == b"error: standard output: not written: No space left on device\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
