@@ -22,7 +22,8 @@ from runtime import Interpolator, RrinError
 WORKERS = 2  # frames that are made at once; each takes memory of its own
 WAITING = 8  # requests that may wait for that, in memory; further ones are sent away
 LARGEST = 64 * 2**20  # bytes of both PNGs
-PATIENCE = 60  # seconds for a client to send them
+MOST_PIXELS = 2**24  # of each, for a small file may hold many
+PATIENCE = 60  # seconds for a client to send a header, and again to send them
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -45,7 +46,7 @@ def made(interpolate: Interpolator, body: bytes) -> Reply:
         before.write_bytes(body[:second])
         after.write_bytes(body[second:])
         try:
-            interpolate_pair(interpolate, before, after, middle)
+            interpolate_pair(interpolate, before, after, middle, max_pixels=MOST_PIXELS)
         except RrinError as error:  # such as of two sizes, or a PNG that is damaged
             line = str(error).replace(f"{folder}/", "")
             return Reply("422 Unprocessable Content", f"{line}\n".encode())
@@ -73,11 +74,14 @@ class Server:
             await writer.drain()
         except (EOFError, asyncio.LimitOverrunError, ConnectionError, asyncio.TimeoutError):
             pass  # the client went away or fell silent, or speaks no HTTP
+        except asyncio.CancelledError:
+            pass  # this ends
         finally:
             writer.close()
 
     async def _reply(self, reader: asyncio.StreamReader) -> Reply:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        sent = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        head = sent.decode("latin-1")
         length = re.search(r"^content-length: *(\d{1,12})\r$", head, re.I | re.M)
         if not head.startswith("POST ") or not length:
             return Reply("400 Bad Request", b"expected a POST of two PNGs, with its length\n")

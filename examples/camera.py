@@ -3,8 +3,10 @@
 python examples/camera.py SOURCE [OUTPUT [ARTIFACT]]
 
 SOURCE is a camera such as /dev/video0 (V4L2), or a file; OUTPUT a video such as seen.mkv, without
-which frames are made and dropped, as a display would take them; Ctrl-C ends it. A camera that is
-faster than frames are made is not waited for: FFmpeg drops what it shows meanwhile.
+which frames are made and dropped, as a display would take them; Ctrl-C ends it with the next frame.
+A camera that is faster than frames are made is not waited for: FFmpeg drops what it shows
+meanwhile, and as frames are written at a constant rate, the video then plays too fast;
+`rrin-deploy live` keeps their times.
 """
 
 import itertools

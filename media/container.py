@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from media.errors import MediaError
+from media.overlap import awaited
 from runtime.errors import InputNotFoundError, OptionError
 
 # FFmpeg's names of formats that are one file and hold all they show. Others open the files that
@@ -44,13 +46,18 @@ class Bytes(Protocol):
         """Return at most so many bytes; none at the end."""
 
 
-def open_media(path: Path, opener: Callable[[], Bytes] | None = None) -> InputContainer:
+def open_media(
+    path: Path,
+    opener: Callable[[], Bytes] | None = None,
+    leave: Callable[[], None] | None = None,
+) -> InputContainer:
     """Open an image or a video for reading.
 
     Formats that open other files are refused, for a stranger's file is to be data alone.
 
     Args:
         opener: opens a stream of bytes that is read in the file's place; it is never closed.
+        leave: where such a stream may keep its reader waiting: ends that.
 
     Raises:
         InputNotFoundError: there is no such file.
@@ -67,7 +74,8 @@ def open_media(path: Path, opener: Callable[[], Bytes] | None = None) -> InputCo
     try:
         # Absolute, for a name with a colon would be taken for a protocol.
         file = str(path.resolve()) if opener is None else opener()
-        return av.open(file, "r", metadata_errors="replace", options=options)
+        opening = partial(av.open, file, "r", metadata_errors="replace", options=options)
+        return opening() if leave is None else awaited(opening, leave)
     except av.ArgumentError as error:  # what FFmpeg says of a format that is not on the list
         raise MediaError(
             f"{path}: a damaged file, or a format that is not taken: playlists and their like open "

@@ -66,6 +66,21 @@ def overlapped(
             thread.join()
 
 
+def awaited(call: Callable[[], Item], leave: Callable[[], None]) -> Item:
+    """Return what a call in a thread of its own returns; its exception is raised here.
+
+    For native calls that call Python back, and wait there: what a signal's handler raises would be
+    raised in the callback, where not all gets through.
+
+    Args:
+        leave: called where this is broken off; it ends what the call may wait for.
+    """
+    made: list[Item] = []
+    for item in overlapped((call() for _ in range(1)), 1, lambda: None if made else leave()):
+        made.append(item)  # one by one, for `leave` looks
+    return made[0]
+
+
 def _close(items: Iterable[Any]) -> None:
     if isinstance(items, Generator):
         items.close()

@@ -40,6 +40,7 @@ def interpolate_pipe(
     options: VideoOptions,
     *,
     progress: Progress = lambda *_: None,
+    output_name: str | None = None,
 ) -> VideoSummary:
     """Write a video with more frames than its source, where either or both are pipes.
 
@@ -54,6 +55,7 @@ def interpolate_pipe(
         options: of `encoding` a pipe takes `pix_fmt` alone; `segment` is of no account, and
             `start` and `end` are refused.
         progress: see `interpolate_video`; of a pipe the total is 0.
+        output_name: what messages call a pipe that is the output, as where it is a duplicate.
 
     Raises:
         BrokenPipeError: nobody reads the output any more.
@@ -64,7 +66,8 @@ def interpolate_pipe(
     if options.start is not None or options.end is not None:
         raise OptionError("a pipe is made whole; leave out start and end")
     if is_pipe(output):
-        return _into_pipe(interpolate, source, output, options, progress)
+        name = output_name or _name(output)
+        return _into_pipe(interpolate, source, output, name, options, progress)
     output = Path(str(output))
     Job.tidied(output)
     publication = Publication(output, overwrite=options.overwrite)
@@ -77,6 +80,7 @@ def _into_pipe(
     interpolate: Interpolator,
     source: Place,
     output: Place,
+    name: str,
     options: VideoOptions,
     progress: Progress,
 ) -> VideoSummary:
@@ -89,7 +93,7 @@ def _into_pipe(
     ):
         video = replace(varying, timing=varying.timing.constant)
         header = reader.header if reader else None
-        writer = Y4mWriter(descriptor, _name(output), video, header, pix_fmt)
+        writer = Y4mWriter(descriptor, name, video, header, pix_fmt)
         pipe = nullcontext[tuple[Writer, list[Stream]]]((writer, []))
         return whole(video, interpolate, pipe, progress, reader.leave if reader else _stay)
 
@@ -102,7 +106,8 @@ def _opened(source: Place, options: VideoOptions) -> Iterator[tuple[SourceVideo,
         return
     with _descriptor(source, os.O_RDONLY) as descriptor:
         reader = Y4mReader(descriptor, _name(source))
-        with SourceVideo.opened(Path(_name(source)), options, lambda: reader) as video:
+        path = Path(_name(source))
+        with SourceVideo.opened(path, options, lambda: reader, reader.leave) as video:
             yield video, reader
 
 

@@ -100,18 +100,23 @@ class SourceVideo:
     @classmethod
     @contextmanager
     def opened(
-        cls, path: Path, options: VideoOptions, opener: Opener | None = None
+        cls,
+        path: Path,
+        options: VideoOptions,
+        opener: Opener | None = None,
+        leave: Callable[[], None] | None = None,
     ) -> Iterator[SourceVideo]:
         """Open a file.
 
         Args:
             opener: opens what is read in its place.
+            leave: see `open_media`.
 
         Raises:
             InputNotFoundError, OptionError, MediaError: see `open_media`, `chosen_video` and
                 `Timing.of`.
         """
-        with open_media(path, opener) as reader:
+        with open_media(path, opener, leave) as reader:
             stream = chosen_video(reader, options.stream, path)
             stream.thread_type = "AUTO"
             pix_fmt = stream.codec_context.pix_fmt or ""

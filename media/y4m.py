@@ -11,6 +11,7 @@ from media.errors import MediaError
 
 _MAGIC = b"YUV4MPEG2 "
 LONGEST_LINE = 128  # bytes, as FFmpeg has it
+_MOST = 2**28  # of pixels with 128 more either way, as FFmpeg has it
 _DEPTHS = (9, 10, 12, 14, 16)
 # The chroma of each pixel format. In 8 bits that of 4:2:0 says where it lies, too: 420jpeg between
 # the pixels, 420mpeg2 beside the left one, 420paldv at the left one of the upper row.
@@ -50,8 +51,13 @@ class Header:
         Raises:
             MediaError: it is no such line, or one of pictures that are not taken.
         """
+        if line.startswith(_MAGIC) and len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+            raise MediaError(
+                f"{name}: its first line has more than {LONGEST_LINE} bytes; expected no more, as "
+                "FFmpeg does; leave out comments, which begin with X"
+            )
         if not line.startswith(_MAGIC) or not line.endswith(b"\n"):
-            found = f"begins with {_shown(line)}" if line else "is empty"
+            found = f"begins with {shown(line)}" if line else "is empty"
             raise MediaError(
                 f"{name}: {found}; expected YUV4MPEG2, as of ffmpeg -i FILE -f yuv4mpegpipe -"
             )
@@ -59,7 +65,13 @@ class Header:
         tags = {field[0]: field[1:] for field in fields if field[0] != "X"}
         sides = [tags.get(side, "") for side in "WH"]
         if not all(re.fullmatch(r"[1-9]\d{0,4}", side) for side in sides):
-            raise MediaError(f"{name}: does not say its size, but {_shown(line)}; expected W and H")
+            raise MediaError(f"{name}: does not say its size, but {shown(line)}; expected W and H")
+        width, height = map(int, sides)
+        if (width + 128) * (height + 128) >= _MOST:
+            raise MediaError(
+                f"{name}: its frames are {width}x{height}; expected fewer than {_MOST} pixels, "
+                "edges of FFmpeg's included; scale them down: ffmpeg -i FILE -vf scale=7680:-2"
+            )
         rate = _ratio(tags.get("F", ""))
         if rate is None:
             raise MediaError(f"{name}: does not say its frame rate; ffmpeg -r 25 gives it one")
@@ -71,12 +83,11 @@ class Header:
         chroma = tags.get("C", "420")
         if chroma not in (*_SITED, *CHROMA.values()):
             raise MediaError(
-                f"{name}: its chroma is {_shown(chroma.encode())}; expected one without alpha that "
+                f"{name}: its chroma is {shown(chroma.encode())}; expected one without alpha that "
                 "FFmpeg knows, as of ffmpeg -pix_fmt yuv420p"
             )
         ranges = {tag.strip(): full for full, tag in _RANGES.items()}
         said = next((ranges[field] for field in fields if field in ranges), None)
-        width, height = map(int, sides)
         aspect = _ratio(tags.get("A", "")) or Fraction(1)
         return cls(width, height, rate, aspect, chroma, said)
 
@@ -108,5 +119,6 @@ def _text(ratio: Fraction) -> str:
     return f"{ratio.numerator}:{ratio.denominator}"
 
 
-def _shown(text: bytes) -> str:
+def shown(text: bytes) -> str:
+    """Return what was found, for messages: in a line, and not all where it is long."""
     return shortened(text.decode("ascii", "backslashreplace"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import av
 
-from media.y4m import LONGEST_LINE, Header
+from media.y4m import LONGEST_LINE, Header, shown
 
 _LOOK = 50  # milliseconds between two looks at whether anybody still waits
 
@@ -42,7 +42,8 @@ class Y4mReader:
         """Return at most so many bytes; none at the end.
 
         Raises:
-            av.FFmpegError: it ends within a frame, as when the program that writes it has failed.
+            av.FFmpegError: it ends within a frame, as when the program that writes it has failed;
+                or something else is in a frame's place.
         """
         if not self._rest:
             self._rest = next(self._pieces, b"")
@@ -56,7 +57,9 @@ class Y4mReader:
     def _split(self, header: bytes) -> Iterator[bytes]:
         yield header
         while line := self._bytes.readline(LONGEST_LINE):
-            yield line
+            if line[:5] != b"FRAME" or not line.endswith(b"\n"):
+                raise av.FFmpegError(errno.EIO, _no_frame(line))
+            yield b"FRAME\n"  # FFmpeg makes nothing of what else is said there
             missing = self.header.frame_bytes
             while missing:
                 piece = self._bytes.read1(min(missing, io.DEFAULT_BUFFER_SIZE))
@@ -64,6 +67,14 @@ class Y4mReader:
                     raise av.FFmpegError(errno.EIO, "it ends within a frame")
                 missing -= len(piece)
                 yield piece
+
+
+def _no_frame(line: bytes) -> str:
+    if not line.startswith(b"FRAME"):
+        return f"{shown(line)} is where FRAME was expected"
+    if len(line) < LONGEST_LINE:
+        return "it ends within a frame"
+    return f"the line before a frame has more than {LONGEST_LINE} bytes"
 
 
 class _Patient(io.RawIOBase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from fractions import Fraction
 from typing import Any
 
@@ -121,11 +122,21 @@ class Y4mWriter:
         rest = memoryview(content)
         try:
             while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+                rest = rest[self._written(rest) :]
         except BrokenPipeError:
             raise
         except OSError as error:
             raise OutputError(f"{self._name}: not written: {error.strerror}") from error
+
+    def _written(self, content: memoryview) -> int:
+        """Write what there is room for; another program may have made the pipe non-blocking."""
+        while True:
+            try:
+                return os.write(self._descriptor, content)
+            except BlockingIOError:
+                room = select.poll()
+                room.register(self._descriptor, select.POLLOUT)
+                room.poll()
 
 
 def _nearest(own: str) -> str:

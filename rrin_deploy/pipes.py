@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 import typer
 
@@ -43,16 +44,21 @@ def piped(
             raise typer.BadParameter(f"--{name} is not for a pipe, which is made in one piece")
     source = inputs[0]
     refuse_images([source])
-    for path, descriptor, what in (source, _STDIN, "input"), (output, _STDOUT, "output"):
-        if path == STANDARD and os.isatty(descriptor):
-            raise typer.BadParameter(
-                f"standard {what} is a terminal; - is for y4m, between | and |"
-            )
+    if source == STANDARD:
+        _check_standard(sys.stdin, "standard input")
+    if output == STANDARD:
+        _check_standard(sys.stdout, "standard output")
     with _apart() if _is_stdout(output) else nullcontext(output) as target:
         try:
             _make(artifact, source, target, output, overwrite, given)
         except BrokenPipeError:
             raise Stopped(_UNREAD) from None
+
+
+def _check_standard(stream: TextIO | None, name: str) -> None:
+    found = "is closed" if stream is None else "is a terminal" if stream.isatty() else ""
+    if found:
+        raise typer.BadParameter(f"{name} {found}; - is for y4m, between | and |")
 
 
 def _make(
@@ -67,6 +73,7 @@ def _make(
 
     task = video_task(given, overwrite)
     shown = Path("standard input") if source == STANDARD else source
+    to = Path("standard output") if output == STANDARD else output
     started = time.perf_counter()
     with artifact() as interpolate:
         opened = time.perf_counter()
@@ -77,9 +84,9 @@ def _make(
                 target,
                 task.options,
                 progress=progress,
+                output_name=str(to),
             )
         seconds = time.perf_counter() - opened
-    to = Path("standard output") if output == STANDARD else output
     say_video(shown, to, done, f"; {speed_of(done, seconds)}", started, interpolate)
     if done.damage and not task.allow_damaged:
         raise damaged(shown, to)

@@ -1,5 +1,6 @@
 """Every example is run, and gives the frames that it promises."""
 
+import asyncio
 import itertools
 import re
 import runpy
@@ -165,6 +166,23 @@ def test_server_sends_away_what_it_has_no_room_for(server: int) -> None:
         stack.enter_context(too_large).sendall(head.replace(b"100", b"100000000000"))
         assert too_large.recv(100).startswith(b"HTTP/1.1 413")
     wait_until(lambda: post(server, b"x" * 100)[0] == 400)
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\n"])
+def test_server_gives_up_a_client_that_stops_within_its_header(sent: bytes) -> None:
+    example = load("asyncio_server")
+    example["Server"]._reply.__globals__["PATIENCE"] = 0.01
+
+    async def stopped() -> None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(sent)
+        replying = asyncio.ensure_future(example["Server"](None, None)._reply(reader))
+        done, _ = await asyncio.wait({replying}, timeout=20)
+        assert done
+        with pytest.raises(asyncio.TimeoutError):
+            replying.result()
+
+    asyncio.run(stopped())
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

@@ -1,7 +1,9 @@
 """What goes through a pipe is what comes of the same pictures in a file."""
 
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -197,6 +199,8 @@ def test_another_pixel_format_is_written_where_it_is_asked_for(through: Through)
     [
         (b"YUV4MPEG2 ", b"RIFF", "begins with 'RIFF"),
         (b"YUV4MPEG2 W66 H48", b"YUV4MPEG2", "size"),
+        (b"W66 H48", b"W99999 H99999", "its frames are 99999x99999; expected fewer than"),
+        (b" Ip", b" Ip X" + b"a" * 128, "first line has more than 128 bytes"),
         (b" Ip", b" It", "is interlaced"),
         (b"F30000:1001", b"F0:0", "frame rate"),
         (b"C420jpeg", b"C444alpha", "chroma is 'C?444alpha'"),
@@ -231,3 +235,36 @@ def test_a_stream_that_ends_within_a_frame_is_damaged(
         done = interpolate_pipe(interpolate, file.fileno(), out.fileno(), VideoOptions(factor=2))
     assert (done.frames_read, done.frames_written) == (2, 4)
     assert "ends within a frame" in done.damage[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"FRAME X" + b"a" * 128 + b"\n", "more than 128 bytes"),
+        (b"FILM\n", "'FILM.*' is where FRAME was expected"),
+    ],
+)
+def test_what_is_in_a_frames_place_is_said(line: bytes, said: str, through: Through) -> None:
+    content = y4m.written(y4m.scene(1, "yuv420p"), NTSC)
+    with pytest.raises(MediaError, match=said):
+        through(content.replace(b"FRAME\n", line))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes there always block")
+def test_a_pipe_that_does_not_block_is_waited_for(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.y4m"
+    source.write_bytes(y4m.written(y4m.scene(3, "yuv420p", (256, 192)), NTSC))
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def read() -> bytes:
+        time.sleep(1)  # it is full by then
+        return out.read()
+
+    with ThreadPoolExecutor(1) as pool, os.fdopen(reading, "rb") as out:
+        content = pool.submit(read)
+        with os.fdopen(writing, "wb"):
+            interpolate_pipe(interpolate, source, writing, VideoOptions(factor=2))
+        assert len(y4m.read(content.result())[0]) == 6

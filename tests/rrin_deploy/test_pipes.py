@@ -1,13 +1,18 @@
 """The command between two programs: y4m alone on standard output, and an end when either ends."""
 
+import fcntl
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -94,6 +99,40 @@ def test_what_is_no_y4m_is_refused_in_one_line(given: bytes, run: Run) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+def redirected(redirection: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    command = [*COMMAND, *arguments, "--model", str(SMALL_MODEL)]
+    return subprocess.run(
+        ["bash", "-c", f'"$@" {redirection}', "bash", *command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input=clip(),
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_closed_standard_error_leaves_y4m_as_it_is() -> None:
+    done = redirected("2>&-", "-", "-o", "-")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.partition(b"\n")[2]) == 6 * (len(b"FRAME\n") + 66 * 48 * 3 // 2)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [(">&-", b"standard output is closed"), ("<&-", b"standard input is closed")],
+)
+def test_a_closed_pipe_is_wrong_usage(redirection: str, said: bytes) -> None:
+    done = redirected(redirection, "-", "-o", "-")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert said in done.stderr
+
+
+def test_a_full_disk_is_said_of_the_name_that_was_given() -> None:
+    done = redirected("> /dev/full", "-", "-o", "-")
+    assert done.returncode == 1
+    assert done.stderr == b"error: standard output: not written: No space left on device\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -154,12 +193,46 @@ def test_a_signal_ends_it_while_the_producer_is_silent(
     if output == "-":
         process.stdout.read(20_000)
     else:
-        while not [*tmp_path.rglob("film.mkv")]:
-            assert process.poll() is None
+        wait_until(lambda: bool([*tmp_path.rglob("film.mkv")]), process)
     process.send_signal(number)
     assert process.wait(60) == 128 + number
     assert process.stderr.read() == b""
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("beyond", [0, 300])
+def test_a_signal_ends_it_before_the_first_frame_has_come(
+    number: signal.Signals,
+    beyond: int,
+    start: Callable[..., "subprocess.Popen[bytes]"],
+    tmp_path: Path,
+) -> None:
+    process = start("-", "-o", "film.mkv")
+    assert process.stdin
+    assert process.stderr
+    process.stdin.write(clip()[: clip().index(b"\n") + 1 + beyond])
+    process.stdin.flush()
+    wait_until(lambda: unread(process.stdin) == 0, process)
+    time.sleep(0.5)  # until FFmpeg asks for more
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    assert process.stderr.read() == b""
+    assert not [*tmp_path.iterdir()]
+
+
+def unread(pipe: Any) -> int:
+    """How many bytes of what was written into a pipe wait in it."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+
+
+def wait_until(happened: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(6000):
+        if happened():
+            return
+        assert process.poll() is None
+        time.sleep(0.01)
+    pytest.fail("did not happen")
 
 
 def test_named_pipes_are_read_and_written(run: Run, tmp_path: Path) -> None:
