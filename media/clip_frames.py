@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -68,17 +69,25 @@ def duration_of(frame: Any) -> Fraction | None:
 def recent(size: int, make: Callable[..., _Made]) -> Callable[..., _Made]:
     """Return a function that makes what it is asked for, by a key, and keeps the last ones.
 
+    Threads may call it side by side; those that want the same at once may each make it.
+
     Args:
         size: how many it keeps.
         make: called with the key, and with what is given besides, which the key stands for.
     """
     kept: dict[Any, _Made] = {}
+    lock = threading.Lock()  # not held while something is made: that takes a while
 
     def get(key: Any, *given: Any) -> _Made:
-        made = kept.pop(key, None)
-        kept[key] = made = make(key, *given) if made is None else made
-        while len(kept) > size:
-            kept.pop(next(iter(kept)), None)
+        with lock:
+            if key in kept:
+                kept[key] = kept.pop(key)
+                return kept[key]
+        made = make(key, *given)
+        with lock:
+            kept[key] = made
+            while len(kept) > size:
+                del kept[next(iter(kept))]
         return made
 
     return get
