@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,11 @@ from media.errors import MediaError
 from runtime.errors import OptionError
 
 RGB = ("RGB24", "RGBH", "RGBS")
+# What FFmpeg has of it.
+_YUV = (
+    "YUV 4:2:0, 4:2:2 or 4:4:4 of 8, 9, 10, 12, 14 or 16 bits, 4:4:0 of 8, 10 or 12, 4:1:1 or "
+    "4:1:0 of 8"
+)
 _SAMPLING = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (0, 1): "440", (2, 0): "411",
              (2, 2): "410"}  # fmt: skip
 _Made = TypeVar("_Made")
@@ -46,7 +52,8 @@ class Picture:
         does not say its matrix is BT.601, and one that does not say its range is limited.
 
         Raises:
-            MediaError: the frame is of two fields, which were taken at two times.
+            MediaError: the frame is of two fields, which were taken at two times, or says that its
+                chroma lies where no format has it.
         """
         if frame.props.get("_FieldBased"):
             raise MediaError("a frame is interlaced (_FieldBased); deinterlace the clip first")
@@ -68,17 +75,25 @@ def duration_of(frame: Any) -> Fraction | None:
 def recent(size: int, make: Callable[..., _Made]) -> Callable[..., _Made]:
     """Return a function that makes what it is asked for, by a key, and keeps the last ones.
 
+    Threads may call it side by side; those that want the same at once may each make it.
+
     Args:
         size: how many it keeps.
         make: called with the key, and with what is given besides, which the key stands for.
     """
     kept: dict[Any, _Made] = {}
+    lock = threading.Lock()  # not held while something is made: that takes a while
 
     def get(key: Any, *given: Any) -> _Made:
-        made = kept.pop(key, None)
-        kept[key] = made = make(key, *given) if made is None else made
-        while len(kept) > size:
-            kept.pop(next(iter(kept)), None)
+        with lock:
+            if key in kept:
+                kept[key] = kept.pop(key)
+                return kept[key]
+        made = make(key, *given)
+        with lock:
+            kept[key] = made
+            while len(kept) > size:
+                del kept[next(iter(kept))]
         return made
 
     return get
@@ -118,8 +133,8 @@ def check_format(video_format: Any) -> None:
         VideoFormat(_pixel_format(video_format))
     except (KeyError, ValueError):
         raise OptionError(
-            f"the clip is of {name}; expected {', '.join(RGB)}, or YUV of 8 to 16 bits: convert it "
-            "with resize first"
+            f"the clip is of {name}; expected {', '.join(RGB)}, or {_YUV}: convert it with resize "
+            "first"
         ) from None
 
 
@@ -139,6 +154,11 @@ def _video_frame(frame: Any) -> VideoFrame:
         plane[...] = np.asarray(frame[index])
     location = frame.props.get("_ChromaLocation")
     if location is not None:
+        if location not in range(len(_LOCATIONS)):
+            raise MediaError(
+                f"a frame's _ChromaLocation is {location}; expected 0 to {len(_LOCATIONS) - 1}: "
+                "set it with std.SetFrameProps, or remove it with std.RemoveFrameProps"
+            )
         copied = _located(copied, _LOCATIONS[location])
     copied.colorspace = int(frame.props.get("_Matrix", _UNSPECIFIED))
     copied.color_range = ColorRange.JPEG if _is_full(frame.props) else ColorRange.MPEG

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from runtime.errors import ArtifactError, BackendError, OptionError
 from runtime.graph_check import MAX_BYTES
 from runtime.manifest import is_engine
+from runtime.metadata import Metadata
 from runtime.onnx_file import read_onnx
 from runtime.options import check_choice, check_file
 
@@ -40,7 +41,7 @@ def form_of(path: Path, backend: ClipBackend) -> Form | None:
 
     Raises:
         InputNotFoundError: there is no such file.
-        ArtifactError: it takes other planes than `build --target vs-mlrt` has it take.
+        ArtifactError: it takes planes, and is not of `build --target vs-mlrt`.
     """
     check_file(path, "export one, or build one with --target vs-mlrt")
     if is_engine(path):
@@ -53,11 +54,14 @@ def form_of(path: Path, backend: ClipBackend) -> Form | None:
         return None  # whoever opens it says what is wrong
     if [value.name for value in model.inputs] != ["input"] or len(model.outputs) != 1:
         return None
+    Metadata.from_properties(model.metadata, str(path))  # other networks take such planes as well
     taken, made = model.inputs[0].shape, model.outputs[0].shape
-    if len(taken) == len(made) == 4 and (taken[1], made[1]) == (7, 3):
-        return Form(path, None)
-    if len(taken) == len(made) == 4 and taken[1] == 6 and made[1] and made[1] % 3 == 0:
-        return Form(path, made[1] // 3 + 1)
+    if len(taken) == len(made) == 4:
+        channels = made[1] or 0
+        if (taken[1], channels) == (7, 3):
+            return Form(path, None)
+        if taken[1] == 6 and channels >= 3 and channels % 3 == 0:
+            return Form(path, channels // 3 + 1)
     raise ArtifactError(
         f"{path}: takes {taken} and makes {made}; expected a file of build --target vs-mlrt"
     )

@@ -40,8 +40,9 @@ def rrin(
     nearer one is repeated; so is the last one until the end.
 
     Args:
-        clip: RGB24, RGBH, RGBS, or YUV of 8 to 16 bits, of one size and format, progressive. Its
-            rate may vary: each frame's `_DurationNum` and `_DurationDen` say how long it is shown.
+        clip: RGB24, RGBH, RGBS, or YUV 4:2:0, 4:2:2 or 4:4:4 of 8, 9, 10, 12, 14 or 16 bits, 4:4:0
+            of 8, 10 or 12, 4:1:1 or 4:1:0 of 8; of one size and format, progressive. Its rate may
+            vary: each frame's `_DurationNum` and `_DurationDen` say how long it is shown.
         factor: times the clip's frame rate, 2 where neither this nor `fps` is given. A whole one
             divides each frame's time, so that a rate that varies stays as variable as it is.
         fps: frames a second, constant. Where the clip's own rate varies, all of it is read first,

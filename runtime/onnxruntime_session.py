@@ -77,13 +77,12 @@ class OnnxRuntimeSession(Session):
 
     def lease(self) -> AbstractContextManager[Lease]:
         """See `Session.lease`; calls need nothing of their own."""
+        self._open_times()  # else a pair at which nothing moves would not notice a closed session
         return nullcontext(DirectLease(self.run))
 
     def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Lease.start`. Many times run one after the other, which bounds the memory."""
-        times, pair, session = tensors["t"], self._pair, self._times
-        if session is None:
-            raise BackendError("the session is closed; open the artifact again")
+        times, pair, session = tensors["t"], self._pair, self._open_times()
         height, width = tensors["frame0"].shape[1:3]
         at_once = times_at_once(height, width, self.metadata.base_width, self._run_bytes)
         try:
@@ -115,6 +114,11 @@ class OnnxRuntimeSession(Session):
                 "export it again"
             )
         return made
+
+    def _open_times(self) -> ort.InferenceSession:
+        if (session := self._times) is None:
+            raise BackendError("the session is closed; open the artifact again")
+        return session
 
     def _flow(
         self, session: ort.InferenceSession, tensors: Mapping[str, NDArray[Any]], *, shrink: bool

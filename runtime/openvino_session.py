@@ -24,7 +24,7 @@ from .tiles import Extent
 _BYTES_PER_PIXEL_AND_WIDTH = 40
 _OF_INT8 = 24
 _SIZES = 2  # that a session stays compiled for: a folder's upright pictures and the others
-_ANY = (-1, -1)
+_ANY = (-1, -1)  # beside them: each may have pairs of which a part moves
 _Tensors = Mapping[str, NDArray[Any]]
 
 
@@ -90,6 +90,7 @@ class OpenVinoSession(Session):
 
     def lease(self) -> AbstractContextManager[Lease]:
         """See `Session.lease`; calls need nothing of their own."""
+        self._check_open()  # else a pair at which nothing moves would not notice
         return nullcontext(DirectLease(self.run))
 
     def run(self, tensors: _Tensors) -> dict[str, NDArray[Any]]:
@@ -118,8 +119,9 @@ class OpenVinoSession(Session):
             if (found := self._known(size)) is not None:
                 return found
             with self._lock:
-                while len(self._compiled) >= _SIZES:
-                    self._compiled.popitem(last=False)
+                sizes = [each for each in self._compiled if each != _ANY]
+                if size != _ANY and len(sizes) >= _SIZES:
+                    del self._compiled[sizes[0]]
             compiled = self._compile(*size)
             with self._lock:
                 self._compiled[size] = compiled
@@ -127,12 +129,15 @@ class OpenVinoSession(Session):
 
     def _known(self, size: tuple[int, int]) -> _Compiled | None:
         with self._lock:
-            if self._closed:
-                raise BackendError("the session is closed; open the artifact again")
+            self._check_open()
             if size not in self._compiled:
                 return None
             self._compiled.move_to_end(size)
             return self._compiled[size]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendError("the session is closed; open the artifact again")
 
     def _compile(self, height: int, width: int) -> _Compiled:
         frame = [1, height, width, 3]

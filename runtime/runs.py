@@ -66,18 +66,26 @@ def made_between(
     return made[0] if np.ndim(t) == 0 else made
 
 
-def warmed_up(call: PairInterpolator, size: tuple[int, int], times: int, runs: int) -> None:
+def warmed_up(
+    call: PairInterpolator, size: tuple[int, int], times: int, *, runs: int, in_parts: bool
+) -> None:
     """Make frames of no interest; see `Interpolator.warm_up`.
 
     Args:
         size: height and width.
+        runs: of each pair.
+        in_parts: whether what moves is run in pieces of any size, which may have their own kernels.
     """
     height, width = size
     try:
         black = np.zeros((height, width, 3), np.uint8)
-        white = ~black  # all of it moves, or nothing would be run
-        for _ in range(runs):
-            call(black, white, np.arange(1, times + 1) / (times + 1))
+        others = [~black]  # all of it moves, or nothing would be run
+        if in_parts:
+            corner = black.copy()
+            corner[0, 0] = 255
+            others.append(corner)
+        for other in others * runs:
+            call(black, other, np.arange(1, times + 1) / (times + 1))
     except MemoryError as error:
         why = f"no memory for {times} frames of {width}x{height}; take fewer or smaller ones"
         raise BackendError(why) from error

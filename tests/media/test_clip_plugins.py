@@ -4,11 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnx
 import pytest
 
 from engines import build_vs_mlrt
 from media.clip_plugins import Form, check_backend, form_of, run_plugin
-from runtime import BackendError, InputNotFoundError, OptionError
+from runtime import ArtifactError, BackendError, InputNotFoundError, OptionError
 from tests.models import SMALL_MODEL
 
 
@@ -33,6 +34,26 @@ def test_files_say_what_they_take(tmp_path: Path) -> None:
         form_of(tmp_path / "none.onnx", "auto")
     with pytest.raises(OptionError, match="is for vs-mlrt's ort or ov"):
         check_backend("trt", Form(tmp_path / "None.onnx", None))
+
+
+@pytest.mark.parametrize("channels", [-3, 0, 4])
+def test_files_that_make_no_frames_are_refused(channels: int, tmp_path: Path) -> None:
+    path = build_vs_mlrt(SMALL_MODEL, tmp_path / "x.onnx", factor=3).path
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = channels
+    onnx.save(model, path)
+    with pytest.raises(ArtifactError, match=r"takes \(1, 6, .* expected a file of build --target"):
+        form_of(path, "auto")
+
+
+@pytest.mark.parametrize("factor", [None, 3])
+def test_files_of_others_are_not_taken_for_ours(factor: int | None, tmp_path: Path) -> None:
+    path = build_vs_mlrt(SMALL_MODEL, tmp_path / "x.onnx", factor=factor).path
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    with pytest.raises(ArtifactError, match="not an RRIN artifact"):
+        form_of(path, "auto")
 
 
 def test_the_first_plugin_that_opens_the_file_is_taken(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from runtime.graph_parts import parts_of
 from runtime.installation import offers_cuda
 from runtime.openvino_library import openvino
 from runtime.openvino_model import has_bf16, read_model
+from runtime.openvino_session import OpenVinoSession
 from runtime.parity import psnr_db
 from runtime.scene import render_bytes
 from tests.conftest import ROOT, Exporter
@@ -91,6 +92,49 @@ def test_frames_of_sizes_that_take_turns(vino: Interpolator, other: Interpolator
     for width, height in (*SIZES, *SIZES):  # more than it stays compiled for
         frames = pair(width, height)
         assert near(vino(*frames, [0.2, 0.5, 0.8]), other(*frames, [0.2, 0.5, 0.8]))
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The sizes that were compiled, in order; -1 is any."""
+    sizes: list[tuple[int, int]] = []
+    compile_for = OpenVinoSession._compile
+
+    def counted(session: OpenVinoSession, *size: int) -> Any:
+        sizes.append(size)
+        return compile_for(session, *size)
+
+    monkeypatch.setattr(OpenVinoSession, "_compile", counted)
+    return sizes
+
+
+def partly_moving(width: int, height: int) -> list[np.ndarray]:
+    frame0, frame1 = pair(width, height)
+    frame1[16:] = frame0[16:]
+    frame1[:, 16:] = frame0[:, 16:]
+    return [frame0, frame1]
+
+
+def test_sizes_that_take_turns_stay_compiled_where_parts_move(
+    compiled: list[tuple[int, int]],
+) -> None:
+    with Interpolator(SMALL_MODEL, backend="openvino") as interpolate:
+        for width, height in ((192, 128), (128, 160)) * 3:
+            interpolate(*pair(width, height))
+            interpolate(*partly_moving(width, height))
+        assert compiled == [(128, 192), (-1, -1), (160, 128)]
+        interpolate(*pair(64, 64))
+        interpolate(*pair(128, 160))
+        assert compiled[3:] == [(64, 64)]  # in place of what was longest not run
+
+
+def test_nothing_is_compiled_after_warm_up(compiled: list[tuple[int, int]]) -> None:
+    with Interpolator(SMALL_MODEL, backend="openvino") as interpolate:
+        interpolate.warm_up(128, 192)
+        compiled.clear()
+        interpolate(*pair(192, 128))
+        interpolate(*partly_moving(192, 128))
+    assert not compiled
 
 
 def test_times_of_a_call_are_those_of_calls(vino: Interpolator) -> None:
@@ -353,8 +397,10 @@ def test_closed_says_so() -> None:
     interpolate = Interpolator(SMALL_MODEL, backend="openvino")
     interpolate.close()
     interpolate.close()
-    with pytest.raises(BackendError, match="the session is closed"):
-        interpolate(*pair(64, 64))
+    frame0, frame1 = pair(64, 64)
+    for frames in ((frame0, frame1), (frame0, frame0)):
+        with pytest.raises(BackendError, match="the session is closed"):
+            interpolate(*frames)
 
 
 def test_what_openvino_cannot_run_is_the_artifacts_fault(

@@ -372,6 +372,41 @@ def test_an_interlaced_clip_is_refused(ours: Interpolator) -> None:
         rrin(clip, model=ours).get_frame(1)
 
 
+@pytest.mark.parametrize("location", [-1, 6, 9])
+def test_a_place_of_chroma_that_there_is_not_is_refused(location: int, ours: Interpolator) -> None:
+    yuv = clip_of(byte_scene(2)).resize.Bicubic(format=vs.YUV444P8, matrix=1)
+    clip = yuv.std.SetFrameProps(_ChromaLocation=location)
+    with pytest.raises(vs.Error, match=f"_ChromaLocation is {location}; expected 0 to 5: set it"):
+        rrin(clip, model=ours).get_frame(1)
+
+
+# By subsampling, logarithms of width's and height's; said so in the docstring and the docs.
+DEPTHS = {
+    (1, 1): {8, 9, 10, 12, 14, 16},
+    (1, 0): {8, 9, 10, 12, 14, 16},
+    (0, 0): {8, 9, 10, 12, 14, 16},
+    (0, 1): {8, 10, 12},
+    (2, 0): {8},
+    (2, 2): {8},
+}
+
+
+@pytest.mark.parametrize("subsampling", DEPTHS)
+def test_yuv_that_is_said_to_be_taken_is(subsampling: tuple[int, int], ours: Interpolator) -> None:
+    rgb = clip_of([render_bytes(64, 64, time) for time in range(2)])
+    for bits in range(8, 17):
+        preset = core.query_video_format(vs.YUV, vs.INTEGER, bits, *subsampling)
+        if bits in DEPTHS[subsampling]:
+            clip = rgb.resize.Bicubic(format=preset.id, matrix=1)
+            made = rrin(clip, model=ours, cuts=False).get_frame(1)
+            assert made.format.id == preset.id
+            assert np.ptp(np.asarray(made[0])) > 2 ** (bits - 2)
+        else:
+            said = r"expected RGB24.*4:2:0, 4:2:2 or 4:4:4 of 8, 9, 10, 12, 14 or 16 bits, 4:4:0 of"
+            with pytest.raises(OptionError, match=said):
+                rrin(rgb.std.BlankClip(format=preset.id), model=ours)
+
+
 def test_what_cannot_be_is_said_in_the_script(files: Any) -> None:
     clip = clip_of(byte_scene(2))
     for made, message in (
