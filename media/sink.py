@@ -123,7 +123,7 @@ class Sink:
         return self.address.protocol not in (None, "pipe")
 
     def _is_unread(self, error: Exception) -> bool:
-        return self.address.protocol == "pipe" and isinstance(error, BrokenPipeError)
+        return not self._is_stream and isinstance(error, BrokenPipeError)
 
     def _encode(self, frame: VideoFrame, time: Fraction) -> None:
         if self._container is None:
@@ -243,8 +243,7 @@ def open_sink(
             )
         opened = str(path.absolute())  # a name with a colon would be taken for a protocol
     with publication or nullcontext():
-        if publication:
-            opened = str(publication.path)
+        opened = str(publication.path) if publication else opened
         sink = Sink(address, opened, rate, encoding, options, tell, now)
         yield sink
         sink.finish()

@@ -1,4 +1,4 @@
-"""What `rrin-deploy interpolate` does with standard input, standard output and named pipes."""
+"""What `rrin-deploy interpolate` does with pipes; and standard output, kept to what is made."""
 
 from __future__ import annotations
 

@@ -63,11 +63,13 @@ def command(
         float | None, typer.Option(help="End by itself after so many seconds.", min=0)
     ] = None,
     stats: Annotated[
-        Path | None, typer.Option(help="A file for a line of JSON every second.")
+        Path | None, typer.Option(help="A new file for a line of JSON every second.")
     ] = None,
     source_option: Annotated[
         list[str] | None,
-        typer.Option(help="FFmpeg's option for the source, as in framerate=60; may be repeated."),
+        typer.Option(
+            help="FFmpeg's option for a device or a URL, as in framerate=60; may be repeated."
+        ),
     ] = None,
     sink_option: Annotated[
         list[str] | None, typer.Option(help="FFmpeg's option for the sink; may be repeated.")
@@ -109,8 +111,11 @@ def command(
     cannot be made by then is replaced by the nearest one; where the machine is too slow for all,
     fewer are made, at last none, and that is said. What is lost is opened again. Audio is left out.
 
-    Ends with the source, where that is a file; after `--seconds`; or by Ctrl-C, which leaves a
-    whole file behind.
+    Ends with the source, where that is a file or a pipe; after `--seconds`; or by Ctrl-C, which
+    leaves a whole file behind.
+
+    With `-o -` all but the stream goes to standard error. Where nobody reads it any more it ends
+    with 141, as by SIGPIPE.
 
     Examples: `rrin-deploy live /dev/video0 -o window --fps 60`;
     `rrin-deploy live udp://@:5000 -o udp://127.0.0.1:5001 --fps 50 --latency 150ms`;
