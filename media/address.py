@@ -16,7 +16,8 @@ class Address(NamedTuple):
         name: what FFmpeg opens.
         device: FFmpeg's format of a device, such as v4l2; else None.
         protocol: such as udp or pipe; None for devices and files.
-        shown: as it was typed, without the password in it.
+        shown: as it was typed, without what is secret in it: user and password, a query's values,
+            and the key of an RTMP stream.
     """
 
     name: str
@@ -27,18 +28,21 @@ class Address(NamedTuple):
     @classmethod
     def of(cls, text: str) -> Address:
         """Read FORMAT:NAME of a device, /dev/video0, window, - for a pipe, a URL, or a path."""
-        shown = re.sub(r"(?<=//)[^/@]*@", "***@", text)
         if text == "window":
-            return cls("rrin-deploy", "sdl", None, shown)
+            return cls("rrin-deploy", "sdl", None, text)
         if re.match(r"/dev/video\d", text):
-            return cls(text, "v4l2", None, shown)
+            return cls(text, "v4l2", None, text)
         prefix, colon, rest = text.partition(":")
-        if colon and prefix in _DEVICES:
-            return cls(rest, prefix, None, shown)
-        if text == "-" or text.startswith("pipe:"):
-            return cls("pipe:" if text == "-" else text, None, "pipe", shown)
-        protocol = re.match(r"([a-z][a-z0-9+.-]*)://", text)
-        return cls(text, None, protocol[1] if protocol else None, shown)
+        scheme = prefix.lower()  # FFmpeg knows them in lower case alone
+        if colon and scheme in _DEVICES:
+            return cls(rest, scheme, None, text)
+        if colon and scheme == "file":
+            return cls(rest, None, None, text)
+        if text == "-" or (colon and scheme == "pipe"):
+            return cls(f"pipe:{rest}", None, "pipe", text)
+        if re.match(r"[a-z][a-z0-9+.-]*://", f"{scheme}:{rest}"):
+            return cls(f"{scheme}:{rest}", None, scheme, f"{scheme}://{_public(scheme, rest[2:])}")
+        return cls(text, None, None, text)
 
     @property
     def is_file(self) -> bool:
@@ -47,8 +51,31 @@ class Address(NamedTuple):
 
     @property
     def is_paced(self) -> bool:
-        """Whether a source comes as fast as it is read, and has an end: files, HTTP and HLS."""
+        """Whether a source comes as fast as it is read: files, HTTP and HLS."""
         return self.is_file or self.device == "lavfi" or self.protocol in ("http", "https")
+
+    @property
+    def is_single(self) -> bool:
+        """Whether what has come to its end cannot be opened again: files and pipes."""
+        return self.is_file or self.protocol == "pipe"
+
+    @property
+    def has_end(self) -> bool:
+        """Whether a source that ends is over, rather than lost."""
+        return self.is_paced or self.is_single
+
+
+def _public(scheme: str, rest: str) -> str:
+    """Return what follows SCHEME:// without what is secret; a password may hold @ and /."""
+    place, _, query = rest.partition("?")
+    user, at, host = place.rpartition("@")
+    if user:
+        place = f"***{at}{host}"
+    if scheme.startswith("rtmp"):
+        place = re.sub(r"/[^/]+/?$", "/***", place)
+    names = [part.partition("=")[:2] for part in query.split("&")] if query else []
+    values = "&".join(f"{name}=***" if sign else "***" for name, sign in names)
+    return f"{place}?{values}" if values else place
 
 
 class Pauses:

@@ -25,6 +25,7 @@ _SILENCE = "nothing came"
 # What does not get better by waiting.
 _HOPELESS = (
     av.ProtocolNotFoundError, av.DemuxerNotFoundError, av.OptionNotFoundError, av.ArgumentError,
+    av.HTTPBadRequestError, av.HTTPUnauthorizedError, av.HTTPForbiddenError, av.HTTPNotFoundError,
     FileNotFoundError, PermissionError, ValueError,
 )  # fmt: skip
 
@@ -82,18 +83,20 @@ class Capture:
         """Yield frames until `wait` says so, or a source that has an end is at it.
 
         Raises:
-            MediaError: it cannot be opened, and that will stay so; it is interlaced; or FFmpeg does
-                not convert its pixel format.
+            MediaError: it cannot be opened, and that will stay so; a file or a pipe is damaged; it
+                is interlaced; or FFmpeg does not convert its pixel format.
             InputNotFoundError: there is no such file.
         """
         while not self._wait(0):
             try:
                 with self._opened() as reader:
                     lost = yield from self._read(reader)
-                if self._source.is_paced or self._wait(0):
+                if self._source.has_end or self._wait(0):
                     return
             except av.FFmpegError as error:
                 lost = _reason(error)
+                if self._source.is_single:
+                    raise MediaError(f"{self._source.shown}: cannot be read: {lost}") from error
             pause = self._pauses.next()
             self._tell(f"lost: {lost}; trying again in {pause:g} s")
             if self._wait(pause):
@@ -106,11 +109,11 @@ class Capture:
             return open_media(Path(source.name))
         own = {} if source.is_paced or source.device else _LIVE
         options = {**own, **_OF_PROTOCOLS.get(source.protocol or "", {}), **self._options}
-        timeout = (_OPENING, _READING) if not source.is_paced else (_OPENING, _OPENING)
+        timeout = (_OPENING, _OPENING if source.is_paced else _READING)
         try:
             return av.open(
-                source.name, format=source.device, options=options, timeout=timeout,
-                metadata_errors="replace",
+                source.name, format=source.device, options=options,
+                timeout=None if source.is_single else timeout, metadata_errors="replace",
             )  # fmt: skip
         except _HOPELESS as error:
             passing = self._like is not None or isinstance(error, av.InvalidDataError)
@@ -130,7 +133,7 @@ class Capture:
         began: tuple[float, Fraction] | None = None
         asked = self._now()
         for frame in _decoded(reader, stream):
-            if not self._source.is_paced and self._now() - asked > _READING:
+            if not self._source.has_end and self._now() - asked > _READING:
                 return _SILENCE  # and what the demuxer held back is no news any more
             if frame.pts is None:
                 continue

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from media.address import Address
 from media.capture import Capture
@@ -15,8 +16,9 @@ from media.live_stats import LiveStats
 from media.options import Tell
 from media.pacing import Pacing
 from media.schedule import Number, constant_rate
-from media.sink import open_sink
+from media.sink import open_sink, replaced
 from runtime.cuts import THRESHOLD
+from runtime.errors import OptionError
 from runtime.interpolator import Interpolator
 from runtime.options import check_within
 
@@ -69,7 +71,8 @@ class Live:
     Args:
         source: a URL (udp, rtp, rtsp, srt, rtmp, tcp, http, HLS), a file, which is read at its own
             pace, - for standard input, /dev/video0, or FORMAT:NAME of another device, such as
-            avfoundation:0 or dshow:video=Camera. What is lost is opened again, but for files.
+            avfoundation:0 or dshow:video=Camera. What is lost is opened again, but for files
+            and pipes.
         sink: likewise; a file is .mp4, .mkv, .mov, .webm, .ts or .m3u8; window, where FFmpeg has
             SDL.
         tell: called with lines for people, from several threads.
@@ -109,11 +112,14 @@ class Live:
         Raises:
             InputNotFoundError, MediaError: the source or the sink cannot be opened, decoded or
                 encoded; or no frame has come for a file.
+            OptionError: the sink would replace the source; or a file was given `source_options`.
+            BrokenPipeError: the sink is a pipe that nobody reads any more.
             OutputError: a file cannot be written; see `Publication`.
             FrameError, ArtifactError, BackendError: as for a call of the interpolator.
         """
         options = self._options
         rate = constant_rate("fps", options.fps)
+        self._check()
         broken_off: BaseException | None = None
         with open_sink(
             self._sink,
@@ -145,3 +151,18 @@ class Live:
         if broken_off is not None:
             raise broken_off
         return stages.stats()
+
+    def _check(self) -> None:
+        source = self._source
+        if not source.is_file:
+            return
+        path = Path(source.name)
+        if path.exists() and any(each.samefile(path) for each in replaced(self._sink)):
+            raise OptionError(
+                f"{self._sink.shown}: would replace the source; choose another output"
+            )
+        if self._options.source_options:
+            raise OptionError(
+                f"{source.shown}: is a file, and takes no source options; they are for devices and "
+                "streams"
+            )

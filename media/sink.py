@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -17,14 +19,15 @@ from media.encoding import CODECS, Encoding
 from media.errors import MediaError
 from media.frame_encoder import FrameEncoder
 from media.options import Tell
-from runtime.errors import OutputError
+from runtime.errors import OutputError, OutputExistsError
 from runtime.publishing import Publication
 
 _FORMATS = {
     "udp": "mpegts", "srt": "mpegts", "tcp": "mpegts", "pipe": "mpegts", "http": "mpegts",
     "https": "mpegts", "rtp": "rtp_mpegts", "rtmp": "flv", "rtmps": "flv", "rtsp": "rtsp",
 }  # fmt: skip
-_SUFFIXES = {**CODECS, ".ts": "libx264", ".m3u8": "libx264"}
+_PLAYLIST = ".m3u8"
+_SUFFIXES = {**CODECS, ".ts": "libx264", _PLAYLIST: "libx264"}
 # Frames come out as they go in: no look-ahead, no frames that wait for later ones.
 _VPX = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
 _NVENC = {"preset": "p3", "tune": "ull", "zerolatency": "1", "delay": "0"}
@@ -79,15 +82,16 @@ class Sink:
         Raises:
             MediaError, OutputError: it cannot be opened at first; a file or a device cannot be
                 written; or the frame cannot be encoded.
+            BrokenPipeError: nobody reads the pipe any more.
         """
         if self._container is None and self.now() < self._next_try:
             return False
         try:
             self._encode(frame, time)
         except (av.FFmpegError, ValueError) as error:
-            if isinstance(error, MediaError):
+            if isinstance(error, MediaError) or self._is_unread(error):
                 raise
-            if not self.frames or self.address.protocol is None:
+            if not self.frames or not self._is_stream:
                 raise self._failure("not written", error) from error
             self._lost(error)
             return False
@@ -111,15 +115,22 @@ class Sink:
                 self._container.mux(self._encoder.flush())
             self._container.close()
         except av.FFmpegError as error:
-            if self.address.protocol is None:
+            if not self._is_stream and not self._is_unread(error):
                 raise self._failure("not written", error) from error
+
+    @property
+    def _is_stream(self) -> bool:
+        return self.address.protocol not in (None, "pipe")
+
+    def _is_unread(self, error: Exception) -> bool:
+        return not self._is_stream and isinstance(error, BrokenPipeError)
 
     def _encode(self, frame: VideoFrame, time: Fraction) -> None:
         if self._container is None:
             form = self.address.device or _FORMATS.get(self.address.protocol or "")
             live = {} if self.address.is_file else {"flush_packets": "1"}
             self._container = av.open(
-                self.path, "w", format=form, container_options={**live, **self.options}
+                self.path, "w", format=form, options={**self.options}, container_options=live
             )
         if self._encoder is None:
             self._encoder, self._began = self._begun(self._container, frame), time
@@ -139,7 +150,8 @@ class Sink:
         quick = _WITHOUT_DELAY.get(encoder.name, {})
         context.options = {**quick, **context.options}
         context.gop_size = max(round(_KEYFRAMES * self.rate), 1)
-        container.start_encoding()
+        with _telling(self.tell, self.address.shown):
+            container.start_encoding()
         return encoder
 
     def _suited(self) -> Encoding:
@@ -167,6 +179,34 @@ class Sink:
 
 
 @contextmanager
+def _telling(tell: Tell, sink: str) -> Iterator[None]:
+    """Tell of options that neither muxer nor encoder took, which PyAV only logs."""
+
+    def told(record: logging.LogRecord) -> bool:
+        tell(f"{sink}: {record.getMessage()}")
+        return False
+
+    log = logging.getLogger("av.container.output")
+    log.addFilter(told)
+    try:
+        yield
+    finally:
+        log.removeFilter(told)
+
+
+def replaced(sink: Address) -> list[Path]:
+    """Return the files there are that a sink replaces: itself, and the segments of a playlist."""
+    if not sink.is_file:
+        return []
+    path = Path(sink.name)
+    found = [path] if path.exists() else []
+    if path.suffix.lower() == _PLAYLIST and path.parent.is_dir():
+        segment = re.compile(re.escape(path.stem) + r"\d+\.(ts|m4s)")
+        found += (each for each in path.parent.iterdir() if segment.fullmatch(each.name))
+    return found
+
+
+@contextmanager
 def open_sink(
     address: Address,
     rate: Fraction,
@@ -184,19 +224,26 @@ def open_sink(
     Raises:
         MediaError: FFmpeg does not open or write it, no container goes by that suffix, or nothing
             was written.
+        OutputExistsError: it would replace a file, without `overwrite`.
         OutputError: the file cannot be written; see `Publication`.
     """
-    path, publication = Path(address.name), None
+    path, publication, opened = Path(address.name), None, address.name
     if address.is_file:
         if path.suffix.lower() not in _SUFFIXES:
             raise MediaError(
                 f"{address.shown}: no container is known by {path.suffix or 'no suffix'}; "
                 f"use one of {', '.join(_SUFFIXES)}, or a URL or a device"
             )
-        if path.suffix.lower() != ".m3u8":  # which grows while it is watched
+        if path.suffix.lower() != _PLAYLIST:  # which grows while it is watched
             publication = Publication(path, overwrite=overwrite)
+        elif (there := replaced(address)) and not overwrite:
+            raise OutputExistsError(
+                f"{there[0]}: exists; choose another name, or have it overwritten",
+                remedy=("overwrite", True),
+            )
+        opened = str(path.absolute())  # a name with a colon would be taken for a protocol
     with publication or nullcontext():
-        opened = str(publication.path) if publication else address.name
+        opened = str(publication.path) if publication else opened
         sink = Sink(address, opened, rate, encoding, options, tell, now)
         yield sink
         sink.finish()

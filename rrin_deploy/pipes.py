@@ -1,4 +1,4 @@
-"""What `rrin-deploy interpolate` does with standard input, standard output and named pipes."""
+"""What `rrin-deploy interpolate` does with pipes; and standard output, kept to what is made."""
 
 from __future__ import annotations
 
@@ -48,11 +48,8 @@ def piped(
         _check_standard(sys.stdin, "standard input")
     if output == STANDARD:
         _check_standard(sys.stdout, "standard output")
-    with _apart() if _is_stdout(output) else nullcontext(output) as target:
-        try:
-            _make(artifact, source, target, output, overwrite, given)
-        except BrokenPipeError:
-            raise Stopped(_UNREAD) from None
+    with apart() if _is_stdout(output) else nullcontext(output) as target, ending_unread():
+        _make(artifact, source, target, output, overwrite, given)
 
 
 def _check_standard(stream: TextIO | None, name: str) -> None:
@@ -100,10 +97,10 @@ def _is_stdout(output: Path) -> bool:
 
 
 @contextmanager
-def _apart() -> Iterator[int]:
+def apart() -> Iterator[int]:
     """Yield standard output as another descriptor; all that prints writes to standard error.
 
-    Libraries, too: nothing but y4m may come between its frames.
+    Libraries, too: nothing may come between the frames.
     """
     sys.stdout.flush()
     kept = os.dup(_STDOUT)
@@ -114,3 +111,16 @@ def _apart() -> Iterator[int]:
         sys.stdout.flush()
         os.dup2(kept, _STDOUT)
         os.close(kept)
+
+
+@contextmanager
+def ending_unread() -> Iterator[None]:
+    """End the command quietly where the block finds that nobody reads its output any more.
+
+    Raises:
+        Stopped: as by SIGPIPE.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise Stopped(_UNREAD) from None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -19,15 +20,20 @@ from rrin_deploy.options import (
     Overlap,
     Overwrite,
     Providers,
+    SkipStill,
     Threads,
     Tile,
     Trust,
 )
+from rrin_deploy.pipes import apart, ending_unread
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
+from runtime.publishing import Publication
 
 if TYPE_CHECKING:
     from media.live_stats import LiveStats
+
+_STDOUT = ("-", "pipe:", "pipe:1", "/dev/stdout")
 
 
 def command(
@@ -57,11 +63,13 @@ def command(
         float | None, typer.Option(help="End by itself after so many seconds.", min=0)
     ] = None,
     stats: Annotated[
-        Path | None, typer.Option(help="A file for a line of JSON every second.")
+        Path | None, typer.Option(help="A new file for a line of JSON every second.")
     ] = None,
     source_option: Annotated[
         list[str] | None,
-        typer.Option(help="FFmpeg's option for the source, as in framerate=60; may be repeated."),
+        typer.Option(
+            help="FFmpeg's option for a device or a URL, as in framerate=60; may be repeated."
+        ),
     ] = None,
     sink_option: Annotated[
         list[str] | None, typer.Option(help="FFmpeg's option for the sink; may be repeated.")
@@ -94,6 +102,7 @@ def command(
     tile: Tile = None,
     overlap: Overlap = None,
     memory: Memory = None,
+    skip_still: SkipStill = None,
     trusted: Trust = False,
 ) -> None:
     """Make the frames between those of a camera or a stream, as they come.
@@ -102,13 +111,17 @@ def command(
     cannot be made by then is replaced by the nearest one; where the machine is too slow for all,
     fewer are made, at last none, and that is said. What is lost is opened again. Audio is left out.
 
-    Ends with the source, where that is a file; after `--seconds`; or by Ctrl-C, which leaves a
-    whole file behind.
+    Ends with the source, where that is a file or a pipe; after `--seconds`; or by Ctrl-C, which
+    leaves a whole file behind.
+
+    With `-o -` all but the stream goes to standard error. Where nobody reads it any more it ends
+    with 141, as by SIGPIPE.
 
     Examples: `rrin-deploy live /dev/video0 -o window --fps 60`;
     `rrin-deploy live udp://@:5000 -o udp://127.0.0.1:5001 --fps 50 --latency 150ms`;
     `rrin-deploy live rtsp://camera/stream -o out.mkv --fps 60 --stats stats.jsonl`
     """
+    from media.address import Address
     from media.encoding import Encoding
     from media.live import Live, LiveOptions
 
@@ -125,22 +138,48 @@ def command(
     where: Given = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,
         "tile": tile, "overlap": overlap, "memory_limit": memory,
+        "skip_still": skip_still,
     }  # fmt: skip
+    to = Address.of(sink)
+    if stats:
+        ends = [Path(end.name) for end in (Address.of(source), to) if end.is_file]
+        _check_stats(stats, [*ends, *filter(None, [model])], overwrite)
+    shown = to.shown
     with ExitStack() as stack:
-        file = stack.enter_context(stats.open("w", encoding="utf-8")) if stats else None
+        stack.enter_context(ending_unread())
+        if sink in _STDOUT:
+            sink, shown = f"pipe:{stack.enter_context(apart())}", "standard output"
         interpolate = stack.enter_context(Interpolator(model, trusted=trusted, **where))
         status = stack.enter_context(errors.status("waiting for the source"))
+        file: TextIO | None = None
 
         def watch(now: LiveStats) -> None:
+            nonlocal file
             status.update(_line(now))
-            if file:
+            if stats and now.read:  # until then the source may turn out to be none
+                file = file or stack.enter_context(stats.open("w", encoding="utf-8"))
                 print(json.dumps(asdict(now)), file=file, flush=True)
 
         def tell(line: str) -> None:
             errors.print(line, soft_wrap=True)
 
         done = Live(interpolate, source, sink, options, tell=tell, watch=watch).run()
-    say(f": {_line(done)}", subject=sink)
+        status.stop()
+        say(f": {_line(done)}", subject=shown)
+
+
+def _check_stats(stats: Path, taken: Sequence[Path], overwrite: bool) -> None:
+    """Raise where the statistics would replace what is there, or is to be."""
+    if any(
+        stats.resolve() == path.resolve()
+        or (stats.exists() and path.exists() and stats.samefile(path))
+        for path in taken
+    ):
+        raise typer.BadParameter(
+            f"--stats {stats} is the source, the output or the model; choose another file"
+        )
+    if stats.is_file() or not stats.exists():  # pipes and devices are written as they are
+        Publication(stats, overwrite=overwrite)  # which says what stands in the way
 
 
 def _line(now: LiveStats) -> str:

@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from fractions import Fraction
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
@@ -54,6 +56,26 @@ def test_addresses() -> None:
     secret = Address.of("rtsp://user:secret@camera/live")
     assert secret.name == "rtsp://user:secret@camera/live"
     assert secret.shown == "rtsp://***@camera/live"
+    assert Address.of("HTTP://h/x.ts")[:3] == ("http://h/x.ts", None, "http")
+    assert Address.of("file:///tmp/v.mkv").is_file
+    assert Address.of("file:v.mkv").name == "v.mkv"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("udp://@:5000", "udp://@:5000"),
+        ("rtsp://user:p@ss@cam", "rtsp://***@cam"),
+        ("rtsp://user:pa/ss@cam/live", "rtsp://***@cam/live"),
+        ("srt://h:1?passphrase=p@ss&mode=caller", "srt://h:1?passphrase=***&mode=***"),
+        ("https://h/x.m3u8?secret", "https://h/x.m3u8?***"),
+        ("rtmp://h/app/key", "rtmp://h/app/***"),
+        ("rtmps://user:x@h/app/key?a=b", "rtmps://***@h/app/***?a=***"),
+    ],
+)
+def test_what_is_secret_in_an_address_is_not_shown(text: str, shown: str) -> None:
+    assert Address.of(text).name == text
+    assert Address.of(text).shown == shown
 
 
 class Clock:
@@ -196,6 +218,105 @@ def test_an_existing_file_is_kept(tmp_path: Path, interpolate: Interpolator) -> 
     assert path.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("there", ["out.m3u8", "out0.ts"])
+def test_an_existing_playlist_is_kept(
+    there: str, tmp_path: Path, interpolate: Interpolator
+) -> None:
+    (tmp_path / there).write_bytes(b"mine")
+    options = LiveOptions(fps=50, seconds=1)
+    with pytest.raises(OutputExistsError, match=there):
+        Live(interpolate, "lavfi:testsrc2", str(tmp_path / "out.m3u8"), options).run()
+    assert (tmp_path / there).read_bytes() == b"mine"
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+def filmed(path: Path, count: int = 25) -> bytes:
+    with av.open(str(path), "w") as writer:
+        stream = writer.add_stream("libx264", 10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            writer.mux(stream.encode(frame))
+        writer.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("source", "sink"),
+    [("in.mkv", "in.mkv"), ("in.mkv", "file:in.mkv"), ("in.mkv", "link.mkv"), ("x0.ts", "x.m3u8")],
+)
+def test_a_sink_that_is_the_source_is_refused(
+    source: str,
+    sink: str,
+    tmp_path: Path,
+    interpolate: Interpolator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = filmed(Path(source))
+    Path("link.mkv").symlink_to(source)
+    options = LiveOptions(fps=50, seconds=1, overwrite=True)
+    with pytest.raises(OptionError, match="would replace the source"):
+        Live(interpolate, source, sink, options).run()
+    assert Path(source).read_bytes() == before
+
+
+def test_a_file_takes_no_source_options(tmp_path: Path, interpolate: Interpolator) -> None:
+    filmed(tmp_path / "in.mkv")
+    options = LiveOptions(fps=50, source_options={"framerate": "60"})
+    with pytest.raises(OptionError, match="takes no source options"):
+        Live(interpolate, str(tmp_path / "in.mkv"), str(tmp_path / "out.mkv"), options).run()
+
+
+def test_sink_options_that_nothing_takes_are_told(
+    tmp_path: Path, interpolate: Interpolator
+) -> None:
+    said: list[str] = []
+    options = LiveOptions(
+        fps=20, seconds=2, sink_options={"mpegts_service_id": "7", "no_such": "1"}
+    )
+    source = "lavfi:testsrc2=size=64x48:rate=10"
+    Live(interpolate, source, str(tmp_path / "out.ts"), options, tell=said.append).run()
+    told = [line for line in said if "not used" in line]
+    assert len(told) == 1
+    assert "no_such" in told[0]
+    assert "mpegts_service_id" not in told[0]
+
+
+@pytest.mark.parametrize("form", ["file://{}", "pipe:{}"])
+def test_files_and_pipes_have_an_end(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "in.ts"
+    filmed(path, 60)
+    clock = Clock(waits=500)
+    if form.startswith("file"):
+        assert len([*captured(form.format(path), clock)]) == 60
+        return
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as file:
+            file.write(path.read_bytes())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    said: list[str] = []
+    # Of a stream FFmpeg shows nothing of what it looked ahead, a second and more.
+    assert len([*captured(form.format(reading), clock, said)]) >= 30
+    writer.join()
+    assert not said
+    with pytest.raises(MediaError, match="cannot be"):  # nothing is left in it
+        [*captured(form.format(reading), clock, said)]
+    os.close(reading)
+
+
+def test_a_page_that_is_not_there_is_an_error_at_once() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(MediaError, match="404"):
+            [*captured(f"HTTP://127.0.0.1:{server.server_port}/none.ts", Clock(waits=3))]
+        server.shutdown()
+
+
 @pytest.mark.parametrize(
     "wrong", [{"fps": 0}, {"fps": 50, "latency": -1}, {"fps": 50, "latency": 61}]
 )
@@ -260,11 +381,12 @@ def test_a_file_is_played_at_its_own_pace_and_ends(
     assert sum(frame.to_ndarray().tobytes() in originals for frame in frames) >= done.passed
 
 
-def started(*arguments: object) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", *map(str, arguments)], cwd=ROOT, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def started(*arguments: object, to: Path | None = None) -> "subprocess.Popen[str]":
+    with to.open("wb") if to else nullcontext(subprocess.PIPE) as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", *map(str, arguments)], cwd=ROOT, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=out, stderr=subprocess.PIPE,
+        )  # fmt: skip
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
@@ -359,3 +481,60 @@ def test_stop_ends_it_from_another_thread(tmp_path: Path, interpolate: Interpola
     thread.join()
     with av.open(str(output)) as reader:
         assert sum(1 for _ in reader.decode(video=0)) == done.passed + done.made + done.repeated
+
+
+COMMAND = (
+    "rrin_deploy", "live", "--fps", 20, "--model", SMALL_MODEL, "--backend", "onnxruntime",
+    "--threads", 1,
+)  # fmt: skip
+
+
+def test_statistics_replace_nothing_that_is_wanted(tmp_path: Path) -> None:
+    source, sink = tmp_path / "in.ts", tmp_path / "out.ts"
+    before = filmed(source)
+    (tmp_path / "old").write_text("mine")
+    for stats, code in ((source, 2), (sink, 2), (SMALL_MODEL, 2), (tmp_path / "old", 1)):
+        kept = stats.read_bytes() if stats.exists() else None
+        process = started(*COMMAND, source, "-o", sink, "--stats", stats)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == code, err
+        assert (stats.read_bytes() if stats.exists() else None) == kept
+    # One that may be replaced stays, too, where the source is none.
+    process = started(*COMMAND, "no.ts", "-o", sink, "--stats", tmp_path / "old", "--overwrite")
+    process.communicate(timeout=60)
+    assert (tmp_path / "old").read_text() == "mine"
+    assert source.read_bytes() == before
+
+
+def test_nothing_but_the_stream_is_on_standard_output(tmp_path: Path) -> None:
+    filmed(tmp_path / "in.ts")
+    output = tmp_path / "out"
+    process = started(*COMMAND, tmp_path / "in.ts", "-o", "-", "--no-skip-still", to=output)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "standard output: " in err
+    stream = output.read_bytes()
+    assert len(stream) % 188 == 0
+    assert set(stream[::188]) == {0x47}
+
+
+def test_a_reader_that_leaves_ends_it_quietly() -> None:
+    process = started(*COMMAND, "lavfi:testsrc2=size=64x48:rate=10", "-o", "-", "--seconds", 60)
+    assert process.stdout
+    assert process.stderr
+    os.read(process.stdout.fileno(), 188)
+    process.stdout.close()
+    assert process.wait(50) == 128 + signal.SIGPIPE
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_the_password_of_a_sink_is_not_printed(free_port: int) -> None:
+    with socket.create_server(("127.0.0.1", free_port)):
+        process = started(
+            *COMMAND, "lavfi:testsrc2=size=64x48:rate=10", "--seconds", 2,
+            "-o", f"tcp://user:se@cret@127.0.0.1:{free_port}?timeout=5000000",
+        )  # fmt: skip
+        out, err = process.communicate(timeout=60)
+    assert f"tcp://***@127.0.0.1:{free_port}?timeout=***: " in out + err
+    assert "cret" not in out + err
