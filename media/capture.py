@@ -20,7 +20,8 @@ from media.options import Tell
 
 _OPENING, _READING = 6.0, 2.0  # seconds without anything, after which a source is lost
 _LIVE = {"fflags": "nobuffer", "analyzeduration": "1000000"}  # microseconds that are looked ahead
-_OF_PROTOCOLS = {"udp": {"overrun_nonfatal": "1"}}
+# Of a pipe nothing is lost that was looked ahead, for it may be all there is.
+_OF_PROTOCOLS = {"udp": {"overrun_nonfatal": "1"}, "pipe": {"fflags": "-nobuffer"}}
 _SILENCE = "nothing came"
 # What does not get better by waiting.
 _HOPELESS = (

@@ -300,8 +300,7 @@ def test_files_and_pipes_have_an_end(form: str, tmp_path: Path) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     said: list[str] = []
-    # Of a stream FFmpeg shows nothing of what it looked ahead, a second and more.
-    assert len([*captured(form.format(reading), clock, said)]) >= 30
+    assert len([*captured(form.format(reading), clock, said)]) == 60
     writer.join()
     assert not said
     with pytest.raises(MediaError, match="cannot be"):  # nothing is left in it
