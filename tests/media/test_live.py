@@ -446,8 +446,9 @@ def test_a_camera_that_goes_and_comes_back_and_a_signal_at_the_end(
         (float(f.pts * f.time_base), n) for f, (n, ok) in zip(frames, numbers, strict=True) if ok
     ]
     assert all(a[1] <= b[1] for a, b in pairwise(clear))
+    # It was away for some ten seconds, which would be missing; busy machines are late by three.
     begin, end = clear[0], clear[-1]
-    assert (end[1] - begin[1]) / RATE == pytest.approx(end[0] - begin[0], abs=1)
+    assert (end[1] - begin[1]) / RATE == pytest.approx(end[0] - begin[0], abs=5)
 
 
 def test_a_latency_below_the_source_interval_is_said_and_seconds_end_it(
