@@ -133,7 +133,8 @@ class Interpolator:
     def inferred(self) -> float | None:
         """The share of pixels that were inferred, of all frames made so far from numpy arrays.
 
-        None where none were, or `skip_still` is False.
+        A pixel that several tiles share counts once. None where none were, or `skip_still` is
+        False.
         """
         return self._tally.share if self._tiling.skip_still else None
 
@@ -236,9 +237,9 @@ class Interpolator:
         """Run on plain frames, so that the first real call pays for no one-time work.
 
         TensorRT-RTX and OpenVINO compile for each size when it comes first, OpenVINO also for the
-        first pair of which a part moves; RTX keeps its kernels beside the engine. An
-        engine's second run of a size becomes a CUDA graph; while that is captured, for
-        milliseconds, `torch.cuda.synchronize()` in another thread fails.
+        first pair of which a part moves; RTX keeps its kernels beside the engine. An engine's
+        second run of a size becomes a CUDA graph; while that is captured, for milliseconds,
+        `torch.cuda.synchronize()` in another thread fails.
 
         Args:
             height, width, times: of the calls to come: pixels, and 1000 at most.

@@ -92,6 +92,14 @@ class Layout:
         return sum(tile.pixels for tile in self.tiles)
 
     @property
+    def covered(self) -> int:
+        """How many of the frame's pixels are run, those that tiles share counted once."""
+        run = np.zeros(self.size[::-1], bool)
+        for tile in self.tiles:
+            run[tile.rows.taken, tile.columns.taken] = True
+        return int(np.count_nonzero(run))
+
+    @property
     def is_whole(self) -> bool:
         """Whether a frame is run, and kept, in one piece."""
         columns, rows = (Span(0, side, 0, side) for side in self.size)

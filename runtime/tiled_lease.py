@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from .tiles import Tiling
 
 
 class Tally:
-    """How many pixels were run, and how many the frames had that were made of them."""
+    """How many pixels of frames were run, and how many those frames have."""
 
     def __init__(self) -> None:
         self._run = self._whole = 0
@@ -75,8 +76,8 @@ class TiledLease(Lease):
             for given in (tensors["frame0"], tensors["frame1"])
         )
         layout = what_moves(self._tiling, frame0.array, frame1.array)
-        all_pixels = self._tiling.layout(*layout.size).pixels
-        self._tally.add(len(tensors["t"]) * layout.pixels, len(tensors["t"]) * all_pixels)
+        times = len(tensors["t"])
+        self._tally.add(times * layout.covered, times * math.prod(layout.size))
         runs = (
             {
                 **tensors,
