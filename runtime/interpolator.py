@@ -91,15 +91,15 @@ class Interpolator:
             "backend": backend, "device": device, "threads": threads, "providers": providers,
             "cache": cache,
         }  # fmt: skip
+        path = bundled_for(**where) if artifact is None else artifact
+        self._session = open_session(path, **where, memory_limit=memory_limit, trusted=trusted)
+        self._path = Path(path)
         self._process = Process()
         self._opened = partial(
             type(self), artifact if artifact is None else Path(artifact).absolute(), **where,
             trusted=trusted, tile=tile, overlap=overlap, memory_limit=memory_limit,
             skip_still=skip_still,
         )  # fmt: skip
-        path = bundled_for(**where) if artifact is None else artifact
-        self._session = open_session(path, **where, memory_limit=memory_limit, trusted=trusted)
-        self._path = Path(path)
         try:
             cut = tiling(self._session.extent, tile, overlap)
         except BaseException:
