@@ -64,7 +64,7 @@ STEPS: list[tuple[str, tuple[int, ...], set[str]]] = [
     ("parity rrin.onnx --checkpoint", (0,), set()),
     ("inspect rrin.rtx.fp16.engine", (1,), set()),
     ("doctor", (), set()),
-    ("estimate rrin.onnx", (), set()),
+    ("estimate rrin.onnx", (0,), set()),
 ]
 
 
