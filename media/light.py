@@ -6,6 +6,7 @@ Mastering display: SMPTE ST 2086. Content light level: CTA-861.3.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -76,26 +77,19 @@ def _display(frame: VideoFrame) -> _Display | None:
 
 def _in_whole_numbers(display: _Display) -> str:
     """Return it in x265's units: 50,000 to 1 of a coordinate, 10,000 to a candela."""
-    colours = "".join(
-        f"{name}({round(x * 50_000)},{round(y * 50_000)})"
-        for name, (x, y) in zip(
-            ("G", "B", "R", "WP"),
-            (display.green, display.blue, display.red, display.white),
-            strict=True,
-        )
+    return _written(
+        display, lambda at: str(round(at * 50_000)), lambda light: str(round(light * 10_000))
     )
-    least, most = (round(luminance * 10_000) for luminance in display.luminance)
-    return f"{colours}L({most},{least})"
 
 
 def _in_decimals(display: _Display) -> str:
-    colours = "".join(
-        f"{name}({float(x):.5f},{float(y):.5f})"
-        for name, (x, y) in zip(
-            ("G", "B", "R", "WP"),
-            (display.green, display.blue, display.red, display.white),
-            strict=True,
-        )
-    )
-    least, most = display.luminance
-    return f"{colours}L({float(most):.4f},{float(least):.4f})"
+    return _written(display, lambda at: f"{float(at):.5f}", lambda light: f"{float(light):.4f}")
+
+
+def _written(
+    display: _Display, coordinate: Callable[[Fraction], str], candelas: Callable[[Fraction], str]
+) -> str:
+    colours = {"G": display.green, "B": display.blue, "R": display.red, "WP": display.white}
+    points = "".join(f"{name}({coordinate(x)},{coordinate(y)})" for name, (x, y) in colours.items())
+    least, most = map(candelas, display.luminance)
+    return f"{points}L({most},{least})"

@@ -68,18 +68,17 @@ def on_cluster(
             for source, made, done in cluster.interpolate_videos(
                 orders, task.options, progress=progress, tell=tell
             ):
-                if isinstance(done, Exception) and not several:
-                    raise done
                 if isinstance(done, Exception):
+                    if not several:
+                        raise done
                     if made in begun:
                         say_kept(segments_kept(made))
                     tally.fail(source, done)
+                else:
+                    say_video(source, made, done, "", started, cluster.opened)
+                    if done.damage and not task.allow_damaged:
+                        tally.damaged.append(source.name)
                 begun.discard(made)
-                if isinstance(done, Exception):
-                    continue
-                say_video(source, made, done, "", started, cluster.opened)
-                if done.damage and not task.allow_damaged:
-                    tally.damaged.append(source.name)
         except BaseException:
             for made in begun:
                 say_kept(segments_kept(made))

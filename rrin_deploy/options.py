@@ -88,3 +88,14 @@ SkipStill = Annotated[
         "the CPU and with CUDA, without --memory.",
     ),
 ]
+Crf = Annotated[
+    int | None,
+    typer.Option(
+        help="Constant quality on the encoder's own scale, such as 0 to 51 of libx264, where "
+        "lower is better; default 17 there.",
+        min=0,
+    ),
+]
+PixFmt = Annotated[
+    str | None, typer.Option(help="Pixel format, such as yuv420p; default the source's.")
+]

@@ -23,6 +23,9 @@ Ucf101 = Annotated[
 Middlebury = Annotated[
     Path | None, typer.Option("--middlebury", help="Holds other-data and other-gt-interp.")
 ]
+Samples = Annotated[
+    int | None, typer.Option(help="Only so many triplets, evenly spread over the list.", min=1)
+]
 Triplets = Annotated[
     Path | None,
     typer.Option("--triplets", help=_FOLDER + "with im1, im2 (the truth), im3."),

@@ -12,7 +12,7 @@ import typer
 
 from rrin_deploy.console import frame_progress, out, say, short_names, table
 from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
-from rrin_deploy.triplets import Middlebury, Triplets, Ucf101, Vimeo90K, chosen_triplets
+from rrin_deploy.triplets import Middlebury, Samples, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.backends import options_for
 from runtime.golden import ARTIFACT_SUFFIXES
 from runtime.interpolator import Interpolator
@@ -32,9 +32,7 @@ def command(
     ucf101: Ucf101 = None,
     middlebury: Middlebury = None,
     triplets: Triplets = None,
-    samples: Annotated[
-        int | None, typer.Option(help="Only so many triplets, evenly spread over the list.", min=1)
-    ] = None,
+    samples: Samples = None,
     both_corners: Annotated[
         bool,
         typer.Option(

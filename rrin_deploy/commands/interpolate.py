@@ -14,10 +14,12 @@ from rrin_deploy.interpolation import folder, pair, video
 from rrin_deploy.on_cluster import on_cluster
 from rrin_deploy.options import (
     Backend,
+    Crf,
     Device,
     Memory,
     Overlap,
     Overwrite,
+    PixFmt,
     Providers,
     SkipStill,
     Threads,
@@ -89,20 +91,11 @@ def command(
             "than 8 bits; VP9 for .webm, AV1 for more."
         ),
     ] = None,
-    crf: Annotated[
-        int | None,
-        typer.Option(
-            help="Constant quality on the encoder's own scale, such as 0 to 51 of libx264, where "
-            "lower is better; default 17 there.",
-            min=0,
-        ),
-    ] = None,
+    crf: Crf = None,
     preset: Annotated[
         str | None, typer.Option(help="The encoder's preset, such as veryfast.")
     ] = None,
-    pix_fmt: Annotated[
-        str | None, typer.Option(help="Pixel format, such as yuv420p; default the source's.")
-    ] = None,
+    pix_fmt: PixFmt = None,
     segment: Annotated[
         float | None,
         typer.Option(

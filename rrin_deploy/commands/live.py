@@ -15,10 +15,12 @@ from rrin_deploy.console import errors, parse_pairs, parse_rational, parse_secon
 from rrin_deploy.given import Given
 from rrin_deploy.options import (
     Backend,
+    Crf,
     Device,
     Memory,
     Overlap,
     Overwrite,
+    PixFmt,
     Providers,
     SkipStill,
     Threads,
@@ -85,15 +87,11 @@ def command(
     codec: Annotated[
         str | None, typer.Option(help="FFmpeg's encoder, such as h264_nvenc; default H.264.")
     ] = None,
-    crf: Annotated[
-        int | None, typer.Option(help="Constant rate factor; lower is better; default 17.", min=0)
-    ] = None,
+    crf: Crf = None,
     preset: Annotated[
         str | None, typer.Option(help="The encoder's preset; default veryfast.")
     ] = None,
-    pix_fmt: Annotated[
-        str | None, typer.Option(help="Pixel format, such as yuv420p; default the source's.")
-    ] = None,
+    pix_fmt: PixFmt = None,
     overwrite: Overwrite = False,
     backend: Backend = None,
     device: Device = None,

@@ -13,7 +13,7 @@ import typer
 
 from rrin_deploy.console import errors, frame_progress, parse_size, say, short_names
 from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
-from rrin_deploy.triplets import Middlebury, Triplets, Ucf101, Vimeo90K, chosen_triplets
+from rrin_deploy.triplets import Middlebury, Samples, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.golden import ARTIFACT_SUFFIXES
 from runtime.options import check_file
 from runtime.publishing import Publication
@@ -42,9 +42,7 @@ def command(
     ucf101: Ucf101 = None,
     middlebury: Middlebury = None,
     triplets: Triplets = None,
-    samples: Annotated[
-        int | None, typer.Option(help="Only so many triplets, evenly spread over the list.", min=1)
-    ] = None,
+    samples: Samples = None,
     sizes: Annotated[
         list[str] | None,
         typer.Option("--size", help="Frame size to time; may be repeated; default 448x256."),
