@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.errors import MediaError
-from media.images import read_still
+from media.images.stills import read_still
 from media.suffixes import IMAGE_SUFFIXES
 from runtime.cuts import CutDetector
 from runtime.errors import InputNotFoundError, shown

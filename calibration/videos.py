@@ -11,7 +11,7 @@ from av import VideoFrame
 
 from calibration.datasets import Frames
 from media.errors import MediaError
-from media.frames import decoded, frame_count, rgb, videos_in
+from media.reading.frames import decoded, frame_count, rgb, videos_in
 from media.suffixes import VIDEO_SUFFIXES
 from runtime.errors import InputNotFoundError
 

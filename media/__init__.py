@@ -10,13 +10,13 @@ with Interpolator("rrin.onnx") as interpolate:
 
 from media.encoding import Encoding
 from media.errors import MediaError
-from media.images import Still, interpolate_stills, read_still, write_still
-from media.live import Live, LiveOptions
-from media.live_stats import LiveStats
+from media.images.pair import PairSummary, interpolate_pair
+from media.images.sequence import SequenceSummary, interpolate_folder
+from media.images.stills import Still, interpolate_stills, read_still, write_still
+from media.live.stats import LiveStats
+from media.live.stream import Live, LiveOptions
 from media.options import Share, VideoOptions
-from media.pair import PairSummary, interpolate_pair
-from media.pipe import interpolate_pipe
-from media.sequence import SequenceSummary, interpolate_folder
+from media.pipes.pipe import interpolate_pipe
 from media.summary import ShareSummary, VideoSummary
 from media.video import interpolate_share, interpolate_video, write_video
 

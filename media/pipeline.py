@@ -13,13 +13,13 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from media.decoding import Decoding
 from media.filling import Filling
 from media.options import Progress
-from media.overlap import overlapped
-from media.source import SourceVideo
+from media.reading.decoding import Decoding
+from media.reading.overlap import overlapped
+from media.reading.source import SourceVideo
 from media.summary import VideoSummary
-from media.writer import VideoWriter
+from media.writing.writer import VideoWriter
 from runtime.interpolator import Interpolator
 
 # Frames that may wait between two stages: enough to even them out, few enough for large frames.

@@ -13,10 +13,10 @@ from typing import Any
 
 import vapoursynth as vs
 
-from media.clip_frames import check_format, duration_of
-from media.clip_graph import ClipGraph
-from media.clip_plugins import ClipBackend, check_backend, form_of
-from media.clip_times import timeline
+from media.clips.frames import check_format, duration_of
+from media.clips.graph import ClipGraph
+from media.clips.plugins import ClipBackend, check_backend, form_of
+from media.clips.times import timeline
 from media.errors import MediaError
 from media.schedule import Number
 from runtime.errors import OptionError, shown

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from media.encoding import Encoding
 from media.options import Progress, Share, Tell, VideoOptions
 from media.pipeline import Writer, copies, whole
+from media.reading.source import SourceVideo
+from media.resuming.segmented import Video, checked, job_of, join, make
 from media.schedule import Number, constant_rate
-from media.segmented import Video, checked, job_of, join, make
-from media.source import SourceVideo
 from media.summary import ShareSummary, VideoSummary
-from media.writer import open_writer
+from media.writing.writer import open_writer
 from runtime.errors import FrameError, OptionError, OutputError
 from runtime.frames import check_frame, check_same_kind, check_several
 from runtime.interpolator import Interpolator

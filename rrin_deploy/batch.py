@@ -129,7 +129,7 @@ def waiting(
 
 def _is_there(output: Path) -> bool:
     """Say whether a video is made, when what a run has left that was killed is put right."""
-    from media.job import Job
+    from media.resuming.job import Job
 
     Job.tidied(output)
     try:

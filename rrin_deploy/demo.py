@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from media.images import Still, write_still
+from media.images.stills import Still, write_still
 from media.video import write_video
 from rrin_deploy.pictures import amplified_difference, average, made_folder
 from runtime.backends import BackendName

@@ -48,7 +48,7 @@ def pair(
     artifact: Artifact, inputs: list[Path], output: Path, overwrite: bool, given: Given
 ) -> None:
     """Make the image between two."""
-    from media.pair import interpolate_pair
+    from media.images.pair import interpolate_pair
 
     refuse_others(given, "two images", "t", "max_pixels")
     image0, image1 = inputs
@@ -62,7 +62,7 @@ def pair(
 
 def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
     """Fill up a folder or pattern of images."""
-    from media.sequence import interpolate_folder
+    from media.images.sequence import interpolate_folder
 
     refuse_others(given, "a folder", "factor", "max_pixels")
     factor = parse_rational(given.pop("factor", FACTOR))
@@ -218,7 +218,7 @@ def say_kept(what: str) -> None:
 
 def segments_kept(output: Path) -> str:
     """Say what is kept of a video that is not finished; empty where nothing is."""
-    from media.job import kept_beside
+    from media.resuming.job import kept_beside
 
     if (kept := kept_beside(output)) is None:
         return ""
@@ -227,8 +227,8 @@ def segments_kept(output: Path) -> str:
 
 
 def _images_kept(output: Path) -> str:
-    from media.image_job import images_kept_for
-    from media.numbering import is_pattern
+    from media.images.job import images_kept_for
+    from media.images.numbering import is_pattern
 
     kept = images_kept_for(output.parent if is_pattern(output) else output)
     return f"{kept.images} images are kept in {kept.folder}" if kept else ""

@@ -41,8 +41,8 @@ def on_cluster(
         MediaError: the one source is damaged; what could be made is there.
         BadParameter: one is no video; see `outputs_in`.
     """
-    from media.cluster import Cluster
-    from media.container import open_media
+    from media.cluster.cluster import Cluster
+    from media.reading.container import open_media
 
     several, tally, started = len(sources) > 1, Tally(), time.perf_counter()
     task = video_task(given, overwrite)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.datasets import Frames
-from media.images import Still, write_still
+from media.images.stills import Still, write_still
 from runtime.errors import OutputError
 
 _GAIN = 4

@@ -66,7 +66,7 @@ def _make(
     overwrite: bool,
     given: Given,
 ) -> None:
-    from media.pipe import interpolate_pipe
+    from media.pipes.pipe import interpolate_pipe
 
     task = video_task(given, overwrite)
     shown = Path("standard input") if source == STANDARD else source

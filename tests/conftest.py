@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from calibration import measure_ranges, vimeo90k
 from export import RRIN, export_onnx, load_checkpoint
-from media.images import Still, write_still
+from media.images.stills import Still, write_still
 from precision import Ranges
 from runtime import Interpolator
 from runtime.golden import golden_beside

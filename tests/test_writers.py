@@ -15,8 +15,8 @@ import pytest
 
 from calibration import triplet_folders
 from engines.proof import Measurement, output_of
-from media.images import Still, write_still
-from media.sequence import interpolate_folder
+from media.images.sequence import interpolate_folder
+from media.images.stills import Still, write_still
 from media.video import write_video
 from precision.ranges import Range, Ranges
 from rrin_deploy.bench.benchmark import Load, Report, Timing

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from media.frames import decoded, frame_count, rgb, videos_in
-from media.images import read_still
+from media.images.stills import read_still
+from media.reading.frames import decoded, frame_count, rgb, videos_in
 from media.suffixes import IMAGE_SUFFIXES
 from runtime.cuts import CutDetector
 from runtime.errors import InputNotFoundError

@@ -170,7 +170,7 @@ def command(
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
     """
-    from media.numbering import is_pattern
+    from media.images.numbering import is_pattern
     from media.suffixes import IMAGE_SUFFIXES
 
     given = given_of(

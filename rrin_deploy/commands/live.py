@@ -33,7 +33,7 @@ from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
 
 if TYPE_CHECKING:
-    from media.live_stats import LiveStats
+    from media.live.stats import LiveStats
 
 _STDOUT = ("-", "pipe:", "pipe:1", "/dev/stdout")
 
@@ -119,9 +119,9 @@ def command(
     `rrin-deploy live udp://@:5000 -o udp://127.0.0.1:5001 --fps 50 --latency 150ms`;
     `rrin-deploy live rtsp://camera/stream -o out.mkv --fps 60 --stats stats.jsonl`
     """
-    from media.address import Address
     from media.encoding import Encoding
-    from media.live import Live, LiveOptions
+    from media.live.address import Address
+    from media.live.stream import Live, LiveOptions
 
     options = LiveOptions(
         fps=parse_rational(fps),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from calibration import Triplet, middlebury, triplet_folders, ucf101, vimeo90k
 from export import load_checkpoint
-from media.images import read_still
+from media.images.stills import read_still
 from media.options import VideoOptions
 from media.video import interpolate_video
 from precision import Ranges

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from media.clip_frames import recent
+from media.clips.frames import recent
 
 
 @pytest.fixture

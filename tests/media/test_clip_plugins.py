@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from engines import build_vs_mlrt
-from media.clip_plugins import Form, check_backend, form_of, run_plugin
+from media.clips.plugins import Form, check_backend, form_of, run_plugin
 from runtime import ArtifactError, BackendError, InputNotFoundError, OptionError
 from tests.models import SMALL_MODEL
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from media.clip_times import timeline
+from media.clips.times import timeline
 from media.schedule import Schedule
 from runtime import OptionError
 

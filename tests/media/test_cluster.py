@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from media.cluster.remote_file import BLOCK, RemoteFile, read_block
 from media.encoding import Encoding
 from media.options import VideoOptions
-from media.remote_file import BLOCK, RemoteFile, read_block
 from media.video import interpolate_video
 from runtime import Interpolator
 from runtime.errors import BackendError
@@ -26,7 +26,7 @@ from tests.rrin_deploy.kills import ROOT, command, decoded, source_of
 
 ray = pytest.importorskip("ray")
 
-from media.cluster import Cluster  # noqa: E402 - it needs Ray
+from media.cluster.cluster import Cluster  # noqa: E402 - it needs Ray
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="finds processes in /proc")
 OPTIONS = VideoOptions(factor=2, segment=0.4, encoding=Encoding("ffv1"))
@@ -106,7 +106,7 @@ def test_several_videos_one_of_which_cannot_be_made(
 def test_a_source_that_goes_meanwhile_costs_itself_alone(
     cluster: Cluster, source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media.cluster_run._IN_FLIGHT", 1)
+    monkeypatch.setattr("media.cluster.run._IN_FLIGHT", 1)
     going = tmp_path / "going.mp4"
     going.write_bytes(source.read_bytes())
 

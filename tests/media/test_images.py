@@ -13,9 +13,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from media.errors import MediaError
-from media.image_file import decode_image
-from media.images import Still, interpolate_stills, read_for, read_still, write_still
-from media.png import SIGNATURE, read_png
+from media.images.file import decode_image
+from media.images.png import SIGNATURE, read_png
+from media.images.stills import Still, interpolate_stills, read_for, read_still, write_still
 from runtime import FrameError, InputNotFoundError, Interpolator
 from runtime.scene import render
 from tests.conftest import Exporter

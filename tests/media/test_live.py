@@ -21,14 +21,14 @@ import numpy as np
 import pytest
 
 from media import Live, LiveOptions, MediaError
-from media.address import Address
-from media.capture import Capture, Captured
 from media.encoding import Encoding
-from media.live_stages import Filler
-from media.live_stats import Meter
-from media.pacing import Counts, Pair
+from media.live.address import Address
+from media.live.capture import Capture, Captured
+from media.live.pacing import Counts, Pair
+from media.live.sink import Sink, open_sink
+from media.live.stages import Filler
+from media.live.stats import Meter
 from media.schedule import Wanted
-from media.sink import Sink, open_sink
 from runtime import Interpolator, OptionError
 from runtime.errors import InputNotFoundError, OutputExistsError
 from tests.camera import RATE, number_of, picture

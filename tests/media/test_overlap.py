@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from media.overlap import overlapped
+from media.reading.overlap import overlapped
 
 
 def test_order_and_a_bound_on_what_waits() -> None:

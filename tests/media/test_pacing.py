@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from media.pacing import TARDY, Pacing
+from media.live.pacing import TARDY, Pacing
 
 LATENCY = 0.2
 STEP = 0.001  # seconds: everything happens on one, so that is how exact times are

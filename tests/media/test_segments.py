@@ -18,9 +18,9 @@ import pytest
 from media.encoding import Encoding
 from media.errors import MediaError
 from media.options import Share, VideoOptions
-from media.packet_file import packets_in
-from media.segment_work import interpolate_segment
-from media.segments import misread, planned
+from media.reading.segments import misread, planned
+from media.resuming.packet_file import packets_in
+from media.resuming.segment_work import interpolate_segment
 from media.video import interpolate_share, interpolate_video
 from media.waiting import claimed, partial_of
 from runtime import Interpolator, OptionError, OutputError

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from media.errors import MediaError
-from media.images import MAX_PIXELS, Still, read_still, write_still
-from media.numbering import is_pattern
-from media.sequence import interpolate_folder
+from media.images.numbering import is_pattern
+from media.images.sequence import interpolate_folder
+from media.images.stills import MAX_PIXELS, Still, read_still, write_still
 from runtime import (
     FrameError,
     InputNotFoundError,
@@ -321,7 +321,7 @@ def test_pixel_limit_holds_for_each_image(
 def test_a_long_run_goes_on_where_it_was_stopped(
     folder: Path, interpolate: Interpolator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media.sequence._WORTH_KEEPING", 0)
+    monkeypatch.setattr("media.images.sequence._WORTH_KEEPING", 0)
     whole, output = tmp_path / "whole", tmp_path / "out"
     interpolate_folder(interpolate, folder, whole, 4)
 
@@ -404,7 +404,7 @@ def test_planted_links_are_not_written_through(
 def test_images_above_the_default_limit_are_found_whole(
     folder: Path, interpolate: Interpolator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media.sequence._WORTH_KEEPING", 0)
+    monkeypatch.setattr("media.images.sequence._WORTH_KEEPING", 0)
 
     def stop(done: int, _: int) -> None:
         if done == 4:
@@ -418,6 +418,6 @@ def test_images_above_the_default_limit_are_found_whole(
 
     with pytest.raises(KeyboardInterrupt):
         interpolate_folder(interpolate, folder, tmp_path / "out", 2, progress=stop)
-    monkeypatch.setattr("media.image_job.read_still", watched)
+    monkeypatch.setattr("media.images.job.read_still", watched)
     interpolate_folder(interpolate, folder, tmp_path / "out", 2, max_pixels=MAX_PIXELS * 2)
     assert set(asked) == {MAX_PIXELS * 2}

@@ -13,7 +13,7 @@ from PIL import Image
 from media.colour import ACCURATE, SourceFrame, video_frame
 from media.encoding import Encoding
 from media.errors import MediaError
-from media.images import Still, read_still, write_still
+from media.images.stills import Still, read_still, write_still
 from media.options import VideoOptions
 from media.video import interpolate_video, write_video
 from runtime import (

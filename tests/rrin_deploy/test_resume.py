@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from media.image_job import ImageIdentity, ImageJob
+from media.images.job import ImageIdentity, ImageJob
 from media.waiting import claimed
 from runtime.scene import render_bytes
 from tests.conftest import write_png

@@ -12,7 +12,7 @@ import torch
 
 from export import load_checkpoint
 from export.network import RRIN
-from media.images import Still, write_still
+from media.images.stills import Still, write_still
 from media.video import write_video
 from runtime.errors import ArtifactError, InputNotFoundError, OptionError
 from runtime.scene import render_bytes

@@ -1,0 +1,1 @@
+"""Clips of VapourSynth: any frame, in any order."""

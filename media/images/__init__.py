@@ -1,0 +1,1 @@
+"""Stills: read and written, pairs of them, and folders that are filled up."""

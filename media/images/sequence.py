@@ -1,0 +1,192 @@
+"""Image sequences: a folder or a numbered pattern of images, filled up with the frames between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from media.errors import MediaError
+from media.images.job import ImageIdentity, ImageJob
+from media.images.numbering import (
+    NAME,
+    check_pattern,
+    images_in,
+    is_pattern,
+    matching,
+    missing,
+    named,
+    numbered,
+)
+from media.images.stills import (
+    MAX_PIXELS,
+    Still,
+    encoded,
+    interpolate_stills,
+    read_for,
+    still_codec,
+)
+from media.options import Tell
+from media.schedule import PORTION
+from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from runtime.errors import InputNotFoundError, OptionError, OutputError
+from runtime.frames import MAX_TIMES
+from runtime.interpolator import Interpolator
+from runtime.options import check_path, check_whole
+from runtime.partials import contents
+from runtime.publishing import FolderPublication
+
+Progress = Callable[[int, int], None]
+
+_WORTH_KEEPING = 20  # seconds of work; of a run that ends earlier nothing is kept
+_NO_FOLDERS = (*IMAGE_SUFFIXES, ".gif", *VIDEO_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class SequenceSummary:
+    """What `interpolate_folder` did.
+
+    Attributes:
+        profiles: of how many images the ICC profile is not kept.
+        missing: where numbers are missing in the names, for people; empty where none are. Images on
+            either side are taken for neighbours.
+    """
+
+    output: Path
+    images_read: int
+    images_written: int
+    profiles: int
+    missing: str
+
+
+def interpolate_folder(
+    interpolate: Interpolator,
+    source: str | Path,
+    output: str | Path,
+    factor: int,
+    *,
+    overwrite: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+    tell: Tell = lambda _: None,
+) -> SequenceSummary:
+    """Fill up a sequence of images into a folder, as `FolderPublication` publishes it.
+
+    n images become (n - 1) * factor + 1; what has 16 bits keeps them. Each image waits in
+    NAME.partial, or in .partial in a folder that is there, until all are made, also where a run of
+    over 20 seconds is ended: the same call goes on from there.
+
+    Args:
+        source: a folder of two or more images of one size, taken in natural order of their names,
+            without hidden ones; or a pattern such as in/frame_%05d.png, taken by number, whatever
+            the first is and whatever is left out. As in FFmpeg %05d is padded with zeros to five
+            digits and %d is not padded; what exists by that very name is no pattern.
+        output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
+            .jpg. `overwrite` replaces a folder that holds nothing else than such images.
+        factor: 2 to 1000.
+        max_pixels: of an image, as `read_still` takes it.
+        progress: called after each image with the images written and the total.
+        tell: called with lines for people: what it goes on with.
+
+    Raises:
+        InputNotFoundError, OutputError: the folders are not as expected, or cannot be written to;
+            or the unfinished job of other images, options or artifact waits there.
+        MediaError: an image cannot be decoded, or the output holds more than images.
+        FrameError: the images are of several sizes, or of 16 bits for an artifact of uint8.
+        OptionError: factor is not 2 to 1000, the output is the source or named as a file or not at
+            all, or a pattern has not one number in its name, or another padding than its files.
+    """
+    check_path("output", output, "more/")
+    check_whole("factor", factor, 2, MAX_TIMES)
+    source, output = Path(source), Path(output)
+    images = numbered(source) if is_pattern(source) else images_in(source)
+    folder, name = (output.parent, output.name) if is_pattern(output) else (output, NAME)
+    check_pattern(name)
+    if len(images) < 2:
+        raise InputNotFoundError(
+            f"{source}: holds {len(images)} images ({', '.join(IMAGE_SUFFIXES)}); "
+            "expected two or more"
+        )
+    if folder.is_dir() and folder.samefile(images[0].parent):
+        raise OptionError(f"{folder}: is the source as well; choose another output")
+    publication = _checked_output(output, folder, overwrite)
+    still_codec(Path(name))
+    names = [named(name, index) for index in range((len(images) - 1) * factor + 1)]
+    identity = ImageIdentity.of(images, interpolate.identity, factor, name)
+    job, started = ImageJob(folder, identity, max_pixels), time.monotonic()
+    begun = job.begin()
+    if begun:
+        tell(f"goes on: {begun} of {len(names)} images are made")
+    with job.claimed() as ours:
+        if not ours:
+            raise OutputError(f"{folder}: another run makes its images; wait for that")
+        try:
+            stills = _filled_up(interpolate, images, factor, max_pixels, job, names)
+            profiles = _made(job, stills, names, progress)
+            with publication:
+                for each in names:
+                    job.copy_to(publication.path, each)
+        except BaseException:
+            if not begun and time.monotonic() - started < _WORTH_KEEPING:
+                job.remove()
+            raise
+        job.remove()
+    return SequenceSummary(folder, len(images), len(names), profiles, missing(images))
+
+
+def _made(
+    job: ImageJob,
+    stills: Iterator[tuple[int, Still]],
+    names: Sequence[str],
+    progress: Progress | None,
+) -> int:
+    """Keep all images; return of how many of them the profile is not kept."""
+    profiles = 0
+    for index, still in stills:
+        name = names[index]
+        profiles += still.profile  # which the images between have not
+        if not job.has(name):
+            job.add(name, encoded(job.folder / name, still))
+        if progress:
+            progress(index + 1, len(names))
+    return profiles
+
+
+def _filled_up(
+    interpolate: Interpolator,
+    images: Sequence[Path],
+    factor: int,
+    max_pixels: int,
+    job: ImageJob,
+    names: Sequence[str],
+) -> Iterator[tuple[int, Still]]:
+    """Yield images and their numbers, but for those between two that are made."""
+    times = [step / factor for step in range(1, factor)]
+    before = read_for(interpolate, images[0], max_pixels)
+    yield 0, before
+    for number, image in enumerate(images[1:]):
+        after = read_for(interpolate, image, max_pixels)
+        for first in range(0, len(times), PORTION):
+            portion = times[first : first + PORTION]
+            at = number * factor + first + 1
+            if not all(map(job.has, names[at : at + len(portion)])):
+                yield from enumerate(interpolate_stills(interpolate, before, after, portion), at)
+        yield (number + 1) * factor, after
+        before = after
+
+
+def _checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublication:
+    if folder.suffix.lower() in _NO_FOLDERS and not folder.is_dir():
+        raise OptionError(
+            f"{folder}: is named as a file; images are written to a folder, or to a pattern as "
+            f"{folder.stem}/{NAME}"
+        )
+    publication = FolderPublication(folder, overwrite=overwrite)
+    if folder.is_dir():
+        ours = matching(output)[0] if is_pattern(output) else images_in(folder)
+        if len(ours) < len(contents(folder)):
+            raise MediaError(
+                f"{folder}: holds more than what would be replaced; choose another folder"
+            )
+    return publication

@@ -1,0 +1,1 @@
+"""Videos are opened, demuxed, cut into segments and decoded."""

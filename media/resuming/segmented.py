@@ -1,0 +1,209 @@
+"""Videos that are worked through segment by segment, in one run or in several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from media.options import Progress, Tell, VideoOptions
+from media.reading.container import open_media
+from media.reading.part import part_of
+from media.reading.segments import WHOLE, Segment, planned
+from media.reading.source import SourceVideo, head_of
+from media.resuming.identity import Identity
+from media.resuming.job import Job
+from media.resuming.joining import joined
+from media.resuming.segment_work import interpolate_segment
+from media.summary import VideoSummary
+from media.waiting import published
+from media.writing.streams import alpha_left_out
+from runtime.errors import ArtifactError, OptionError, OutputError
+from runtime.interpolator import Interpolator
+from runtime.publishing import Publication
+
+
+class Artifact(Protocol):
+    """What makes the frames, here or elsewhere."""
+
+    @property
+    def identity(self) -> str:
+        """See `Interpolator.identity`."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """What is made of what, by what; and who is told of it.
+
+    Attributes:
+        tell: called with lines for people, about the output.
+    """
+
+    artifact: Artifact
+    source: Path
+    output: Path
+    options: VideoOptions
+    progress: Progress
+    tell: Tell
+
+
+def checked(video: Video) -> Publication:
+    """Return the publication of the output, when what was left of it is cleared away.
+
+    Raises:
+        InputNotFoundError, MediaError: the source is no video.
+        OptionError: it is the output as well.
+        OutputError: see `Publication`.
+    """
+    source, output = video.source, video.output
+    with open_media(source):  # what is no video is refused before anything is touched
+        pass
+    if output.exists() and output.samefile(source):
+        raise OptionError(f"{output}: is the source as well; choose another output")
+    Job.tidied(output)
+    return Publication(output, overwrite=video.options.overwrite)
+
+
+def job_of(video: Video) -> Job | None:
+    """Find or begin the job of a video; None where it is made in one piece, and is no part.
+
+    Raises:
+        OutputError: beside the output lies the job of something else.
+        MediaError: it has alpha, and no pixel format without was asked for.
+    """
+    if (job := _found(video)) is not None:
+        return job
+    segments = _planned(video)
+    return _begun(video, segments) if segments else None
+
+
+def job_in_any_case(video: Video) -> Job:
+    """Find or begin the job of a video; what is made in one piece is a job of one segment.
+
+    Raises: as `job_of`.
+    """
+    return _found(video) or _begun(video, _planned(video) or (WHOLE,))
+
+
+def _found(video: Video) -> Job | None:
+    job = Job.found(video.output, lambda: _identity(video))
+    if job is not None:
+        video.tell(f"goes on: {job.kept().finished} of {len(job.segments)} segments are made")
+    return job
+
+
+def _planned(video: Video) -> tuple[Segment, ...]:
+    part = part_of(video.source, video.options)
+    plan = planned(video.source, video.options.stream, video.options.segment, part)
+    if plan.reason:
+        video.tell(
+            f"is made in one piece, as of the source {plan.reason}; a run that ends early keeps "
+            "nothing"
+        )
+    if part != WHOLE:
+        head_of(video.source, video.options, plan.segments[0])  # a part without a frame is refused
+    return plan.segments
+
+
+def _begun(video: Video, segments: tuple[Segment, ...]) -> Job:
+    with SourceVideo.opened(video.source, video.options) as source:
+        alpha_left_out(source.stream, video.source, video.options.encoding.pix_fmt)
+    job = Job.begin(video.output, _identity(video), segments)
+    if len(job.segments) > 1:
+        video.tell(
+            f"is made in {len(job.segments)} segments, which wait in {job.folder} until they are "
+            "joined; until then they take as much again of the disk"
+        )
+    return job
+
+
+def _identity(video: Video) -> Identity:
+    return Identity.of(video.source, video.artifact.identity, video.options, video.output)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run has made.
+
+    Attributes:
+        frames: of the output.
+        elsewhere: how many of the segments that were asked for other runs are making.
+    """
+
+    frames: int
+    elsewhere: int
+
+
+def make(video: Video, interpolate: Interpolator, job: Job, indices: Iterable[int]) -> Made:
+    """Make the segments of these numbers that are still to be made."""
+    frames = elsewhere = 0
+    for index in indices:
+        with job.claimed(index) as ours:
+            if not ours:
+                elsewhere += 1
+            elif not is_made(video, job, index):
+                frames += _make_one(video, interpolate, job, index)
+    return Made(frames, elsewhere)
+
+
+def join(video: Video, job: Job, frames: int) -> VideoSummary:
+    """Publish the video of all segments, which are made, and remove them.
+
+    Args:
+        frames: of the output that this run made.
+
+    Raises:
+        ArtifactError: a segment was damaged meanwhile.
+        OutputError: another run joins them; or see `Publication`.
+    """
+    with job.joining() as ours:
+        if not ours:
+            raise OutputError(f"{video.output}: another run joins its segments; wait for that")
+        everything = range(len(job.segments))
+        summaries = [summary for index in everything if (summary := job.summary(index))]
+        publication = Publication(
+            video.output, overwrite=video.options.overwrite, outdated=[job.record]
+        )
+        files = [job.file(index) for index in everything]
+        done = joined(
+            job.segments,
+            files,
+            summaries,
+            video.source,
+            video.output,
+            video.options,
+            publication,
+        )
+    job.remove()
+    return replace(done, frames_resumed=done.frames_written - frames)
+
+
+def is_made(video: Video, job: Job, index: int) -> bool:
+    """Say whether a segment is there; one that is damaged is made again, and that is said."""
+    try:
+        return job.summary(index) is not None
+    except ArtifactError:
+        video.tell(f"{job.file(index)} is damaged or of another job, and is made again")
+        return False
+
+
+def _make_one(video: Video, interpolate: Interpolator, job: Job, index: int) -> int:
+    known = (job.known(other) for other in range(len(job.segments)))
+    before = sum(summary.frames_written for summary in known if summary)
+    with SourceVideo.opened(video.source, video.options) as source:
+        total = source.frames_expected
+    with published(job.file(index)) as target:
+        summary = interpolate_segment(
+            interpolate,
+            video.source,
+            video.output,
+            video.options,
+            job.segments[index],
+            job.segments[0],
+            job.hash,
+            target.path,
+            lambda done, at: video.progress(before + done, total, at),
+        )
+    job.summary(index)  # reads it, for what is joined has been held against its hash
+    return summary.frames_written

@@ -1,0 +1,1 @@
+"""Videos are encoded and muxed, with all that stands beside the pictures."""

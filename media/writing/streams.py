@@ -1,0 +1,110 @@
+"""What a source's streams carry beside pictures: which of it can be copied, and what is lost."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+from av import VideoFrame
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from media.errors import MediaError
+from media.pixel_formats import has_alpha
+from media.reading.container import open_media
+from media.side_data import carries
+
+# What a muxer or encoder writes anew; copied, they would tell of the source. A timecode counts
+# its frames.
+_STALE = ("duration", "encoder", "bps", "number_of_", "_statistics", "handler_name", "vendor_id",
+          "major_brand", "minor_version", "compatible_brands", "timecode",
+          "alpha_mode")  # fmt: skip
+# PyAV gives encoders none of it.
+_LOST_SIDE_DATA = {
+    "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
+    "DOVI_METADATA": "Dolby Vision metadata",
+    "ICC_PROFILE": "ICC profile",
+}
+
+
+def holds(container: str, stream: Stream) -> bool:
+    """Say whether a container takes a stream, by writing it the header of a file in memory."""
+    if stream.type == "attachment":
+        return container == "matroska"  # FFmpeg's WebM leaves them out without a word
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
+            trial.add_stream_from_template(stream)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def fresh(metadata: dict[str, str]) -> dict[str, str]:
+    """Return the tags that are true of the output too."""
+    return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}
+
+
+def alpha_left_out(stream: VideoStream, source: Path, asked: str | None) -> list[str]:
+    """Return for people that a stream's alpha is lost, where a pixel format without was asked for.
+
+    Raises:
+        MediaError: it has alpha, and no such format was asked for.
+    """
+    if not _shows_through(stream, source):
+        return []
+    if asked is None or has_alpha(asked):
+        raise MediaError(
+            f"{source}: has alpha, which is not interpolated; "
+            "to leave it out, ask for a pixel format without, such as yuv420p",
+            remedy=("pix_fmt", "yuv420p"),
+        )
+    return ["alpha, for the pixel format asked for has none"]
+
+
+def _shows_through(stream: VideoStream, source: Path) -> bool:
+    """Say whether a stream has alpha, in its pixels or, as VP9 has it, in a stream beside them.
+
+    A GIF or palette is decoded for that: they come with alpha whether any pixel can be seen through
+    or not.
+    """
+    own = stream.codec_context.format
+    if stream.codec_context.name == "gif" or (own is not None and own.has_palette):
+        frames = _decoded(source, stream.index)
+        return any(frame.to_ndarray(format="rgba")[..., 3].min() < 255 for frame in frames)
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    return tags.get("alpha_mode") == "1" or (own is not None and has_alpha(own))
+
+
+def _decoded(source: Path, index: int) -> Iterator[VideoFrame]:
+    """Yield what can be decoded; what cannot is found again when it is interpolated."""
+    with open_media(source) as reader:
+        for packet in reader.demux(cast(VideoStream, reader.streams[index])):
+            with suppress(av.FFmpegError):
+                yield from packet.decode()
+
+
+def lost_with(frame: VideoFrame) -> list[str]:
+    """Return what a frame carries and its encoder is not given, for people."""
+    return [
+        f"{name}, for encoders are not given it"
+        for key, name in _LOST_SIDE_DATA.items()
+        if carries(frame, key)
+    ]
+
+
+def heard_from(streams: Iterable[Stream], default: Fraction) -> Fraction:
+    """Return when the first audio or subtitle begins, seconds."""
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in streams
+        if stream.type in ("audio", "subtitle")
+        and stream.start_time is not None
+        and stream.time_base
+    ]
+    return min(starts, default=default)

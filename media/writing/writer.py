@@ -1,0 +1,234 @@
+"""Writing a video: frames at exact times, and the streams that are copied beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av import Packet, VideoFrame
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from media.encoding import Encoding, format_of
+from media.errors import MediaError
+from media.ffmpeg_log import quiet
+from media.pixel_formats import losses, plain
+from media.side_data import display_matrix
+from media.writing.frame_encoder import FrameEncoder
+from media.writing.light import light_lost
+from media.writing.span import EVERYTHING, Span
+from media.writing.streams import alpha_left_out, fresh, heard_from, holds, lost_with
+from runtime.errors import OutputError
+from runtime.publishing import Publication
+
+
+class VideoWriter:
+    """A video being written; make one with `open_writer`.
+
+    Attributes:
+        left_out: what of the source is not in the output, for people; complete after `finish`.
+    """
+
+    def __init__(
+        self,
+        writer: OutputContainer,
+        output: Path,
+        frames: FrameEncoder,
+        asked: str | None,
+    ) -> None:
+        self.left_out: list[str] = []
+        self._writer = writer
+        self._output = output
+        self._frames = frames
+        self._asked = asked
+        self._video: VideoStream | None = None
+        self._source: VideoStream | None = None
+        self._to_copy: list[Stream] = []
+        self._copied: dict[int, Stream] = {}
+        self._early: list[Packet[Any]] = []
+        self._chapters: list[Any] = []
+        self._slowdown = Fraction(1)
+        self._lead = Fraction(0)
+        self._start = Fraction(0)
+        self._span = EVERYTHING
+
+    def describe(self, reader: InputContainer, stream: VideoStream, slowdown: Fraction) -> None:
+        """Copy the tags and chapters of the file, and the tags of the stream that is interpolated.
+
+        Raises:
+            MediaError: the stream has alpha, and no pixel format without was asked for; or the
+                encoder does not take its frames.
+        """
+        self._writer.metadata.update(fresh(reader.metadata))
+        self._chapters = reader.chapters()
+        self._slowdown = slowdown
+        self._source = stream
+        self.left_out += alpha_left_out(stream, Path(reader.name), self._asked)
+        if stream.codec_context.format is not None:
+            self._frames.choose(plain(stream.codec_context.format), stream.width, stream.height)
+
+    def add_copy(self, stream: Stream) -> bool:
+        """Take a stream as it is; False, and an entry in `left_out`, where it does not fit."""
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
+        kind = f"{stream.type} ({codec})" if codec else f"{stream.type} stream {stream.index}"
+        if stream.type == "data":
+            self.left_out.append(
+                f"{kind}, for it may point at frames of the source (chapters are kept)"
+            )
+            return False
+        if not holds(self._writer.format.name, stream):
+            self.left_out.append(f"{kind}, which {self._output.suffix} cannot hold")
+            return False
+        self._to_copy.append(stream)
+        return True
+
+    def copy(self, packet: Packet[Any]) -> None:
+        """Write a packet of a copied stream, in step with the frames."""
+        if self._video is None:  # the header has to name the video stream too
+            self._early.append(packet)
+            return
+        if not self._span.clips(packet):
+            return
+        shift = round((self._start - self._lead) / packet.time_base)
+        for field in ("pts", "dts"):
+            if getattr(packet, field) is not None:
+                setattr(packet, field, getattr(packet, field) - shift)
+        packet.stream = self._copied[packet.stream.index]
+        with _writing(self._output):
+            self._writer.mux(packet)
+
+    def write(
+        self, given: VideoFrame, time: Fraction, duration: Fraction, start: Fraction = Fraction(0)
+    ) -> None:
+        """Encode a frame to be shown at `time` for `duration`, seconds since the first frame.
+
+        With the first one, `start` says when it is shown in the source, seconds.
+        """
+        if self._video is None:
+            self.begin(given, start)
+        with _writing(self._output):
+            self._writer.mux(self._frames.encode(given, time + self._lead, duration))
+
+    def write_encoded(self, packet: Packet[Any]) -> None:
+        """Write a packet of the video, with times as `write` takes them, once `begin` is done."""
+        lead = round(self._lead / packet.time_base)
+        for field in ("pts", "dts"):
+            setattr(packet, field, getattr(packet, field) + lead)
+        assert self._video is not None  # noqa: S101 - as said above
+        packet.stream = self._video
+        with _writing(self._output):
+            self._writer.mux(packet)
+
+    def finish(self) -> None:
+        """Write what the encoder still holds, and the end of the file.
+
+        Raises:
+            MediaError: no frame was written.
+        """
+        if self._video is None:
+            raise MediaError(f"{self._output}: not written: the video stream holds no frames")
+        with _writing(self._output):
+            self._writer.mux(self._frames.flush())
+            self._writer.close()
+
+    def begin(self, first: VideoFrame, start: Fraction, span: Span = EVERYTHING) -> None:
+        """Add the streams in the source's order, and write what came before the first frame.
+
+        Args:
+            first: the first frame.
+            start: when it is shown in the source, seconds.
+            span: what of the copied streams and chapters is written.
+        """
+        self._start, self._span = start, span
+        place = self._source.index if self._source else 0
+        for stream in [stream for stream in self._to_copy if stream.index < place]:
+            self._add_copied(stream)
+        encoder = self._video = self._frames.add_to(self._writer, first)
+        if self._source is not None:
+            encoder.metadata.update(fresh(self._source.metadata))
+            encoder.disposition = self._source.disposition
+        matrix = display_matrix(first)
+        if matrix is not None:
+            encoder.set_display_matrix(matrix.tolist())
+        for stream in [stream for stream in self._to_copy if stream.index > place]:
+            self._add_copied(stream)
+        if self._asked is None:
+            self.left_out += losses(first.format, self._frames.pix_fmt)
+        self.left_out += [*light_lost(self._frames.name, first), *lost_with(first)]
+        # Players show nothing of before 0, so what is heard earlier moves the frames back.
+        heard = heard_from(self._to_copy, self._start) if span.begin is None else span.begin
+        lead = max(self._start - heard, Fraction(0))
+        self._lead = math.ceil(lead / self._frames.time_base) * self._frames.time_base
+        self._set_chapters()
+        with quiet(self._frames.name), _writing(self._output):
+            self._writer.start_encoding()
+        early, self._early = self._early, []
+        for packet in early:
+            self.copy(packet)
+
+    def _set_chapters(self) -> None:
+        chapters = self._span.chapters(self._chapters)
+        for chapter in chapters:
+            for end in ("start", "end"):
+                time = chapter[end] * chapter["time_base"] - self._start + self._lead
+                chapter[end] = round(max(Fraction(0), time) * self._slowdown / chapter["time_base"])
+        if chapters:
+            self._writer.set_chapters(chapters)
+
+    def _add_copied(self, stream: Stream) -> None:
+        copied = self._writer.add_stream_from_template(stream)
+        copied.metadata.update(fresh(stream.metadata))
+        copied.disposition = stream.disposition
+        self._copied[stream.index] = copied
+
+
+@contextmanager
+def open_writer(
+    target: Publication,
+    output: Path,
+    encoding: Encoding,
+    *,
+    rate: Fraction,
+    time_base: Fraction,
+    pixel_aspect: Fraction = Fraction(1),
+) -> Iterator[VideoWriter]:
+    """Yield a writer of what is published as `target`, named `output`, when the block succeeds.
+
+    Args:
+        rate: frames a second, on average.
+        time_base: what every time is a multiple of, seconds.
+        pixel_aspect: width by height of a pixel.
+
+    Raises:
+        MediaError: no container by that suffix, or FFmpeg cannot encode.
+        OutputError: it cannot be written to the disk; see `Publication`.
+    """
+    matroska = format_of(output) in ("matroska", "webm")
+    # Matroska would call the first stream of each kind the default where the source names none.
+    options = {"default_mode": "passthrough"} if matroska else {}
+    with target:
+        with _writing(output):
+            container = av.open(str(target.path), "w", container_options=options)
+        with container:
+            frames = FrameEncoder(
+                encoding, output, rate=rate, time_base=time_base, pixel_aspect=pixel_aspect
+            )
+            writer = VideoWriter(container, output, frames, encoding.pix_fmt)
+            yield writer
+            writer.finish()
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """Name the file that FFmpeg could not write."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        kind = OutputError if isinstance(error, OSError) else MediaError
+        raise kind(f"{output}: not written: {error.strerror}") from error
