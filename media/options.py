@@ -10,7 +10,7 @@ from media.encoding import Encoding
 from media.schedule import Number, rational
 from runtime.cuts import THRESHOLD
 from runtime.errors import OptionError, shown
-from runtime.options import check_whole, check_within
+from runtime.options import check_flag, check_whole, check_within
 
 Progress = Callable[[int, int, float], None]
 Tell = Callable[[str], None]
@@ -30,6 +30,9 @@ class VideoOptions:
         slow: times as long, at the source's frame rate or at `fps`; without audio and subtitles.
         stream: which of the video streams, from 0; None takes the best.
         cut_threshold: see `CutDetector`; None looks for no cuts.
+        dedup: look for frames that only repeat the one before, as in animation on twos, and make
+            frames in their place, so that motion goes on evenly; see `RepeatFinder`. Fewer source
+            frames are shown, and more are made.
         encoding: how frames are encoded.
         overwrite: replace an existing output.
         segment: seconds of source that are worked through at a time, at least, so that a run that
@@ -46,6 +49,7 @@ class VideoOptions:
     slow: Number | None = None
     stream: int | None = None
     cut_threshold: float | None = THRESHOLD
+    dedup: bool = False
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
     segment: float = SEGMENT
@@ -56,6 +60,7 @@ class VideoOptions:
         if not isinstance(self.encoding, Encoding):
             raise OptionError(f"encoding is {shown(self.encoding)}; expected an Encoding")
         check_within("segment", self.segment, 0)
+        check_flag("dedup", self.dedup)
         start, end = self.span
         if start < 0:
             raise OptionError(f"start is {float(start):g} s; expected 0 or more")

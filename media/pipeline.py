@@ -79,6 +79,7 @@ def whole(
         frames_written=written,
         frames_left_out=decoding.frames_left_out,
         cuts=decoding.cuts,
+        repeats=decoding.repeats if source.options.dedup else None,
         left_out=writer.left_out,
         damage=decoding.damage(),
         decode_seconds=decoding.seconds,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from numbers import Real
 from typing import NamedTuple
 
@@ -172,6 +173,19 @@ class Schedule:
         for index in range(math.ceil(start / per_frame), math.ceil(end / per_frame)):
             t = (index * per_frame - start) / (end - start)
             yield Wanted(t, index / self.rate, 1 / self.rate)
+
+    def across(self, times: Sequence[Fraction]) -> Iterator[Wanted]:
+        """Yield what is wanted from one source frame on until just before another.
+
+        Args:
+            times: when the two are shown, and between them their repeats, which are left out: what
+                is wanted there stays, and lies between the two.
+        """
+        first, last = times[0], times[-1]
+        for start, end in pairwise(times):
+            for wanted in self.between(start, end):
+                t = (start + wanted.t * (end - start) - first) / (last - first)
+                yield wanted._replace(t=t)
 
 
 def on_the_beat(time: Fraction, rate: Fraction, base: Fraction) -> Fraction:

@@ -21,6 +21,7 @@ class VideoSummary:
         frames_resumed: of those written, what earlier or other runs had made.
         frames_left_out: of the source, for they have the very time of the frame before.
         cuts: scene cuts found.
+        repeats: of the source, found and taken out; None where none were looked for.
         left_out: what of the source is not in the output, and why.
         damage: what is missing or broken in the source, and where; the output is made of the rest.
         decode_seconds, inference_seconds, encode_seconds: that the stages worked; they overlap.
@@ -35,6 +36,7 @@ class VideoSummary:
     frames_written: int
     frames_left_out: int
     cuts: int
+    repeats: int | None
     left_out: list[str]
     damage: list[str]
     decode_seconds: float

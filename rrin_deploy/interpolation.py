@@ -241,12 +241,13 @@ def speed_of(done: VideoSummary, seconds: float) -> str:
 
 def _video_made(done: VideoSummary) -> str:
     unshown = f", {done.frames_left_out} left out, for they have the time of the one before"
+    repeats = "" if done.repeats is None else f", {done.repeats} repeats taken out"
     resumed = f", {done.frames_resumed} of them by other runs" if done.frames_resumed else ""
     return (
         f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
         f"at {float(done.rate):.6g} fps{resumed}; {done.frames_made} made, {done.frames_repeated} "
-        f"shown again{unshown if done.frames_left_out else ''}, {done.cuts} cuts; decoding "
-        f"{done.decode_seconds:.1f} s, inference {done.inference_seconds:.1f} s, encoding "
+        f"shown again{unshown if done.frames_left_out else ''}, {done.cuts} cuts{repeats}; "
+        f"decoding {done.decode_seconds:.1f} s, inference {done.inference_seconds:.1f} s, encoding "
         f"{done.encode_seconds:.1f} s, all at once"
     )
 

@@ -22,22 +22,27 @@ from media.filling import Interval, Kind
 from media.reading.damage import Losses
 from media.reading.packets import Reading
 from media.reading.segments import WHOLE, Segment
-from media.schedule import LONGEST_GAP, PORTION, Schedule, on_the_beat
+from media.reading.timed import TimedFrames
+from media.schedule import LONGEST_GAP, PORTION, Schedule
 from runtime.cuts import CutDetector
+from runtime.repeats import RUN_UP, RepeatFinder
 
 
-class _Timed(NamedTuple):
-    """A frame, when it is shown by its own timestamp, and when it is meant to be shown."""
+class _Judged(NamedTuple):
+    """A frame, its times, and whether it begins a scene, or repeats the one before."""
 
-    frame: VideoFrame
+    frame: SourceFrame
     said: Fraction
     at: Fraction
+    is_cut: bool
+    is_repeat: bool = False
 
 
 class Decoding:
     """The first stage: packets to intervals; copied streams' packets pass as they are.
 
-    An interval belongs to the segment that its first frame belongs to.
+    An interval belongs to the segment that its first frame belongs to; it lies between two frames,
+    or with `dedup` between two that are no repeats.
 
     Args:
         copied: streams whose packets pass; none beside another segment than `WHOLE`.
@@ -46,8 +51,7 @@ class Decoding:
             do not begin with it.
 
     Attributes:
-        frames_read, frames_left_out, cuts: as `VideoSummary` has them; they are true once `run` has
-            ended.
+        frames_read, cuts, repeats: as `VideoSummary` has them; they are true once `run` has ended.
         shown_from: when the segment's first frame is shown in the source, seconds; true once `run`
             has yielded it.
     """
@@ -62,20 +66,33 @@ class Decoding:
         rate: Fraction,
         schedule: Schedule,
         cut_threshold: float | None,
+        dedup: bool,
         segment: Segment = WHOLE,
         start: Fraction = Fraction(0),
     ) -> None:
-        self.frames_read = self.frames_left_out = self.cuts = 0
+        self.frames_read = self.cuts = self.repeats = 0
         self.shown_from = start
         self._reading = Reading(reader, stream, source, copied, segment)
         self._segment = segment
-        self._start = start
-        self._base = stream.time_base or Fraction(1)
+        self._timed = TimedFrames(
+            self._reading,
+            source,
+            segment,
+            base=stream.time_base or Fraction(1),
+            rate=rate,
+            early=RUN_UP if dedup else 1,
+            start=start,
+        )
         self._source = source
-        self._rate = rate
         self._schedule = schedule
+        self._dedup = dedup
         self._seconds = 0.0
         self._is_cut = (lambda _: False) if cut_threshold is None else CutDetector(cut_threshold)
+
+    @property
+    def frames_left_out(self) -> int:
+        """As `VideoSummary.frames_left_out`, once `run` has ended."""
+        return self._timed.left_out
 
     @property
     def seconds(self) -> float:
@@ -98,97 +115,73 @@ class Decoding:
                 backwards, or leap by more than a day.
         """
         before: SourceFrame | None = None
-        before_segment: VideoFrame | None = None
-        at, length = Fraction(0), 1 / self._rate
+        times = [Fraction(0)]  # when `before` is shown, and its repeats
         begun = False  # whether an interval from `before` on is one of the segment
-        for item in self._timed():
+        for item in self._judged():
             if isinstance(item, Packet):
                 yield item
                 continue
-            if self._segment.closes and self._is_beyond(item.said):
-                length = item.at - at
-                break
-            frame = item.frame
-            if frame.duration and frame.time_base:
-                length = frame.duration * frame.time_base
-            if self._is_before(item.said):
-                before_segment = frame
+            after, inside = item.frame, self._timed.holds(item.said)
+            self.frames_read += inside
+            if item.is_repeat:
+                times.append(item.at)
                 continue
-            started = time.perf_counter()
-            if before_segment is not None:
-                before, before_segment = self._converted(before_segment), None
-                self._is_cut(before.rgb)
-            after = self._converted(frame)
-            is_cut = self._is_cut(after.rgb)
-            still = before is not None and np.array_equal(before.rgb, after.rgb)
-            self._seconds += time.perf_counter() - started
             if begun and before is not None:
-                self.cuts += is_cut
-                kind: Kind = "cut" if is_cut else "still" if still else "motion"
-                yield from self._portions(before, after, (at, item.at), kind)
-            if self._is_beyond(item.said):
+                self.cuts += item.is_cut
+                self.repeats += len(times) - 1
+                still = np.array_equal(before.rgb, after.rgb)
+                kind: Kind = "cut" if item.is_cut else "still" if still else "motion"
+                yield from self._portions(before, after, [*times, item.at], kind)
+            if self._timed.is_beyond(item.said):
                 return
-            if not begun:
-                self.shown_from = self._start + item.said
-                yield Interval(None, after, [], "motion", self._start)
-            begun, before, at = True, after, item.at
-            self.frames_read += 1
+            if inside and not begun:
+                self.shown_from = self._timed.start + item.said
+                yield Interval(None, after, [], "motion", self._timed.start)
+                begun = True
+            before, times = after, [item.at]
         if begun and before is not None:
-            yield from self._portions(before, before, (at, self._end(at, length)), "still")
+            yield from self._portions(before, before, [*times, self._timed.end(times[0])], "still")
         elif self._segment == WHOLE:
             reasons = "; ".join(self.damage()) or "it holds no picture that could be shown"
             raise MediaError(f"{self._source}: none of its frames can be decoded: {reasons}")
 
-    def _end(self, at: Fraction, length: Fraction) -> Fraction:
-        """Return when the last frame, shown so long from `at` on, gives way to nothing."""
-        end = at + length
-        if self._segment.closes and self._segment.end is not None:
-            end = min(end, self._segment.end * self._base - self._start)
-        beat = self._on_the_beat(end)
-        return beat if beat > at else end
-
-    def _is_before(self, said: Fraction) -> bool:
-        begin = self._segment.begin
-        return begin is not None and said < begin * self._base - self._start
-
-    def _is_beyond(self, said: Fraction) -> bool:
-        end = self._segment.end
-        return end is not None and said >= end * self._base - self._start
-
-    def _timed(self) -> Iterator[_Timed | Packet[Any]]:
-        """Say when each frame is shown; leave out those that have the time of the one before."""
-        said, at = None, Fraction(0)
-        for item in self._reading.run():
+    def _judged(self) -> Iterator[_Judged | Packet[Any]]:
+        """Convert frames, and say what they are to those before; the others pass."""
+        finder: RepeatFinder[_Judged] | None = RepeatFinder() if self._dedup else None
+        for item in self._timed.run():
             if isinstance(item, Packet):
                 yield item
                 continue
-            earlier, said = said, self._said(item, said)
-            if earlier is not None and said <= earlier:
-                self._left_out(said, earlier)
-                continue
-            beat = self._on_the_beat(said)
-            at = beat if beat > at else said  # no two frames may meet on one beat
-            yield _Timed(item, said, at)
+            started = time.perf_counter()
+            frame = self._converted(item.frame)
+            judged = _Judged(frame, item.said, item.at, self._is_cut(frame.rgb))
+            decided = [(judged, False)]
+            if finder is not None:
+                decided = finder.add(judged, frame.rgb, item.at, judged.is_cut)
+            self._seconds += time.perf_counter() - started
+            yield from (each._replace(is_repeat=repeat) for each, repeat in decided)
+        if finder is not None:
+            yield from (each for each, _ in finder.rest())
 
     def _portions(
         self,
         before: SourceFrame,
         after: SourceFrame,
-        times: tuple[Fraction, Fraction],
+        times: Sequence[Fraction],
         kind: Kind,
     ) -> Iterator[Interval]:
         """Yield an interval in pieces, for a gap may be long and its frames large."""
-        start, end = times
+        start, end = times[0], times[-1]
         if end - start > LONGEST_GAP:
             raise MediaError(
                 f"{self._source}: shows one frame for {float(end - start) / 3600:.1f} hours, from "
-                f"{self._at(start)} on; expected {LONGEST_GAP / 3600} at most: its times are "
-                "damaged; remux it, or cut it there"
+                f"{self._timed.name(start)} on; expected {LONGEST_GAP / 3600} at most: its times "
+                "are damaged; remux it, or cut it there"
             )
-        wanted = self._schedule.between(start, end)
-        yield Interval(before, after, list(islice(wanted, PORTION)), kind, self._start)
+        wanted = self._schedule.across(times)
+        yield Interval(before, after, list(islice(wanted, PORTION)), kind, self._timed.start)
         while portion := list(islice(wanted, PORTION)):
-            yield Interval(before, after, portion, kind, self._start)
+            yield Interval(before, after, portion, kind, self._timed.start)
 
     def _converted(self, frame: VideoFrame) -> SourceFrame:
         try:
@@ -198,28 +191,3 @@ class Decoding:
                 f"{self._source}: FFmpeg does not convert its pixel format, {frame.format.name}, "
                 f"to RGB ({error.strerror}); convert it to another first, such as yuv444p"
             ) from error
-
-    def _left_out(self, said: Fraction, earlier: Fraction) -> None:
-        if said < earlier:
-            raise MediaError(
-                f"{self._source}: its times run backwards after "
-                f"{self._at(earlier)}, as in files joined end to end; "
-                "remux it, or take it apart"
-            )
-        if not self._is_before(said) and not self._is_beyond(said):
-            self.frames_left_out += 1
-
-    def _said(self, frame: VideoFrame, before: Fraction | None) -> Fraction:
-        """Return when a frame is shown by its own timestamp."""
-        stamp = self._reading.stamp(frame)
-        if stamp is None or frame.time_base is None:
-            return Fraction(0) if before is None else before + 1 / self._rate
-        if before is None and self._segment.begin is None:
-            self._start = stamp * frame.time_base
-        return stamp * frame.time_base - self._start
-
-    def _at(self, said: Fraction) -> str:
-        return self._reading.watched.at(self._start + said)
-
-    def _on_the_beat(self, said: Fraction) -> Fraction:
-        return on_the_beat(said, self._rate, self._base)

@@ -22,6 +22,8 @@ from runtime.records import Between
 # Packets that are decoded before a segment's own, at least, for what is decided by several frames:
 # cuts, by two intervals; a time that strays, by its neighbours.
 _RUN_UP = 8
+# By how many packets a frame may be shown before one that is decoded earlier.
+_REORDERED = 16
 # AVI does not say when frames are shown.
 _WITHOUT_TIMES = ("avi",)
 _NEVER = 2**62  # ticks
@@ -82,11 +84,14 @@ class Plan:
     reason: str = ""
 
 
-def planned(source: Path, stream: int | None, seconds: float, part: Segment = WHOLE) -> Plan:
+def planned(
+    source: Path, stream: int | None, seconds: float, part: Segment = WHOLE, early: int = 0
+) -> Plan:
     """Find segments of so many seconds at least.
 
     Args:
         part: what of the video; where its keyframe cannot be found, it stays as it is.
+        early: how many frames before a segment's own have to be decoded.
 
     Raises:
         InputNotFoundError, OptionError, MediaError: as `open_media` and `chosen_video` do.
@@ -103,7 +108,8 @@ def planned(source: Path, stream: int | None, seconds: float, part: Segment = WH
             return Plan(in_one, "its format does not say when frames are shown")
         least = _NEVER if short else round(Fraction(seconds) / video.time_base)
         try:
-            segments = _cut(reader, video, least, part)
+            run_up = max(_RUN_UP, early + _REORDERED if early else 0)
+            segments = _cut(reader, video, least, part, run_up)
         except av.FFmpegError as error:
             return Plan(in_one, f"it cannot be read to its end: {error.strerror}")
         except ValueError as error:
@@ -112,9 +118,11 @@ def planned(source: Path, stream: int | None, seconds: float, part: Segment = WH
 
 
 def _cut(
-    reader: InputContainer, stream: VideoStream, least: int, part: Segment
+    reader: InputContainer, stream: VideoStream, least: int, part: Segment, run_up: int
 ) -> tuple[Segment, ...]:
     """Cut a part where a keyframe is shown `least` ticks after the cut before.
+
+    Each is decoded from `run_up` packets before on, or more.
 
     Raises:
         ValueError: times are missing or run backwards.
@@ -129,18 +137,18 @@ def _cut(
         time = packet.pts
         if first is None and (part.begin is None or time >= part.begin):
             first = time
-            segments[0] = _entered(part, keys, number)
+            segments[0] = _entered(part, keys, number - run_up)
         if packet.is_keyframe:
-            while len(keys) > 1 and keys[1].number <= number - _RUN_UP:
+            while len(keys) > 1 and keys[1].number <= number - run_up:
                 keys.popleft()
             if keys and time <= keys[-1].shown:
                 raise ValueError("its times run backwards")
             start = first if segments[-1].begin is None else segments[-1].begin
             far = part.holds(time) and start is not None and time - start >= least
-            if keys and keys[0].number <= number - _RUN_UP and far:
+            if keys and keys[0].number <= number - run_up and far:
                 segments[-1] = replace(segments[-1], end=time, closes=False)
                 rest = replace(part, begin=time)
-                segments.append(_entered(rest, keys, number))
+                segments.append(_entered(rest, keys, number - run_up))
             before = keys[-1].shown if keys else before
             keys.append(_Key(number, time, time if packet.dts is None else packet.dts))
         elif time <= before:
@@ -157,9 +165,9 @@ def _cut(
     return tuple(segments)
 
 
-def _entered(segment: Segment, keys: Iterable[_Key], number: int) -> Segment:
-    """Return a segment whose first packet is of that number, as it is decoded from a keyframe."""
-    early = [key for key in keys if key.number <= number - _RUN_UP]
+def _entered(segment: Segment, keys: Iterable[_Key], latest: int) -> Segment:
+    """Return a segment as it is decoded from a keyframe of that number at most."""
+    early = [key for key in keys if key.number <= latest]
     return replace(segment, key=early[-1].shown, seek=early[-1].decoded) if early else segment
 
 

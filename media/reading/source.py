@@ -156,6 +156,7 @@ class SourceVideo:
             rate=self.timing.rate,
             schedule=self.timing.schedule,
             cut_threshold=self.options.cut_threshold,
+            dedup=self.options.dedup,
             segment=segment,
             start=start,
         )
@@ -173,7 +174,8 @@ def head_of(
         OptionError: the source shows no frame in the part of it that the options ask for.
         MediaError: none can be decoded; see `Decoding.run`.
     """
-    with SourceVideo.opened(source, options, opener) as video:
+    # Whatever comes before it, a part's first frame repeats nothing.
+    with SourceVideo.opened(source, replace(options, dedup=False), opener) as video:
         decoding = video.decoding(segment=first)
         for item in decoding.run():
             if isinstance(item, Interval):

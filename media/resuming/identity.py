@@ -64,9 +64,10 @@ class Identity:
         """Say what is to be made."""
         exact = ("factor", "fps", "slow", "start", "end")
         numbers = {name: getattr(options, name) for name in exact}
+        plain = ("stream", "cut_threshold", "dedup", "segment")
         given = {
             **{name: rational(name, value) for name, value in numbers.items() if value is not None},
-            **{name: getattr(options, name) for name in ("stream", "cut_threshold", "segment")},
+            **{name: getattr(options, name) for name in plain},
             **{name: getattr(options.encoding, name) for name in Encoding.__dataclass_fields__},
             "suffix": output.suffix.lower(),
         }

@@ -17,7 +17,7 @@ from media.pipeline import copies
 from media.reading.damage import Damage, Losses
 from media.reading.packets import watched_packets
 from media.reading.segments import Segment
-from media.reading.source import Head, SourceVideo, Timing, head_of
+from media.reading.source import Head, SourceVideo, head_of
 from media.resuming.packet_file import SegmentSummary, packets_in
 from media.summary import VideoSummary
 from media.writing.span import Span
@@ -85,7 +85,7 @@ def joined(
                 writer.write_encoded(waiting)
                 waiting = next(encoded, None)
         damage = watched.found(Losses.of_all(summary.losses() for summary in summaries))
-        return _summary(summaries, timing, writer.left_out, damage)
+        return _summary(summaries, video, writer.left_out, damage)
 
 
 def _span(segments: Sequence[Segment], head: Head, stream: Stream) -> Span:
@@ -138,18 +138,20 @@ def _encoded(files: Sequence[Path], reordered: int, base: Fraction) -> Iterator[
 
 
 def _summary(
-    summaries: Sequence[SegmentSummary], timing: Timing, left_out: list[str], damage: list[str]
+    summaries: Sequence[SegmentSummary], video: SourceVideo, left_out: list[str], damage: list[str]
 ) -> VideoSummary:
     counted = ("frames_read", "frames_made", "frames_repeated", "frames_written",
-               "frames_left_out", "cuts", "decode_seconds", "inference_seconds",
+               "frames_left_out", "cuts", "repeats", "decode_seconds", "inference_seconds",
                "encode_seconds")  # fmt: skip
     sums: dict[str, Any] = {
         name: sum(getattr(summary, name) for summary in summaries) for name in counted
     }
+    if not video.options.dedup:
+        sums["repeats"] = None
     return VideoSummary(
         width=summaries[0].width,
         height=summaries[0].height,
-        rate=timing.shown_rate,
+        rate=video.timing.shown_rate,
         left_out=left_out,
         damage=damage,
         **sums,

@@ -25,7 +25,7 @@ from media.reading.damage import Losses
 from runtime.errors import ArtifactError
 from runtime.records import Between, Format, Matching, Sha256
 
-_MAGIC = b"rrin-deploy segment 2\n"
+_MAGIC = b"rrin-deploy segment 3\n"
 _HEAD = struct.Struct("<qqI?")  # when shown, for how long, in ticks; bytes; whether a keyframe
 _DIGEST = hashlib.sha256().digest_size
 _LARGEST = 2**30  # bytes of a packet
@@ -45,6 +45,7 @@ class SegmentSummary:
         job: the hash of the record of the job that it belongs to.
         width, height: of its frames, pixels.
         frames_read, frames_made, frames_repeated, frames_left_out, cuts: see `VideoSummary`.
+        repeats: found and taken out.
         frames_written: how many packets there are, a frame each.
         reordered: by how many packets an encoded frame comes later than it is shown, at most.
         extradata: what decoders are told first, which has to be the same in all segments.
@@ -61,6 +62,7 @@ class SegmentSummary:
     frames_written: Count
     frames_left_out: Count
     cuts: Count
+    repeats: Count
     reordered: Count
     extradata: _Hex
     undecoded: tuple[_Time, ...]
@@ -76,7 +78,7 @@ class SegmentSummary:
         return Losses(*(tuple(map(Fraction, times)) for times in parts))
 
 
-_FORMAT = Format(SegmentSummary, "segment", 2, "make it again", max_bytes=2**26)
+_FORMAT = Format(SegmentSummary, "segment", 3, "make it again", max_bytes=2**26)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class PacketFile:
     def finish(self, summary: SegmentSummary) -> None:
         """Write the end."""
         self._put(_HEAD.pack(0, 0, 0, False))
-        self._put(json.dumps({"format_version": 2, **asdict(summary)}).encode())
+        self._put(json.dumps({"format_version": 3, **asdict(summary)}).encode())
         self._file.write(self._digest.digest())
 
     def _put(self, content: bytes) -> None:

@@ -85,6 +85,7 @@ def interpolate_segment(
             frames_written=packets.frames,
             frames_left_out=decoding.frames_left_out,
             cuts=decoding.cuts,
+            repeats=decoding.repeats,
             reordered=packets.reordered,
             extradata=sink.extradata,
             undecoded=undecoded,

@@ -22,6 +22,7 @@ from media.writing.streams import alpha_left_out
 from runtime.errors import ArtifactError, OptionError, OutputError
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
+from runtime.repeats import RUN_UP
 
 
 class Artifact(Protocol):
@@ -94,15 +95,18 @@ def _found(video: Video) -> Job | None:
 
 
 def _planned(video: Video) -> tuple[Segment, ...]:
-    part = part_of(video.source, video.options)
-    plan = planned(video.source, video.options.stream, video.options.segment, part)
+    options = video.options
+    part = part_of(video.source, options)
+    plan = planned(
+        video.source, options.stream, options.segment, part, RUN_UP if options.dedup else 0
+    )
     if plan.reason:
         video.tell(
             f"is made in one piece, as of the source {plan.reason}; a run that ends early keeps "
             "nothing"
         )
     if part != WHOLE:
-        head_of(video.source, video.options, plan.segments[0])  # a part without a frame is refused
+        head_of(video.source, options, plan.segments[0])  # a part without a frame is refused
     return plan.segments
 
 

@@ -84,6 +84,14 @@ def command(
         typer.Option(help=f"Scene cuts: lower finds more; default {THRESHOLD:g}.", min=0, max=1),
     ] = None,
     no_cuts: Annotated[bool, typer.Option("--no-cuts", help="Look for no scene cuts.")] = False,
+    dedup: Annotated[
+        bool,
+        typer.Option(
+            "--dedup",
+            help="Make frames in place of those that only repeat the one before, as in animation "
+            "on twos, so that motion goes on evenly.",
+        ),
+    ] = False,
     codec: Annotated[
         str | None,
         typer.Option(
@@ -164,6 +172,7 @@ def command(
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
+    `rrin-deploy interpolate cartoon.mkv -o smooth.mkv --factor 2 --dedup`;
     `rrin-deploy interpolate film.mkv -o scene.mkv --start 1:02:30 --end 1:03:15.480`;
     `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`;
     `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
@@ -175,9 +184,9 @@ def command(
 
     given = given_of(
         t=t, factor=factor, fps=fps, slow=slow, start=start, end=end, stream=stream,
-        cut_threshold=cut_threshold, no_cuts=no_cuts or None, codec=codec, crf=crf, preset=preset,
-        pix_fmt=pix_fmt, segment=segment, share=share, allow_damaged=allow_damaged or None,
-        max_pixels=max_pixels,
+        cut_threshold=cut_threshold, no_cuts=no_cuts or None, dedup=dedup or None, codec=codec,
+        crf=crf, preset=preset, pix_fmt=pix_fmt, segment=segment, share=share,
+        allow_damaged=allow_damaged or None, max_pixels=max_pixels,
     )  # fmt: skip
     where: Given = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,
