@@ -64,7 +64,7 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
     """Fill up a folder or pattern of images."""
     from media.images.sequence import interpolate_folder
 
-    refuse_others(given, "a folder", "factor", "max_pixels")
+    refuse_others(given, "a folder", "factor", "dedup", "max_pixels")
     factor = parse_rational(given.pop("factor", FACTOR))
     if factor.denominator != 1:
         raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
@@ -88,7 +88,7 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
         say(f": not kept: ICC profile of {done.profiles} images", subject=source)
     if done.missing:
         say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
-    made = f"{done.images_written} images from {done.images_read}"
+    made = f"{done.images_written} images from {done.images_read}{_taken_out(done.repeats)}"
     _say_made(output, made, started, interpolate)
 
 
@@ -241,15 +241,18 @@ def speed_of(done: VideoSummary, seconds: float) -> str:
 
 def _video_made(done: VideoSummary) -> str:
     unshown = f", {done.frames_left_out} left out, for they have the time of the one before"
-    repeats = "" if done.repeats is None else f", {done.repeats} repeats taken out"
     resumed = f", {done.frames_resumed} of them by other runs" if done.frames_resumed else ""
     return (
         f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
         f"at {float(done.rate):.6g} fps{resumed}; {done.frames_made} made, {done.frames_repeated} "
-        f"shown again{unshown if done.frames_left_out else ''}, {done.cuts} cuts{repeats}; "
-        f"decoding {done.decode_seconds:.1f} s, inference {done.inference_seconds:.1f} s, encoding "
-        f"{done.encode_seconds:.1f} s, all at once"
+        f"shown again{unshown if done.frames_left_out else ''}, {done.cuts} cuts"
+        f"{_taken_out(done.repeats)}; decoding {done.decode_seconds:.1f} s, inference "
+        f"{done.inference_seconds:.1f} s, encoding {done.encode_seconds:.1f} s, all at once"
     )
+
+
+def _taken_out(repeats: int | None) -> str:
+    return "" if repeats is None else f", {repeats} repeats taken out"
 
 
 def _say_made(output: Path, made: str, started: float, by: Maker) -> None:

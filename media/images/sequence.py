@@ -19,12 +19,12 @@ from media.images.numbering import (
     named,
     numbered,
 )
+from media.images.pictures import Pictures
 from media.images.stills import (
     MAX_PIXELS,
     Still,
     encoded,
     interpolate_stills,
-    read_for,
     still_codec,
 )
 from media.options import Tell
@@ -33,7 +33,7 @@ from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from runtime.errors import InputNotFoundError, OptionError, OutputError
 from runtime.frames import MAX_TIMES
 from runtime.interpolator import Interpolator
-from runtime.options import check_path, check_whole
+from runtime.options import check_flag, check_path, check_whole
 from runtime.partials import contents
 from runtime.publishing import FolderPublication
 
@@ -48,6 +48,7 @@ class SequenceSummary:
     """What `interpolate_folder` did.
 
     Attributes:
+        repeats: of the source, found and taken out; None where none were looked for.
         profiles: of how many images the ICC profile is not kept.
         missing: where numbers are missing in the names, for people; empty where none are. Images on
             either side are taken for neighbours.
@@ -56,6 +57,7 @@ class SequenceSummary:
     output: Path
     images_read: int
     images_written: int
+    repeats: int | None
     profiles: int
     missing: str
 
@@ -66,6 +68,7 @@ def interpolate_folder(
     output: str | Path,
     factor: int,
     *,
+    dedup: bool = False,
     overwrite: bool = False,
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
@@ -85,6 +88,8 @@ def interpolate_folder(
         output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
             .jpg. `overwrite` replaces a folder that holds nothing else than such images.
         factor: 2 to 1000.
+        dedup: look for images that only repeat the one before, and make others in their place; see
+            `RepeatFinder`. A picture may be shown for up to four images, as at 24 a second.
         max_pixels: of an image, as `read_still` takes it.
         progress: called after each image with the images written and the total.
         tell: called with lines for people: what it goes on with.
@@ -94,11 +99,13 @@ def interpolate_folder(
             or the unfinished job of other images, options or artifact waits there.
         MediaError: an image cannot be decoded, or the output holds more than images.
         FrameError: the images are of several sizes, or of 16 bits for an artifact of uint8.
-        OptionError: factor is not 2 to 1000, the output is the source or named as a file or not at
-            all, or a pattern has not one number in its name, or another padding than its files.
+        OptionError: factor is not 2 to 1000, dedup no truth value, the output is the source or
+            named as a file or not at all, or a pattern has not one number in its name, or another
+            padding than its files.
     """
     check_path("output", output, "more/")
     check_whole("factor", factor, 2, MAX_TIMES)
+    check_flag("dedup", dedup)
     source, output = Path(source), Path(output)
     images = numbered(source) if is_pattern(source) else images_in(source)
     folder, name = (output.parent, output.name) if is_pattern(output) else (output, NAME)
@@ -113,7 +120,7 @@ def interpolate_folder(
     publication = _checked_output(output, folder, overwrite)
     still_codec(Path(name))
     names = [named(name, index) for index in range((len(images) - 1) * factor + 1)]
-    identity = ImageIdentity.of(images, interpolate.identity, factor, name)
+    identity = ImageIdentity.of(images, interpolate.identity, factor, dedup, name)
     job, started = ImageJob(folder, identity, max_pixels), time.monotonic()
     begun = job.begin()
     if begun:
@@ -122,7 +129,8 @@ def interpolate_folder(
         if not ours:
             raise OutputError(f"{folder}: another run makes its images; wait for that")
         try:
-            stills = _filled_up(interpolate, images, factor, max_pixels, job, names)
+            pictures = Pictures(interpolate, images, dedup, max_pixels)
+            stills = _filled_up(interpolate, pictures.run(), factor, job, names)
             profiles = _made(job, stills, names, progress)
             with publication:
                 for each in names:
@@ -132,7 +140,8 @@ def interpolate_folder(
                 job.remove()
             raise
         job.remove()
-    return SequenceSummary(folder, len(images), len(names), profiles, missing(images))
+    repeats = pictures.repeats if dedup else None
+    return SequenceSummary(folder, len(images), len(names), repeats, profiles, missing(images))
 
 
 def _made(
@@ -155,25 +164,24 @@ def _made(
 
 def _filled_up(
     interpolate: Interpolator,
-    images: Sequence[Path],
+    pictures: Iterator[tuple[int, Still]],
     factor: int,
-    max_pixels: int,
     job: ImageJob,
     names: Sequence[str],
 ) -> Iterator[tuple[int, Still]]:
     """Yield images and their numbers, but for those between two that are made."""
-    times = [step / factor for step in range(1, factor)]
-    before = read_for(interpolate, images[0], max_pixels)
-    yield 0, before
-    for number, image in enumerate(images[1:]):
-        after = read_for(interpolate, image, max_pixels)
+    number, before = next(pictures)
+    yield number * factor, before
+    for following, after in pictures:
+        steps = (following - number) * factor
+        times = [step / steps for step in range(1, steps)]
         for first in range(0, len(times), PORTION):
             portion = times[first : first + PORTION]
             at = number * factor + first + 1
             if not all(map(job.has, names[at : at + len(portion)])):
                 yield from enumerate(interpolate_stills(interpolate, before, after, portion), at)
-        yield (number + 1) * factor, after
-        before = after
+        yield following * factor, after
+        number, before = following, after
 
 
 def _checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublication:
