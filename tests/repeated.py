@@ -23,7 +23,7 @@ from media.encoding import Encoding
 from media.options import VideoOptions
 from media.reading.frames import decoded, rgb, videos_in
 from media.video import interpolate_video
-from runtime import Interpolator
+from runtime import CutDetector, Interpolator
 from runtime.parity import psnr_db
 from runtime.repeats import RepeatFinder
 from runtime.scene import render_bytes
@@ -123,10 +123,11 @@ def found_in(path: Path) -> set[int]:
     with av.open(str(path)) as reader:
         rate = reader.streams.video[0].average_rate or RATE
     finder: RepeatFinder[int] = RepeatFinder()
+    is_cut = CutDetector()
     decided = [
         each
-        for index, frame in enumerate(decoded(path))
-        for each in finder.add(index, rgb(frame), index / rate)
+        for index, picture in enumerate(map(rgb, decoded(path)))
+        for each in finder.add(index, picture, index / rate, is_cut(picture))
     ]
     return {index for index, repeat in [*decided, *finder.rest()] if repeat}
 
