@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 
@@ -38,7 +39,7 @@ HOLDS = {"ones": (1,), "twos": (2,), "threes": (3,), "mixed": (1, 2, 3, 2, 1, 1,
 
 def rendered(speed: float) -> Scene:
     """Things that move by 1 to 4 pixels a frame, times the speed."""
-    return lambda time: render_bytes(WIDTH, HEIGHT, time * speed)
+    return cache(lambda time: render_bytes(WIDTH, HEIGHT, time * speed))
 
 
 def panned(speed: float, grain: float = 0) -> Scene:
@@ -176,7 +177,7 @@ def rows(folder: Path, clips: Path | None) -> Iterator[str]:
         for name in ("rendered", "pan of 1 pixel"):
             for holds, lengths in HOLDS.items():
                 for crf in CRFS:
-                    pictures = shown(lengths)
+                    pictures = shown(lengths, 20)
                     source = encoded(folder / "drawn.mp4", SCENES[name], pictures, crf)
                     without, with_ = quality(interpolate, source, SCENES[name], pictures)
                     yield f"| {name} | {holds} | {crf} | {without:.2f} | {with_:.2f} |"

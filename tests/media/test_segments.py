@@ -113,15 +113,19 @@ def packets(path: Path, kind: str) -> list[tuple[Any, ...]]:
 
 
 def both(
-    interpolate: Interpolator, source: Path, suffix: str = ".mkv", **options: Any
+    interpolate: Interpolator,
+    source: Path,
+    suffix: str = ".mkv",
+    segment: float = 0.7,
+    **options: Any,
 ) -> tuple[Path, Path]:
-    """Make a video in one piece, and in segments of a second and less."""
+    """Make a video in one piece, and in segments of about so many seconds."""
     whole, cut = (source.with_name(name + suffix) for name in ("whole", "cut"))
     chosen = {"factor": 2, "encoding": LOSSLESS, **options}
     one = interpolate_video(interpolate, source, whole, VideoOptions(**chosen, segment=0))
     said: list[str] = []
     several = interpolate_video(
-        interpolate, source, cut, VideoOptions(**chosen, segment=0.7), tell=said.append
+        interpolate, source, cut, VideoOptions(**chosen, segment=segment), tell=said.append
     )
     assert "is made in " in said[0]
     assert "piece" not in said[0]
