@@ -18,7 +18,7 @@ _REACH = 6, 10  # how far; a sixth of the frame is more than the network follows
 _SAMPLES = 8  # of a frame that a row or column of a small picture is the mean of, at least
 _UNSEEN = 0.01  # mean difference, of the full range; what is less is noise, or changes nothing
 _NOISE = 0.004  # spread of a block, of the full range, that says nothing: one level of 255
-_LIGHT = 0.15  # change of light, of the full range, that is one at the default threshold
+_FAINT = 0.001  # contrast of a block, above that, that counts for half
 
 _Small = NDArray[np.float32]
 
@@ -87,8 +87,9 @@ def _unlike(before: _Small, after: _Small) -> float:
     scales = here[..., np.newaxis, np.newaxis] * there + _NOISE**2
     best = (products / (rows * columns) / scales).max((2, 3))
     # Where either has no structure there is nothing to compare.
-    weights = np.sqrt(here * there[..., down, right])
-    return float((weights * (1 - best)).sum() / (weights + _NOISE).sum())
+    contrasts = np.maximum([here - _NOISE, there[..., down, right] - _NOISE], 0)
+    weights = np.sqrt(contrasts[0] * contrasts[1])
+    return float((weights * (1 - best)).sum() / (weights + _FAINT).sum())
 
 
 def _spreads(picture: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -33,21 +33,29 @@ class ImageIdentity:
     Attributes:
         sources: the hash of the sources' names, sizes and dates.
         artifact: see `Interpolator.identity`.
-        factor, name: as they were given; the name is a pattern.
+        factor, name, cut_threshold: as they were given; the name is a pattern.
     """
 
     sources: Sha256
     artifact: Annotated[str, Matching(r"[ -~]{0,300}", "a line of ASCII")]
     factor: Annotated[int, Between(2, 1_000_000)]
     name: str
+    cut_threshold: Annotated[float, Between(0, 1)] | None
 
     @classmethod
-    def of(cls, images: Sequence[Path], artifact: str, factor: int, name: str) -> ImageIdentity:
+    def of(
+        cls,
+        images: Sequence[Path],
+        artifact: str,
+        factor: int,
+        name: str,
+        cut_threshold: float | None,
+    ) -> ImageIdentity:
         """Say what is to be made."""
         about = [(path, path.stat()) for path in images]
         lines = [f"{path.name} {info.st_size} {info.st_mtime_ns}" for path, info in about]
         digest = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape"))
-        return cls(digest.hexdigest(), artifact, factor, name)
+        return cls(digest.hexdigest(), artifact, factor, name, cut_threshold)
 
     def difference(self, other: ImageIdentity) -> str:
         """Say in what another one differs; empty where it does not."""
@@ -55,10 +63,10 @@ class ImageIdentity:
             return "other images, or some that were changed since"
         if self.artifact != other.artifact:
             return "another artifact, backend, tiling or skip_still"
-        return "another factor or pattern" if self != other else ""
+        return "another factor, pattern or cut threshold" if self != other else ""
 
 
-_FORMAT = Format(ImageIdentity, "unfinished folder", 1, "remove its folder")
+_FORMAT = Format(ImageIdentity, "unfinished folder", 2, "remove its folder")
 
 
 class ImageJob:
@@ -86,7 +94,7 @@ class ImageJob:
             ArtifactError: its record is damaged.
         """
         if not cleared(self.folder, _OURS):
-            document = {"format_version": 1, **asdict(self._identity)}
+            document = {"format_version": 2, **asdict(self._identity)}
             with suppress(OutputExistsError):  # it may be the same one
                 begun(self.folder, json.dumps(document).encode())
                 return 0

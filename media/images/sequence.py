@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from media.errors import MediaError
 from media.images.job import ImageIdentity, ImageJob
@@ -30,6 +34,7 @@ from media.images.stills import (
 from media.options import Tell
 from media.schedule import PORTION
 from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from runtime.cuts import THRESHOLD, CutDetector
 from runtime.errors import InputNotFoundError, OptionError, OutputError
 from runtime.frames import MAX_TIMES
 from runtime.interpolator import Interpolator
@@ -48,6 +53,8 @@ class SequenceSummary:
     """What `interpolate_folder` did.
 
     Attributes:
+        images_made: of those written, by the network; by earlier runs as well.
+        cuts: found between two images.
         profiles: of how many images the ICC profile is not kept.
         missing: where numbers are missing in the names, for people; empty where none are. Images on
             either side are taken for neighbours.
@@ -56,6 +63,8 @@ class SequenceSummary:
     output: Path
     images_read: int
     images_written: int
+    images_made: int
+    cuts: int
     profiles: int
     missing: str
 
@@ -66,6 +75,7 @@ def interpolate_folder(
     output: str | Path,
     factor: int,
     *,
+    cut_threshold: float | None = THRESHOLD,
     overwrite: bool = False,
     max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
@@ -73,9 +83,10 @@ def interpolate_folder(
 ) -> SequenceSummary:
     """Fill up a sequence of images into a folder, as `FolderPublication` publishes it.
 
-    n images become (n - 1) * factor + 1; what has 16 bits keeps them. Each image waits in
-    NAME.partial, or in .partial in a folder that is there, until all are made, also where a run of
-    over 20 seconds is ended: the same call goes on from there.
+    n images become (n - 1) * factor + 1; what has 16 bits keeps them. Across a cut the nearer image
+    is written again. Each image waits in NAME.partial, or in .partial in a folder that is there,
+    until all are made, also where a run of over 20 seconds is ended: the same call goes on from
+    there.
 
     Args:
         source: a folder of two or more images of one size, taken in natural order of their names,
@@ -85,6 +96,7 @@ def interpolate_folder(
         output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
             .jpg. `overwrite` replaces a folder that holds nothing else than such images.
         factor: 2 to 1000.
+        cut_threshold: see `CutDetector`; None looks for no cuts.
         max_pixels: of an image, as `read_still` takes it.
         progress: called after each image with the images written and the total.
         tell: called with lines for people: what it goes on with.
@@ -94,11 +106,13 @@ def interpolate_folder(
             or the unfinished job of other images, options or artifact waits there.
         MediaError: an image cannot be decoded, or the output holds more than images.
         FrameError: the images are of several sizes, or of 16 bits for an artifact of uint8.
-        OptionError: factor is not 2 to 1000, the output is the source or named as a file or not at
-            all, or a pattern has not one number in its name, or another padding than its files.
+        OptionError: factor is not 2 to 1000 or cut_threshold not in [0, 1], the output is the
+            source or named as a file or not at all, or a pattern has not one number in its name,
+            or another padding than its files.
     """
     check_path("output", output, "more/")
     check_whole("factor", factor, 2, MAX_TIMES)
+    is_cut = (lambda _: False) if cut_threshold is None else CutDetector(cut_threshold)
     source, output = Path(source), Path(output)
     images = numbered(source) if is_pattern(source) else images_in(source)
     folder, name = (output.parent, output.name) if is_pattern(output) else (output, NAME)
@@ -113,7 +127,7 @@ def interpolate_folder(
     publication = _checked_output(output, folder, overwrite)
     still_codec(Path(name))
     names = [named(name, index) for index in range((len(images) - 1) * factor + 1)]
-    identity = ImageIdentity.of(images, interpolate.identity, factor, name)
+    identity = ImageIdentity.of(images, interpolate.identity, factor, name, cut_threshold)
     job, started = ImageJob(folder, identity, max_pixels), time.monotonic()
     begun = job.begin()
     if begun:
@@ -122,8 +136,8 @@ def interpolate_folder(
         if not ours:
             raise OutputError(f"{folder}: another run makes its images; wait for that")
         try:
-            stills = _filled_up(interpolate, images, factor, max_pixels, job, names)
-            profiles = _made(job, stills, names, progress)
+            filled = _filled_up(interpolate, images, factor, is_cut, max_pixels, job, names)
+            cuts, profiles = _made(job, filled, names, progress)
             with publication:
                 for each in names:
                     job.copy_to(publication.path, each)
@@ -132,48 +146,74 @@ def interpolate_folder(
                 job.remove()
             raise
         job.remove()
-    return SequenceSummary(folder, len(images), len(names), profiles, missing(images))
+    made = (len(images) - 1 - cuts) * (factor - 1)
+    return SequenceSummary(folder, len(images), len(names), made, cuts, profiles, missing(images))
+
+
+class _Filled(NamedTuple):
+    """An image of the output, its number, and whether it is one of the source after a cut."""
+
+    index: int
+    still: Still
+    begins: bool = False
 
 
 def _made(
     job: ImageJob,
-    stills: Iterator[tuple[int, Still]],
+    filled: Iterator[_Filled],
     names: Sequence[str],
     progress: Progress | None,
-) -> int:
-    """Keep all images; return of how many of them the profile is not kept."""
-    profiles = 0
-    for index, still in stills:
+) -> tuple[int, int]:
+    """Keep all images; return how many cuts are in them, and how many profiles are not kept."""
+    cuts = profiles = 0
+    for index, still, begins in filled:
         name = names[index]
+        cuts += begins
         profiles += still.profile  # which the images between have not
         if not job.has(name):
             job.add(name, encoded(job.folder / name, still))
         if progress:
             progress(index + 1, len(names))
-    return profiles
+    return cuts, profiles
 
 
 def _filled_up(
     interpolate: Interpolator,
     images: Sequence[Path],
     factor: int,
+    is_cut: Callable[[NDArray[Any]], bool],
     max_pixels: int,
     job: ImageJob,
     names: Sequence[str],
-) -> Iterator[tuple[int, Still]]:
-    """Yield images and their numbers, but for those between two that are made."""
+) -> Iterator[_Filled]:
+    """Yield all images, but for those between two that are there already."""
     times = [step / factor for step in range(1, factor)]
     before = read_for(interpolate, images[0], max_pixels)
-    yield 0, before
+    is_cut(_seen(before))
+    yield _Filled(0, before)
     for number, image in enumerate(images[1:]):
         after = read_for(interpolate, image, max_pixels)
+        begins = is_cut(_seen(after))
         for first in range(0, len(times), PORTION):
             portion = times[first : first + PORTION]
             at = number * factor + first + 1
             if not all(map(job.has, names[at : at + len(portion)])):
-                yield from enumerate(interpolate_stills(interpolate, before, after, portion), at)
-        yield (number + 1) * factor, after
+                if begins:
+                    stills = [
+                        replace(after if t >= 0.5 else before, profile=False) for t in portion
+                    ]
+                else:
+                    stills = interpolate_stills(interpolate, before, after, portion)
+                yield from map(_Filled, range(at, at + len(portion)), stills)
+        yield _Filled((number + 1) * factor, after, begins)
         before = after
+
+
+def _seen(still: Still) -> NDArray[Any]:
+    """Return the pixels, black where they are transparent, for anything may stand there."""
+    if still.alpha is None:
+        return still.rgb
+    return np.where(still.alpha[..., np.newaxis] > 0, still.rgb, np.zeros_like(still.rgb))
 
 
 def _checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublication:
