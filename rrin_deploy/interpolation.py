@@ -99,10 +99,7 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
         say(f": not kept: ICC profile of {done.profiles} images", subject=source)
     if done.missing:
         say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
-    made = (
-        f"{done.images_written} images from {done.images_read}; {done.images_made} made, "
-        f"{done.cuts} cuts"
-    )
+    made = f"{done.images_written} images from {done.images_read}, {done.cuts} cuts"
     _say_made(output, made, started, interpolate)
 
 

@@ -25,8 +25,9 @@ from training.material import free_stills
 
 Picture = NDArray[np.uint8]
 WIDTH, HEIGHT = 320, 180
-# The frames of clips with which scenes begin, and those that may be taken for such or not: a picture
-# that decays.
+SHOTS = 12  # pictures, at most, that fades, flashes and motion are made of
+# The frames with which scenes begin, and those that may be taken for such or not: a picture that
+# decays.
 CLIPS: dict[str, tuple[set[int], set[int]]] = {
     "bikes": ({30, 76, 137, 187, 242}, set()),
     "arm_wrestling": ({268}, {229, 230}),
@@ -69,7 +70,7 @@ def grainy(frames: Sequence[NDArray[np.float64]] | Sequence[Picture]) -> list[Pi
 
 
 def cuts_between_photographs(photos: Sequence[Picture]) -> Iterator[Material]:
-    """Each photograph after each other's neighbours: once, twice, and dark ones."""
+    """One photograph after another, each shown for one frame, for two, for one or three."""
     count = len(photos)
     every = set(range(1, count))
     yield Material("slideshow, each picture once", grainy(photos), every)
@@ -81,16 +82,10 @@ def cuts_between_photographs(photos: Sequence[Picture]) -> Iterator[Material]:
     yield Material("slideshow, dark", grainy([0.2 * photo for photo in photos]), every)
     pale = [0.3 * photo + 120 for photo in photos]
     yield Material("slideshow, as through fog", grainy(pale), every)
-    for photo in photos:
-        large = fitted(photo, 2)
-        views = [
-            large[y : y + HEIGHT, x : x + WIDTH] for y, x in ((0, 0), (HEIGHT, WIDTH), (0, WIDTH))
-        ]
-        yield Material("cuts to another part of one picture", grainy(views), {1, 2})
 
 
 def flashes(photo: Picture) -> Iterator[Material]:
-    """What lasts for some frames, and where it begins and ends."""
+    """Light for some frames, and cuts from one part of a picture to another."""
     white, black = np.full_like(photo, 255), np.zeros_like(photo)
     glare = 2.0 * photo + 60
     for kind, flash in (("white", white), ("overexposed", glare), ("black", black)):
@@ -100,6 +95,9 @@ def flashes(photo: Picture) -> Iterator[Material]:
     strobe = [photo, white] * 4
     yield Material("strobe, white", grainy(strobe), set(range(1, 8)))
     yield Material("strobe, black", grainy([photo, black] * 4), set(range(1, 8)))
+    large = fitted(photo, 2)
+    views = [large[y:, x:][:HEIGHT, :WIDTH] for y, x in ((0, 0), (HEIGHT, WIDTH), (0, WIDTH))]
+    yield Material("cuts to another part of one picture", grainy(views), {1, 2})
 
 
 def slow_changes(photo: Picture, other: Picture) -> Iterator[Material]:
@@ -167,7 +165,8 @@ def text(photo: Picture) -> Iterator[Material]:
 def from_photographs(pictures: Sequence[Picture]) -> Iterator[Material]:
     photos = [fitted(picture) for picture in pictures]
     yield from cuts_between_photographs(photos)
-    for at, photo in enumerate(photos):
+    for at in range(0, len(photos), -(-len(photos) // SHOTS)):
+        photo = photos[at]
         yield from flashes(photo)
         yield from slow_changes(photo, photos[at - 1])
         yield from motion(pictures[at])

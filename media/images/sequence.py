@@ -53,7 +53,6 @@ class SequenceSummary:
     """What `interpolate_folder` did.
 
     Attributes:
-        images_made: of those written, by the network; by earlier runs as well.
         cuts: found between two images.
         profiles: of how many images the ICC profile is not kept.
         missing: where numbers are missing in the names, for people; empty where none are. Images on
@@ -63,7 +62,6 @@ class SequenceSummary:
     output: Path
     images_read: int
     images_written: int
-    images_made: int
     cuts: int
     profiles: int
     missing: str
@@ -146,14 +144,13 @@ def interpolate_folder(
                 job.remove()
             raise
         job.remove()
-    made = (len(images) - 1 - cuts) * (factor - 1)
-    return SequenceSummary(folder, len(images), len(names), made, cuts, profiles, missing(images))
+    return SequenceSummary(folder, len(images), len(names), cuts, profiles, missing(images))
 
 
 class _Filled(NamedTuple):
-    """An image of the output, its number, and whether it is one of the source after a cut."""
+    """An image of the output, its number, and whether a scene begins with it."""
 
-    index: int
+    number: int
     still: Still
     begins: bool = False
 
