@@ -5,7 +5,7 @@ Only lists and folder names are read here; an image is opened when its triplet i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple, Protocol
@@ -57,12 +57,7 @@ class Sample(Protocol):
 
 def has_cut(frames: Frames) -> bool:
     """Say whether a scene begins between the three, and not motion alone; see `CutDetector`."""
-    return _begins(frames) or _begins(frames[::-1])
-
-
-def _begins(frames: Iterable[NDArray[np.uint8]]) -> bool:
-    """Say whether the last of three begins a scene."""
-    return [*map(CutDetector(), frames)][-1]
+    return any([*map(CutDetector(), frames)])
 
 
 @dataclass(frozen=True)

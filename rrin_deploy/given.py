@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Given = dict[str, Any]  # the options that were given, by name
 FACTOR = "2"
+CUTS = ("cut_threshold", "no_cuts")
 
 
 def given_of(**options: Any) -> Given:
@@ -31,6 +32,17 @@ def refuse_others(given: Given, kind: str, *own: str) -> None:
             raise typer.BadParameter(
                 f"{_flag(name)} is not for {kind}; expected {', '.join(map(_flag, own))}"
             )
+
+
+def cut_threshold(given: Given) -> float | None:
+    """Return what was asked for, None where no cuts are looked for.
+
+    Raises:
+        BadParameter: it contradicts itself.
+    """
+    if all(name in given for name in CUTS):
+        raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
+    return None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD)
 
 
 def _flag(name: str) -> str:
@@ -62,13 +74,11 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
     from media.schedule import Schedule
 
     encoding = ("codec", "crf", "preset", "pix_fmt")
-    cuts = ("cut_threshold", "no_cuts")
     rates = ("factor", "fps", "slow")
     times = ("start", "end")
     others = ("dedup", "stream", "segment", "share", "allow_damaged")
-    refuse_others(given, "a video", *rates, *cuts, *encoding, *times, *others)
-    if all(name in given for name in cuts):
-        raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
+    refuse_others(given, "a video", *rates, *CUTS, *encoding, *times, *others)
+    threshold = cut_threshold(given)
     chosen = {name: parse_rational(given[name]) for name in rates if name in given}
     if not chosen:
         chosen["factor"] = parse_rational(FACTOR)
@@ -78,7 +88,7 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
     options = VideoOptions(
         **chosen,
         stream=given.get("stream"),
-        cut_threshold=None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD),
+        cut_threshold=threshold,
         dedup="dedup" in given,
         encoding=Encoding(*map(given.get, encoding)),
         overwrite=overwrite,

@@ -13,7 +13,16 @@ import typer
 from rich.text import Text
 
 from rrin_deploy.console import errors, frame_progress, parse_rational, say
-from rrin_deploy.given import FACTOR, Given, VideoTask, refuse_others, video_task
+from rrin_deploy.given import (
+    CUTS,
+    FACTOR,
+    Given,
+    VideoTask,
+    cut_threshold,
+    given_of,
+    refuse_others,
+    video_task,
+)
 from runtime.errors import RrinError
 from runtime.interpolator import Interpolator
 
@@ -64,8 +73,9 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
     """Fill up a folder or pattern of images."""
     from media.images.sequence import interpolate_folder
 
-    refuse_others(given, "a folder", "factor", "dedup", "max_pixels")
-    factor = parse_rational(given.pop("factor", FACTOR))
+    refuse_others(given, "a folder", "factor", "dedup", "max_pixels", *CUTS)
+    factor = parse_rational(given.get("factor", FACTOR))
+    threshold = cut_threshold(given)
     if factor.denominator != 1:
         raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
     started = time.perf_counter()
@@ -79,16 +89,20 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
             source,
             output,
             int(factor),
+            cut_threshold=threshold,
             overwrite=overwrite,
             progress=partial(begun, progress),
             tell=partial(begun, partial(tell_of, output)),
-            **given,
+            **given_of(max_pixels=given.get("max_pixels"), dedup=given.get("dedup")),
         )
     if done.profiles:
         say(f": not kept: ICC profile of {done.profiles} images", subject=source)
     if done.missing:
         say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
-    made = f"{done.images_written} images from {done.images_read}{_taken_out(done.repeats)}"
+    made = (
+        f"{done.images_written} images from {done.images_read}, {done.cuts} cuts"
+        f"{_taken_out(done.repeats)}"
+    )
     _say_made(output, made, started, interpolate)
 
 

@@ -46,16 +46,14 @@ class ClipGraph:
         last = clip.num_frames - 1
 
         def mark(n: int, f: list[Any]) -> Any:
-            numbers = max(n - 1, 0), n, min(n + 1, last)
-            pictures = [self._picture(*each) for each in zip(numbers, f, strict=True)]
+            pair = [self._picture(number, frame) for number, frame in enumerate(f, n)]
             if n < last:
-                self._check_rate(n, duration_of(f[1]))
-            marked = f[1].copy()
-            marked.props[KIND] = STILL if n == last else kind_of(f, pictures, n, self._cuts)
+                self._check_rate(n, duration_of(f[0]))
+            marked = f[0].copy()
+            marked.props[KIND] = STILL if n == last else kind_of(f, pair, self._cuts)
             return marked
 
-        neighbours = [clip.std.DuplicateFrames(0), clip, clip[1:] if last else clip]
-        return clip.std.ModifyFrame(neighbours, mark)
+        return clip.std.ModifyFrame([clip, clip[1:] if last else clip], mark)
 
     def _check_rate(self, n: int, said: Fraction | None) -> None:
         """Raise MediaError for a frame that is shown for another time than its number was found by.

@@ -19,23 +19,20 @@ _PREVIOUS, _NEXT = "_SceneChangePrev", "_SceneChangeNext"
 _HALF = Fraction(1, 2)
 
 
-def kind_of(frames: Sequence[Any], pictures: Sequence[Picture], number: int, detect: bool) -> int:
+def kind_of(frames: Sequence[Any], pictures: Sequence[Picture], detect: bool) -> int:
     """Return what lies between a frame and the next: motion, nothing, or a cut.
 
     Args:
-        frames: of VapourSynth: the one before, the frame itself, the next one.
+        frames: of VapourSynth: the frame itself, the next one.
         pictures: of the same.
-        number: of the frame itself; there is none before the first.
         detect: look for a cut where neither frame says that there is one.
     """
-    if frames[1].props.get(_NEXT) or frames[2].props.get(_PREVIOUS):
+    frame, after = (picture.rgb for picture in pictures)
+    if frames[0].props.get(_NEXT) or frames[1].props.get(_PREVIOUS):
         return CUT
-    if detect:
-        # A cut is judged by the change before it as well, of which the first frame has none.
-        is_cut = CutDetector()
-        if [is_cut(picture.rgb) for picture in pictures[0 if number else 1 :]][-1]:
-            return CUT
-    return STILL if np.array_equal(pictures[1].rgb, pictures[2].rgb) else MOTION
+    if detect and list(map(CutDetector(), (frame, after)))[1]:
+        return CUT
+    return STILL if np.array_equal(frame, after) else MOTION
 
 
 def is_late(place: Place, kind: int) -> bool:

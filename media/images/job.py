@@ -33,24 +33,31 @@ class ImageIdentity:
     Attributes:
         sources: the hash of the sources' names, sizes and dates.
         artifact: see `Interpolator.identity`.
-        factor, dedup, name: as they were given; the name is a pattern.
+        factor, name, cut_threshold, dedup: as they were given; the name is a pattern.
     """
 
     sources: Sha256
     artifact: Annotated[str, Matching(r"[ -~]{0,300}", "a line of ASCII")]
     factor: Annotated[int, Between(2, 1_000_000)]
-    dedup: bool
     name: str
+    cut_threshold: Annotated[float, Between(0, 1)] | None
+    dedup: bool
 
     @classmethod
     def of(
-        cls, images: Sequence[Path], artifact: str, factor: int, dedup: bool, name: str
+        cls,
+        images: Sequence[Path],
+        artifact: str,
+        factor: int,
+        name: str,
+        cut_threshold: float | None,
+        dedup: bool,
     ) -> ImageIdentity:
         """Say what is to be made."""
         about = [(path, path.stat()) for path in images]
         lines = [f"{path.name} {info.st_size} {info.st_mtime_ns}" for path, info in about]
         digest = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape"))
-        return cls(digest.hexdigest(), artifact, factor, dedup, name)
+        return cls(digest.hexdigest(), artifact, factor, name, cut_threshold, dedup)
 
     def difference(self, other: ImageIdentity) -> str:
         """Say in what another one differs; empty where it does not."""
@@ -58,7 +65,7 @@ class ImageIdentity:
             return "other images, or some that were changed since"
         if self.artifact != other.artifact:
             return "another artifact, backend, tiling or skip_still"
-        return "another factor, dedup or pattern" if self != other else ""
+        return "another factor, pattern, cut threshold or dedup" if self != other else ""
 
 
 _FORMAT = Format(ImageIdentity, "unfinished folder", 2, "remove its folder")

@@ -1,70 +1,86 @@
-"""The images of a sequence, read one after another, with or without those that only repeat."""
+"""The images of a sequence, read one after another, and what they are to those before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from media.images.stills import Still, read_for
+from runtime.cuts import CutDetector
 from runtime.interpolator import Interpolator
+from runtime.options import check_flag
 from runtime.repeats import RepeatFinder
 
 _RATE = 24  # images a second, as far as repeats are concerned: most are drawn or filmed so
 
-_Numbered = tuple[int, Still]
+
+class Picture(NamedTuple):
+    """An image, its number, and whether a scene begins with it."""
+
+    number: int
+    still: Still
+    begins: bool
 
 
 class Pictures:
     """Reads images.
 
     Args:
+        cut_threshold: see `CutDetector`; None looks for no cuts.
         dedup: leave out those that only repeat the one before.
         max_pixels: of an image, as `read_still` takes it.
 
     Attributes:
-        repeats: how many are left out; true once `run` has ended.
+        cuts, repeats: how many are found; true once `run` has ended.
+
+    Raises:
+        OptionError: `cut_threshold` is not in [0, 1], or `dedup` not True or False.
     """
 
     def __init__(
-        self, interpolate: Interpolator, images: Sequence[Path], dedup: bool, max_pixels: int
+        self,
+        images: Sequence[Path],
+        *,
+        cut_threshold: float | None,
+        dedup: bool,
+        max_pixels: int,
     ) -> None:
-        self.repeats = 0
-        self._interpolate = interpolate
+        check_flag("dedup", dedup)
+        self.cuts = self.repeats = 0
+        self._is_cut = (lambda _: False) if cut_threshold is None else CutDetector(cut_threshold)
         self._images = images
         self._dedup = dedup
         self._max_pixels = max_pixels
 
-    def run(self) -> Iterator[_Numbered]:
-        """Yield images and their numbers.
+    def run(self, interpolate: Interpolator) -> Iterator[Picture]:
+        """Yield those that are not left out.
 
         Raises: as `read_for`.
         """
-        finder: RepeatFinder[_Numbered] = RepeatFinder()
+        finder: RepeatFinder[Picture] = RepeatFinder()
         for number, path in enumerate(self._images):
-            still = read_for(self._interpolate, path, self._max_pixels)
+            still = read_for(interpolate, path, self._max_pixels)
+            seen = _on_black(still)
+            picture = Picture(number, still, self._is_cut(seen))
+            self.cuts += picture.begins
             if not self._dedup:
-                yield number, still
+                yield picture
                 continue
             time = Fraction(number, _RATE)
-            yield from self._kept(finder.add((number, still), _on_black(still), time))
-        yield from self._kept(finder.rest())
-
-    def _kept(self, decided: Iterable[tuple[_Numbered, bool]]) -> Iterator[_Numbered]:
-        for each, is_repeat in decided:
-            self.repeats += is_repeat
-            if not is_repeat:
-                yield each
+            for each, is_repeat in finder.add(picture, seen, time, picture.begins):
+                self.repeats += is_repeat
+                if not is_repeat:
+                    yield each
+        yield from (each for each, _ in finder.rest())
 
 
 def _on_black(still: Still) -> NDArray[Any]:
-    """Return an image as it looks, (H, W, 3): the colours of what is transparent do not count."""
+    """Return the pixels, black where they are transparent, for anything may stand there."""
     if still.alpha is None:
         return still.rgb
-    opaque = np.float32(255 if still.rgb.dtype == np.uint8 else 1)
-    seen: NDArray[Any] = (still.rgb / opaque) * (still.alpha[..., np.newaxis] / opaque)
-    return seen
+    return np.where(still.alpha[..., np.newaxis] > 0, still.rgb, np.zeros_like(still.rgb))

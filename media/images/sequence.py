@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from media.errors import MediaError
@@ -19,7 +19,7 @@ from media.images.numbering import (
     named,
     numbered,
 )
-from media.images.pictures import Pictures
+from media.images.pictures import Picture, Pictures
 from media.images.stills import (
     MAX_PIXELS,
     Still,
@@ -30,10 +30,11 @@ from media.images.stills import (
 from media.options import Tell
 from media.schedule import PORTION
 from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from runtime.cuts import THRESHOLD
 from runtime.errors import InputNotFoundError, OptionError, OutputError
 from runtime.frames import MAX_TIMES
 from runtime.interpolator import Interpolator
-from runtime.options import check_flag, check_path, check_whole
+from runtime.options import check_path, check_whole
 from runtime.partials import contents
 from runtime.publishing import FolderPublication
 
@@ -48,7 +49,8 @@ class SequenceSummary:
     """What `interpolate_folder` did.
 
     Attributes:
-        repeats: of the source, found and taken out; None where none were looked for.
+        cuts: found between two images.
+        repeats: found and taken out; None where none were looked for.
         profiles: of how many images the ICC profile is not kept.
         missing: where numbers are missing in the names, for people; empty where none are. Images on
             either side are taken for neighbours.
@@ -57,6 +59,7 @@ class SequenceSummary:
     output: Path
     images_read: int
     images_written: int
+    cuts: int
     repeats: int | None
     profiles: int
     missing: str
@@ -68,6 +71,7 @@ def interpolate_folder(
     output: str | Path,
     factor: int,
     *,
+    cut_threshold: float | None = THRESHOLD,
     dedup: bool = False,
     overwrite: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -76,9 +80,10 @@ def interpolate_folder(
 ) -> SequenceSummary:
     """Fill up a sequence of images into a folder, as `FolderPublication` publishes it.
 
-    n images become (n - 1) * factor + 1; what has 16 bits keeps them. Each image waits in
-    NAME.partial, or in .partial in a folder that is there, until all are made, also where a run of
-    over 20 seconds is ended: the same call goes on from there.
+    n images become (n - 1) * factor + 1; what has 16 bits keeps them. Across a cut the nearer image
+    is written again. Each image waits in NAME.partial, or in .partial in a folder that is there,
+    until all are made, also where a run of over 20 seconds is ended: the same call goes on from
+    there.
 
     Args:
         source: a folder of two or more images of one size, taken in natural order of their names,
@@ -88,8 +93,9 @@ def interpolate_folder(
         output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
             .jpg. `overwrite` replaces a folder that holds nothing else than such images.
         factor: 2 to 1000.
+        cut_threshold: see `CutDetector`; None looks for no cuts.
         dedup: look for images that only repeat the one before, and make others in their place; see
-            `RepeatFinder`. A picture may be shown for up to four images, as at 24 a second.
+            `RepeatFinder`, for which there are 24 images a second.
         max_pixels: of an image, as `read_still` takes it.
         progress: called after each image with the images written and the total.
         tell: called with lines for people: what it goes on with.
@@ -99,13 +105,12 @@ def interpolate_folder(
             or the unfinished job of other images, options or artifact waits there.
         MediaError: an image cannot be decoded, or the output holds more than images.
         FrameError: the images are of several sizes, or of 16 bits for an artifact of uint8.
-        OptionError: factor is not 2 to 1000, dedup no truth value, the output is the source or
-            named as a file or not at all, or a pattern has not one number in its name, or another
-            padding than its files.
+        OptionError: factor is not 2 to 1000, cut_threshold not in [0, 1] or dedup not True or
+            False, the output is the source or named as a file or not at all, or a pattern has not
+            one number in its name, or another padding than its files.
     """
     check_path("output", output, "more/")
     check_whole("factor", factor, 2, MAX_TIMES)
-    check_flag("dedup", dedup)
     source, output = Path(source), Path(output)
     images = numbered(source) if is_pattern(source) else images_in(source)
     folder, name = (output.parent, output.name) if is_pattern(output) else (output, NAME)
@@ -117,10 +122,11 @@ def interpolate_folder(
         )
     if folder.is_dir() and folder.samefile(images[0].parent):
         raise OptionError(f"{folder}: is the source as well; choose another output")
+    pictures = Pictures(images, cut_threshold=cut_threshold, dedup=dedup, max_pixels=max_pixels)
     publication = _checked_output(output, folder, overwrite)
     still_codec(Path(name))
     names = [named(name, index) for index in range((len(images) - 1) * factor + 1)]
-    identity = ImageIdentity.of(images, interpolate.identity, factor, dedup, name)
+    identity = ImageIdentity.of(images, interpolate.identity, factor, name, cut_threshold, dedup)
     job, started = ImageJob(folder, identity, max_pixels), time.monotonic()
     begun = job.begin()
     if begun:
@@ -129,9 +135,8 @@ def interpolate_folder(
         if not ours:
             raise OutputError(f"{folder}: another run makes its images; wait for that")
         try:
-            pictures = Pictures(interpolate, images, dedup, max_pixels)
-            stills = _filled_up(interpolate, pictures.run(), factor, job, names)
-            profiles = _made(job, stills, names, progress)
+            filled = _filled_up(interpolate, pictures.run(interpolate), factor, job, names)
+            profiles = _made(job, filled, names, progress)
             with publication:
                 for each in names:
                     job.copy_to(publication.path, each)
@@ -140,19 +145,26 @@ def interpolate_folder(
                 job.remove()
             raise
         job.remove()
-    repeats = pictures.repeats if dedup else None
-    return SequenceSummary(folder, len(images), len(names), repeats, profiles, missing(images))
+    return SequenceSummary(
+        folder,
+        len(images),
+        len(names),
+        pictures.cuts,
+        pictures.repeats if dedup else None,
+        profiles,
+        missing(images),
+    )
 
 
 def _made(
     job: ImageJob,
-    stills: Iterator[tuple[int, Still]],
+    filled: Iterator[tuple[int, Still]],
     names: Sequence[str],
     progress: Progress | None,
 ) -> int:
     """Keep all images; return of how many of them the profile is not kept."""
     profiles = 0
-    for index, still in stills:
+    for index, still in filled:
         name = names[index]
         profiles += still.profile  # which the images between have not
         if not job.has(name):
@@ -164,22 +176,28 @@ def _made(
 
 def _filled_up(
     interpolate: Interpolator,
-    pictures: Iterator[tuple[int, Still]],
+    pictures: Iterator[Picture],
     factor: int,
     job: ImageJob,
     names: Sequence[str],
 ) -> Iterator[tuple[int, Still]]:
-    """Yield images and their numbers, but for those between two that are made."""
-    number, before = next(pictures)
+    """Yield images and their numbers, but for those between two that are there already."""
+    number, before, _ = next(pictures)
     yield number * factor, before
-    for following, after in pictures:
+    for following, after, begins in pictures:
         steps = (following - number) * factor
         times = [step / steps for step in range(1, steps)]
         for first in range(0, len(times), PORTION):
             portion = times[first : first + PORTION]
             at = number * factor + first + 1
             if not all(map(job.has, names[at : at + len(portion)])):
-                yield from enumerate(interpolate_stills(interpolate, before, after, portion), at)
+                if begins:
+                    stills = [
+                        replace(after if t >= 0.5 else before, profile=False) for t in portion
+                    ]
+                else:
+                    stills = interpolate_stills(interpolate, before, after, portion)
+                yield from enumerate(stills, at)
         yield following * factor, after
         number, before = following, after
 

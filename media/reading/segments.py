@@ -20,7 +20,7 @@ from media.reading.damage import declared_size
 from runtime.records import Between
 
 # Packets that are decoded before a segment's own, at least, for what is decided by several frames:
-# cuts, by two intervals; a time that strays, by its neighbours.
+# a cut, by the frame before it; a time that strays, by its neighbours.
 _RUN_UP = 8
 # By how many packets a frame may be shown before one that is decoded earlier.
 _REORDERED = 16

@@ -33,7 +33,7 @@ class _Record:
 
     def document(self) -> bytes:
         """Return the content of its file."""
-        return json.dumps({"format_version": 1, **asdict(self)}).encode()
+        return json.dumps({"format_version": 2, **asdict(self)}).encode()
 
     def __post_init__(self) -> None:
         ends = [segment.end for segment in self.segments]
@@ -45,7 +45,7 @@ class _Record:
             raise ValueError("has segments that leave gaps, expected one after the other")
 
 
-_FORMAT = Format(_Record, "unfinished video", 1, "remove its folder", max_bytes=2**28)
+_FORMAT = Format(_Record, "unfinished video", 2, "remove its folder", max_bytes=2**28)
 
 
 class Job:

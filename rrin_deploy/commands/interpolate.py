@@ -81,7 +81,9 @@ def command(
     ] = None,
     cut_threshold: Annotated[
         float | None,
-        typer.Option(help=f"Scene cuts: lower finds more; default {THRESHOLD:g}.", min=0, max=1),
+        typer.Option(
+            help=f"Cuts: lower finds more; default {THRESHOLD:g}; see docs/video.md.", min=0, max=1
+        ),
     ] = None,
     no_cuts: Annotated[bool, typer.Option("--no-cuts", help="Look for no scene cuts.")] = False,
     dedup: Annotated[

@@ -81,7 +81,7 @@ def command(
         typer.Option(help="An artifact such as rrin.onnx; by default the bundled model."),
     ] = None,
     cut_threshold: Annotated[
-        float, typer.Option(help="Scene cuts: lower finds more.", min=0, max=1)
+        float, typer.Option(help="Cuts: lower finds more.", min=0, max=1)
     ] = THRESHOLD,
     no_cuts: Annotated[bool, typer.Option("--no-cuts", help="Look for no scene cuts.")] = False,
     codec: Annotated[

@@ -21,7 +21,7 @@ from runtime import (
     OutputExistsError,
 )
 from runtime.partials import contents
-from runtime.scene import render
+from runtime.scene import render, render_bytes
 from tests.conftest import write_png
 
 
@@ -76,6 +76,62 @@ def test_failure_half_way_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    """Four images, of which the third begins a scene; in it the background is transparent."""
+    (tmp_path / "scenes").mkdir()
+    for index in range(4):
+        rgb = render_bytes(40, 56, index)
+        rgba = np.dstack([rgb if index < 2 else 255 - rgb[::-1], np.full((40, 56), 255, np.uint8)])
+        rgba[:, :8, :3], rgba[:, :8, 3] = 40 * index, 0
+        write_still(
+            tmp_path / f"scenes/{index}.png",
+            Still(np.ascontiguousarray(rgba[..., :3]), rgba[..., 3].copy(), grey=False),
+        )
+    return tmp_path / "scenes"
+
+
+def test_at_a_cut_the_nearer_image_is_written_again(
+    scenes: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    done = interpolate_folder(interpolate, scenes, tmp_path / "out", 4)
+    assert (done.images_written, done.cuts) == (13, 1)
+    sources = [read_still(scenes / f"{index}.png") for index in range(4)]
+    for index in range(13):
+        made = read_still(tmp_path / f"out/frame_{index:05d}.png")
+        same = [np.array_equal(made.rgb, each.rgb) for each in sources]
+        nearest = {0: 0, 4: 1, 5: 1, 6: 2, 7: 2, 8: 2, 12: 3}.get(index)
+        assert [number for number, equal in enumerate(same) if equal] == (
+            [] if nearest is None else [nearest]
+        ), index
+    morphed = interpolate_folder(interpolate, scenes, tmp_path / "more", 4, cut_threshold=None)
+    assert morphed.cuts == 0
+    middle = read_still(tmp_path / "more/frame_00006.png").rgb
+    assert not any(np.array_equal(middle, each.rgb) for each in sources)
+
+
+def test_what_cannot_be_seen_is_no_change_of_scene(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    alpha = np.zeros((40, 56), np.uint8)
+    alpha[10:20, 10:20] = 255
+    for index, level in enumerate((0, 255, 0)):
+        rgb = np.full((40, 56, 3), level, np.uint8)
+        rgb[10:20, 10:20] = render_bytes(10, 10, 0)
+        write_still(tmp_path / f"in/{index}.png", Still(rgb, alpha, grey=False))
+    assert interpolate_folder(interpolate, tmp_path / "in", tmp_path / "out", 2).cuts == 0
+
+
+@pytest.mark.parametrize("threshold", ["x", -1, 7, float("nan")])
+def test_cut_thresholds_that_are_none(
+    threshold: Any, folder: Path, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=r"threshold is .*; expected a number from 0 to 1"):
+        interpolate_folder(interpolate, folder, tmp_path / "out", 2, cut_threshold=threshold)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_no_sequence(folder: Path, interpolate: Interpolator, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(folder / "img_11.png")
     with pytest.raises(FrameError, match="two sizes"):
@@ -110,7 +166,7 @@ def test_images_between_two_are_not_held_all_at_once(tmp_path: Path) -> None:
     for name, level in (("a", 0), ("b", 100)):
         write_level(tmp_path / f"in/{name}.png", level)
     recorder = Recorder()
-    interpolate_folder(recorder, tmp_path / "in", tmp_path / "out", 100)
+    interpolate_folder(recorder, tmp_path / "in", tmp_path / "out", 100, cut_threshold=None)
     assert levels_of(tmp_path / "out") == list(range(101))
     assert recorder.most <= 8
 
@@ -334,8 +390,10 @@ def test_a_long_run_goes_on_where_it_was_stopped(
     partial = tmp_path / "out.partial"
     assert len(list(partial.glob("*.png"))) == 6
     assert not output.exists()
-    with pytest.raises(OutputError, match="unfinished job of another factor or pattern"):
+    with pytest.raises(OutputError, match="unfinished job of another factor, pattern or cut"):
         interpolate_folder(interpolate, folder, output, 2)
+    with pytest.raises(OutputError, match=r"unfinished job of .* cut threshold"):
+        interpolate_folder(interpolate, folder, output, 4, cut_threshold=None)
     (partial / "frame_00003.png").write_bytes(b"broken")
     calls = []
 

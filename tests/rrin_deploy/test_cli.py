@@ -558,7 +558,7 @@ def test_folder(run: Run, tmp_path: Path) -> None:
         save_scene(tmp_path / "frames" / f"{time}.png", time)
     code, out, _ = run("interpolate", "frames", "-o", "more", "--factor", "2")
     assert code == 0
-    assert "more: 5 images from 3" in out
+    assert "more: 5 images from 3, 0 cuts" in out
     assert len(list((tmp_path / "more").iterdir())) == 5
 
 
@@ -576,7 +576,7 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", Path.cwd(), "-o", "x.mp4"),
         ("interpolate", Path.cwd(), "-o", "more", "--factor", "2.5"),
         ("interpolate", Path.cwd(), "-o", "more", "--crf", "20"),
-        ("interpolate", Path.cwd(), "-o", "more", "--no-cuts"),
+        ("interpolate", Path.cwd(), "-o", "more", "--no-cuts", "--cut-threshold", "0.2"),
         ("interpolate", a, "-o", "x.png"),
         ("interpolate", a, b, a, "-o", "x.png"),
         ("interpolate", a, b),
