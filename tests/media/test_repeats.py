@@ -16,7 +16,7 @@ from media.video import interpolate_video
 from media.waiting import partial_of
 from runtime import Interpolator, OptionError, OutputError
 from tests.media.test_segments import LOSSLESS, Blend, StoppedError, both, decoded, stopping
-from tests.repeated import HOLDS, RATE, encoded, quality, rendered, repeats_in, shown
+from tests.repeated import HOLDS, encoded, found_in, quality, rendered, repeats_in, shown
 
 # A level for each frame: on twos, ones and threes; a hold of 6 frames; and on twos again.
 TWOS = (20, 20, 40, 40, 60, 72, 90, 90, 90, 110)
@@ -124,8 +124,8 @@ def test_nothing_is_spread_over_a_cut(blend: Interpolator, tmp_path: Path) -> No
     summary = interpolate_video(blend, source, tmp_path / "out.mkv", options)
     assert (summary.repeats, summary.cuts) == (3, 1)
     made = [round(level) for _, level in luma(tmp_path / "out.mkv")]
-    assert made[8:14] == [40, 40, 40, 40, 220, 218]  # half way to the cut is nearer to what follows
-    assert made[4:8] == [30, 32, 35, 38]
+    assert made[8:13] == [40, 40, 40, 220, 220]  # half way to the cut what follows is shown
+    assert np.abs(np.subtract(made[4:8], [30, 32.5, 35, 37.5])).max() < 1
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,14 @@ def test_segments_are_those_of_one_piece(
 def test_a_part_begins_with_its_first_frame(blend: Interpolator, tmp_path: Path) -> None:
     source = grey(tmp_path / "in.mkv", [30 + 2 * picture for picture in shown((3,), 80)], every=1)
     for start in (40, 41, 42):  # a picture, and its repeats
-        part = {"start": Fraction(start, 25), "end": Fraction(65, 25), "segment": 0.08}
-        whole, cut = both(blend, source, dedup=True, **part)
+        part = {"start": Fraction(start, 25), "end": Fraction(65, 25), "overwrite": True}
+        whole, cut = both(blend, source, dedup=True, segment=0.08, **part)
         assert decoded(cut) == decoded(whole)
         levels = [round(level) for _, level in luma(cut)]
         assert levels[0] == 30 + 2 * (start // 3 * 3)
         assert len(levels) == 2 * (65 - start)
-        assert levels[-5:] == [155, *[156] * 4]  # 64 repeats 63, and what follows is not in it
+        assert levels[-5] < 156
+        assert levels[-4:] == [156] * 4  # 64 repeats 63, and what follows is not in it
         assert len(set(levels)) > 30
 
 
@@ -172,28 +173,31 @@ def test_a_job_goes_on_with_dedup_alone(blend: Interpolator, tmp_path: Path) -> 
     assert summary.repeats == 38
 
 
-@pytest.mark.parametrize("crf", [18, 28])
-@pytest.mark.parametrize("holds", ["twos", "mixed"])
+@pytest.mark.parametrize(("holds", "crf"), [("twos", 28), ("mixed", 18)])
 def test_made_frames_are_nearer_to_the_truth(
     holds: str, crf: int, interpolate: Interpolator, tmp_path: Path
 ) -> None:
-    pictures = shown(HOLDS[holds], 16)
-    source = encoded(tmp_path / "in.mp4", rendered(0.5), pictures, crf, RATE)
+    pictures = shown(HOLDS[holds], 12)
+    source = encoded(tmp_path / "in.mp4", rendered(0.5), pictures, crf)
     without, with_ = quality(interpolate, source, rendered(0.5), pictures)
     assert with_ > without + 3
 
 
-def test_real_clips(data: Path, blend: Interpolator, tmp_path: Path) -> None:
-    # Film of 24 frames a second, every 24th of them shown twice; and a hand-held camera.
-    for name, repeats in (("bigbuckbunny.mp4", 5), ("carphone_pristine.mp4", 0)):
-        options = VideoOptions(fps=10, dedup=True)
-        summary = interpolate_video(blend, data / "clips" / name, tmp_path / name, options)
-        assert summary.repeats == repeats
+def test_real_clips(data: Path) -> None:
+    # Film of 24 frames a second, to 28 by showing every sixth twice; 232 to 267 stand still.
+    film = found_in(data / "clips" / "arm_wrestling.mp4")
+    assert len(film) >= 34
+    gaps = np.diff(sorted(frame for frame in film if frame < 205))
+    assert 6.5 < gaps.mean() < 7
+    assert not any(231 < frame < 268 for frame in film)
+    for clip in ("carphone_pristine.mp4", "h264_10bits.mp4"):  # a hand-held camera's among them
+        assert found_in(data / "clips" / clip) == set()
 
 
 @pytest.mark.parametrize("alpha", [False, True])
 def test_a_folder(alpha: bool, tmp_path: Path) -> None:
     levels = (20, 20, 40, 40, 60, 60, 60, 90, 100)
+    (tmp_path / "in").mkdir()
     for index, level in enumerate(levels):
         rgb = np.full((16, 16, 3), level, np.uint8)
         clear = np.full((16, 16), 255, np.uint8) if alpha else None

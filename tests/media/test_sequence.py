@@ -390,7 +390,7 @@ def test_a_long_run_goes_on_where_it_was_stopped(
     partial = tmp_path / "out.partial"
     assert len(list(partial.glob("*.png"))) == 6
     assert not output.exists()
-    with pytest.raises(OutputError, match="unfinished job of another factor, pattern or cut"):
+    with pytest.raises(OutputError, match="unfinished job of another factor, pattern, cut"):
         interpolate_folder(interpolate, folder, output, 2)
     with pytest.raises(OutputError, match=r"unfinished job of .* cut threshold"):
         interpolate_folder(interpolate, folder, output, 4, cut_threshold=None)
