@@ -562,6 +562,21 @@ def test_folder(run: Run, tmp_path: Path) -> None:
     assert len(list((tmp_path / "more").iterdir())) == 5
 
 
+def test_repeats_are_taken_out_and_counted(run: Run, tmp_path: Path) -> None:
+    frames = [render_bytes(80, 48, index // 2) for index in range(8)]
+    write_video(tmp_path / "twos.mkv", frames, 25)
+    code, out, err = run("interpolate", "twos.mkv", "-o", "out.mkv", "--dedup")
+    assert code == 0, err
+    assert "16 frames from 8, 80x48 at 50 fps; " in out
+    assert ", 0 cuts, 2 repeats taken out; decoding " in out
+    (tmp_path / "twos").mkdir()
+    for index, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / "twos" / f"{index}.png")
+    code, out, err = run("interpolate", "twos", "-o", "more", "--dedup")
+    assert code == 0, err
+    assert "more: 15 images from 8, 0 cuts, 2 repeats taken out" in out
+
+
 def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path) -> None:
     a, b = pair
     for arguments in (
@@ -582,6 +597,8 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", a, b),
         ("interpolate", clip, clip, "-o", "x.png"),
         ("interpolate", clip, "-o", "x.mp4", "--max-pixels", "100"),
+        ("interpolate", a, b, "-o", "x.png", "--dedup"),
+        ("live", clip, "-o", "x.mp4", "--fps", "50", "--dedup"),
         ("live", clip, "-o", "x.mp4"),
         ("live", clip, "-o", "x.mp4", "--fps", "0"),
         ("live", clip, "-o", "x.mp4", "--fps", "50", "--latency", "2h"),
