@@ -30,18 +30,18 @@ def blend() -> Interpolator:
 
 
 def grey(
-    path: Path, levels: Sequence[int], ticks: Sequence[int] = (), every: int = 10, size: int = 64
+    path: Path, levels: Sequence[int], ticks: Sequence[int] = (), every: int = 10, rate: int = 25
 ) -> Path:
-    """Encode frames of these levels without loss, 25 a second or at these ticks of 1/25 s."""
+    """Encode frames of these levels without loss, one a tick or at these ticks."""
     with av.open(str(path), "w") as writer:
-        encoder = writer.add_stream("ffv1", rate=25, options={"g": str(every)})
-        encoder.width = encoder.height = size
+        encoder = writer.add_stream("ffv1", rate=rate, options={"g": str(every)})
+        encoder.width = encoder.height = 64
         encoder.pix_fmt = "yuv444p"
         for tick, level in zip(ticks or range(len(levels)), levels, strict=True):
-            frame = av.VideoFrame(size, size, "yuv444p")
+            frame = av.VideoFrame(64, 64, "yuv444p")
             for plane, value in zip(frame.planes, (level, 128, 128), strict=True):
                 plane.update(bytes([value]) * plane.buffer_size)
-            frame.pts, frame.time_base = tick, Fraction(1, 25)
+            frame.pts, frame.time_base = tick, Fraction(1, rate)
             writer.mux(encoder.encode(frame))
         writer.mux(encoder.encode(None))
     return path
@@ -129,15 +129,25 @@ def test_nothing_is_spread_over_a_cut(blend: Interpolator, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("holds", "every", "frames"),
-    [((2,), 7, 7), ((1, 2, 3, 2, 4), 7, 7), ((3,), 1, 2)],  # 2 of which may be repeats alone
+    ("holds", "every", "rate", "frames"),
+    [
+        ((2,), 7, 25, 7),
+        ((1, 2, 3, 2, 4), 7, 25, 7),
+        ((3,), 1, 25, 2),  # some of which are repeats alone
+        ((9, 13), 1, 100, 5),  # the most that there may be
+    ],
 )
 def test_segments_are_those_of_one_piece(
-    holds: tuple[int, ...], every: int, frames: int, blend: Interpolator, tmp_path: Path
+    holds: tuple[int, ...],
+    every: int,
+    rate: int,
+    frames: int,
+    blend: Interpolator,
+    tmp_path: Path,
 ) -> None:
     levels = [30 + 2 * picture for picture in shown(holds, 64)]
-    source = grey(tmp_path / "in.mkv", levels, every=every)
-    whole, cut = both(blend, source, dedup=True, segment=frames / 25)
+    source = grey(tmp_path / "in.mkv", levels, every=every, rate=rate)
+    whole, cut = both(blend, source, dedup=True, segment=frames / rate)
     assert decoded(cut) == decoded(whole)
 
 
