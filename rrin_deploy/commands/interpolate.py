@@ -27,6 +27,7 @@ from rrin_deploy.options import (
     Trust,
 )
 from rrin_deploy.pipes import is_piped, piped
+from rrin_deploy.preview import preview as previewed
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 
@@ -79,6 +80,14 @@ def command(
     stream: Annotated[
         int | None, typer.Option(help="Which of several video streams, from 0.", min=0)
     ] = None,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview",
+            help="Video: make only the ten seconds that move most, and beside them, in "
+            "NAME.beside.mp4 or so, source and result side by side.",
+        ),
+    ] = False,
     deinterlace: Annotated[
         Literal["fields", "telecine"] | None,
         typer.Option(
@@ -172,6 +181,7 @@ def command(
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
     `rrin-deploy interpolate film.mkv -o scene.mkv --start 1:02:30 --end 1:03:15.480`;
+    `rrin-deploy interpolate film.mkv -o look.mp4 --preview`;
     `rrin-deploy interpolate tape.avi -o smooth.mp4 --deinterlace fields`;
     `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`;
     `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
@@ -193,7 +203,11 @@ def command(
         "skip_still": skip_still,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
-    if any(map(is_piped, (*inputs, output))):
+    of_one_file = len(inputs) == 1 and not inputs[0].is_dir() and not is_pattern(inputs[0])
+    piping = any(map(is_piped, (*inputs, output)))
+    if preview and (not of_one_file or ray is not None or piping):
+        raise typer.BadParameter("--preview is of one video, that is a file and made here")
+    if piping:
         if ray is not None:
             raise typer.BadParameter("--ray is for files; a pipe is made here")
         piped(artifact, inputs, output, overwrite, given)
@@ -203,7 +217,9 @@ def command(
         pair(artifact, inputs, output, overwrite, given)
     elif len(inputs) > 1:
         videos(artifact, inputs, output, overwrite, given)
-    elif inputs[0].is_dir() or is_pattern(inputs[0]):
+    elif not of_one_file:
         folder(artifact, inputs[0], output, overwrite, given)
+    elif preview:
+        previewed(artifact, inputs[0], output, overwrite, given)
     else:
         video(artifact, inputs[0], output, overwrite, given)
