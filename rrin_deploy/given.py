@@ -76,7 +76,7 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
     encoding = ("codec", "crf", "preset", "pix_fmt")
     rates = ("factor", "fps", "slow")
     times = ("start", "end")
-    others = ("dedup", "stream", "segment", "share", "allow_damaged")
+    others = ("stream", "deinterlace", "dedup", "segment", "share", "allow_damaged")
     refuse_others(given, "a video", *rates, *CUTS, *encoding, *times, *others)
     threshold = cut_threshold(given)
     chosen = {name: parse_rational(given[name]) for name in rates if name in given}
@@ -93,6 +93,7 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
         encoding=Encoding(*map(given.get, encoding)),
         overwrite=overwrite,
         segment=given.get("segment", SEGMENT),
+        deinterlace=given.get("deinterlace"),
         **{name: parse_time(given[name]) for name in times if name in given},
     )
     share = parse_share(given["share"]) if "share" in given else None

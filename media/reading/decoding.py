@@ -17,6 +17,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from media.colour import SourceFrame
+from media.deinterlacing import Deinterlacing, whole_frames
 from media.errors import MediaError
 from media.filling import Interval, Kind
 from media.reading.damage import Losses
@@ -66,7 +67,8 @@ class Decoding:
         rate: Fraction,
         schedule: Schedule,
         cut_threshold: float | None,
-        dedup: bool,
+        dedup: bool = False,
+        deinterlacing: Deinterlacing | None = None,
         segment: Segment = WHOLE,
         start: Fraction = Fraction(0),
     ) -> None:
@@ -75,7 +77,8 @@ class Decoding:
         self._reading = Reading(reader, stream, source, copied, segment)
         self._segment = segment
         self._timed = TimedFrames(
-            self._reading,
+            whole_frames(self._reading.run(), deinterlacing, stream, source),
+            self._reading.watched,
             source,
             segment,
             base=stream.time_base or Fraction(1),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from av import Packet, VideoFrame
 
 from media.errors import MediaError
-from media.reading.packets import Reading
+from media.reading.damage import Damage
 from media.reading.segments import Segment
 from media.schedule import on_the_beat
 
@@ -28,6 +28,8 @@ class TimedFrames:
     """Frames with their times, counted in seconds from the first of the whole on; packets pass.
 
     Args:
+        frames: in the order in which they are shown; and packets.
+        watched: what messages name times by.
         base: what every time of the source is a multiple of, seconds.
         rate: frames a second, on average.
         early: how many frames before the segment's own are wanted, of the same part.
@@ -42,7 +44,8 @@ class TimedFrames:
 
     def __init__(
         self,
-        reading: Reading,
+        frames: Iterator[VideoFrame | Packet[Any]],
+        watched: Damage,
         source: Path,
         segment: Segment,
         *,
@@ -54,7 +57,8 @@ class TimedFrames:
         self.start = start
         self.left_out = 0
         self.length = 1 / rate
-        self._reading = reading
+        self._frames = frames
+        self._watched = watched
         self._source = source
         self._segment = segment
         self._base = base
@@ -109,12 +113,12 @@ class TimedFrames:
 
     def name(self, said: Fraction) -> str:
         """Return when that is in the source, for people."""
-        return self._reading.watched.at(self.start + said)
+        return self._watched.at(self.start + said)
 
     def _timed(self) -> Iterator[Timed | Packet[Any]]:
         """Say when each frame is shown; leave out those that have the time of the one before."""
         said, at = None, Fraction(0)
-        for item in self._reading.run():
+        for item in self._frames:
             if isinstance(item, Packet):
                 yield item
                 continue
@@ -137,7 +141,7 @@ class TimedFrames:
 
     def _said(self, frame: VideoFrame, before: Fraction | None) -> Fraction:
         """Return when a frame is shown by its own timestamp."""
-        stamp = self._reading.stamp(frame)
+        stamp = frame.pts
         if stamp is None or frame.time_base is None:
             return Fraction(0) if before is None else before + 1 / self._rate
         if before is None and self._segment.begin is None:

@@ -97,9 +97,10 @@ def _found(video: Video) -> Job | None:
 def _planned(video: Video) -> tuple[Segment, ...]:
     options = video.options
     part = part_of(video.source, options)
-    plan = planned(
-        video.source, options.stream, options.segment, part, RUN_UP if options.dedup else 0
-    )
+    # Of five telecined frames four are left, counted from the first of all.
+    seconds = 0 if options.deinterlace == "telecine" else options.segment
+    early = RUN_UP if options.dedup else 0
+    plan = planned(video.source, options.stream, seconds, part, early)
     if plan.reason:
         video.tell(
             f"is made in one piece, as of the source {plan.reason}; a run that ends early keeps "
