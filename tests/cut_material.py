@@ -36,6 +36,8 @@ CLIPS: dict[str, tuple[set[int], set[int]]] = {
     "bt709_full_range": (set(), set()),
     "h264_10bits": (set(), set()),
 }
+# Moments of one view, from which something else has moved into it; the background is the same.
+LATER = {"bikes": (32, 72), "bigbuckbunny": (0, 44), "carphone_pristine": (0, 60)}
 AGAIN = ("h264_10bits", "arm_wrestling")  # the pattern of another clip; one scene before and after
 TRIPLETS = ("vimeo_triplet/sequences/*/*", "ucf101_interp/*", "davis/*", "middlebury_other/*")
 
@@ -201,6 +203,9 @@ def from_data(data: Path) -> Iterator[Material]:
         halved = {cut // 2 + cut % 2 for cut in cuts}
         lax = frozenset(index // 2 + index % 2 for index in either)
         yield Material("clips, every other frame", frames[::2], halved, lax)
+        if name in LATER:
+            moments = [frames[at] for at in LATER[name] for _ in range(2)]
+            yield Material("cuts to the same view, later", moments, {2})
         if name not in AGAIN:
             shots += [frames[cut] for cut in sorted({0, *cuts})]
     yield from from_photographs(shots)

@@ -78,16 +78,10 @@ def test_failure_half_way_leaves_nothing(
 
 @pytest.fixture
 def scenes(tmp_path: Path) -> Path:
-    """Four images, of which the third begins a scene; in it the background is transparent."""
-    (tmp_path / "scenes").mkdir()
+    """Four images, of which the third begins a scene."""
     for index in range(4):
-        rgb = render_bytes(40, 56, index)
-        rgba = np.dstack([rgb if index < 2 else 255 - rgb[::-1], np.full((40, 56), 255, np.uint8)])
-        rgba[:, :8, :3], rgba[:, :8, 3] = 40 * index, 0
-        write_still(
-            tmp_path / f"scenes/{index}.png",
-            Still(np.ascontiguousarray(rgba[..., :3]), rgba[..., 3].copy(), grey=False),
-        )
+        rgb = render_bytes(56, 40, index)
+        write_png(tmp_path / f"scenes/{index}.png", rgb if index < 2 else 255 - rgb[::-1])
     return tmp_path / "scenes"
 
 
