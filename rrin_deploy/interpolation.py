@@ -5,21 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 from rich.text import Text
 
-from rrin_deploy.console import errors, frame_progress, parse_rational, say
+from rrin_deploy.console import errors, parse_rational, say
 from rrin_deploy.given import FACTOR, Given, VideoTask, refuse_others, video_task
+from rrin_deploy.progress import frame_progress
+from rrin_deploy.results import Outputs
 from runtime.errors import RrinError
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
+    from media.images.pair import PairSummary
+    from media.images.sequence import SequenceSummary
     from media.options import Share, VideoOptions
-    from media.summary import VideoSummary
+    from media.summary import ShareSummary, VideoSummary
     from runtime.metadata import Metadata
     from runtime.session import Backend
 
@@ -45,7 +50,12 @@ class Maker(Protocol):
 
 
 def pair(
-    artifact: Artifact, inputs: list[Path], output: Path, overwrite: bool, given: Given
+    artifact: Artifact,
+    inputs: Sequence[Path],
+    output: Path,
+    overwrite: bool,
+    given: Given,
+    outputs: Outputs,
 ) -> None:
     """Make the image between two."""
     from media.images.pair import interpolate_pair
@@ -57,10 +67,18 @@ def pair(
         done = interpolate_pair(interpolate, image0, image1, output, overwrite=overwrite, **given)
     for path in done.profiles:
         say(": not kept: ICC profile", subject=path)
+    outputs.append(_entry(inputs, output, done, started, interpolate))
     _say_made(output, f"{done.width}x{done.height}, t = {done.t:g}", started, interpolate)
 
 
-def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+def folder(
+    artifact: Artifact,
+    source: Path,
+    output: Path,
+    overwrite: bool,
+    given: Given,
+    outputs: Outputs,
+) -> None:
     """Fill up a folder or pattern of images."""
     from media.images.sequence import interpolate_folder
 
@@ -88,6 +106,7 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
         say(f": not kept: ICC profile of {done.profiles} images", subject=source)
     if done.missing:
         say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
+    outputs.append(_entry([source], output, done, started, interpolate))
     made = f"{done.images_written} images from {done.images_read}"
     _say_made(output, made, started, interpolate)
 
@@ -101,14 +120,21 @@ def refuse_images(sources: Sequence[Path]) -> None:
             raise typer.BadParameter(f"{source} is one image; give two, or videos, or a folder")
 
 
-def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+def video(
+    artifact: Artifact,
+    source: Path,
+    output: Path,
+    overwrite: bool,
+    given: Given,
+    outputs: Outputs,
+) -> None:
     """Make a video of more frames.
 
     Raises:
         MediaError: its source is damaged; what could be made is there.
     """
     refuse_images([source])
-    if not make_video(artifact, source, output, video_task(given, overwrite)):
+    if not make_video(artifact, source, output, video_task(given, overwrite), outputs):
         raise damaged(source, output)
 
 
@@ -122,12 +148,14 @@ def damaged(source: Path, output: Path) -> RrinError:
     )
 
 
-def make_video(artifact: Artifact, source: Path, output: Path, task: VideoTask) -> bool:
+def make_video(
+    artifact: Artifact, source: Path, output: Path, task: VideoTask, outputs: Outputs
+) -> bool:
     """Make a video, or a share of it; return False where it is made, but not without fault."""
     from media.video import interpolate_video
 
     if task.share:
-        _share(artifact, source, output, task.options, task.share)
+        _share(artifact, source, output, task.options, task.share, outputs)
         return True
     started = time.perf_counter()
     with _resumable(segments_kept, output) as begun, artifact() as interpolate:
@@ -138,14 +166,21 @@ def make_video(artifact: Artifact, source: Path, output: Path, task: VideoTask) 
                 interpolate, source, output, task.options, progress=progress, tell=tell
             )
         seconds = time.perf_counter() - opened
-    say_video(source, output, done, f"; {speed_of(done, seconds)}", started, interpolate)
+    say_video(source, output, done, f"; {speed_of(done, seconds)}", started, interpolate, outputs)
     return task.allow_damaged or not done.damage
 
 
 def say_video(
-    source: Path, output: Path, done: VideoSummary, speed: str, started: float, by: Maker
+    source: Path,
+    output: Path,
+    done: VideoSummary,
+    speed: str,
+    started: float,
+    by: Maker,
+    outputs: Outputs,
 ) -> None:
     """Say what was done with a video, and what its source lacks."""
+    outputs.append(_entry([source], output, done, started, by))
     for stream in done.left_out:
         say(f": not kept: {stream}", subject=source)
     _say_made(output, _video_made(done) + speed, started, by)
@@ -154,7 +189,12 @@ def say_video(
 
 
 def _share(
-    artifact: Artifact, source: Path, output: Path, options: VideoOptions, share: Share
+    artifact: Artifact,
+    source: Path,
+    output: Path,
+    options: VideoOptions,
+    share: Share,
+    outputs: Outputs,
 ) -> None:
     from media.video import interpolate_share
 
@@ -178,6 +218,7 @@ def _share(
         f"is in {done.folder}{elsewhere}; {done.frames_written} frames written now; "
         "when all shares are there, the same command without --share joins them"
     )
+    outputs.append(_entry([source], output, done, started, interpolate))
     _say_made(output, made, started, interpolate)
 
 
@@ -257,3 +298,23 @@ def _say_made(output: Path, made: str, started: float, by: Maker) -> None:
     if by.inferred is not None and by.inferred < 1:
         made += f"; {100 * by.inferred:.0f} % of the pixels inferred, as the others are still"
     say(f": {made}; {seconds:.1f} s with {how}", subject=output)
+
+
+def _entry(
+    inputs: Sequence[Path],
+    output: Path,
+    done: VideoSummary | ShareSummary | SequenceSummary | PairSummary,
+    started: float,
+    by: Maker,
+) -> dict[str, Any]:
+    """Return what was made, for programs."""
+    return {
+        "status": "made",
+        "inputs": inputs,
+        **asdict(done),
+        "output": output,
+        "seconds": time.perf_counter() - started,
+        "backend": asdict(by.backend),
+        "precision": by.metadata.precision,
+        "inferred": by.inferred,
+    }

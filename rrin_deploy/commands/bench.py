@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from rrin_deploy.console import errors, frame_progress, out, parse_size, say, short_names, table
+from rrin_deploy.console import out, parse_size, say, short_names, table
 from rrin_deploy.options import Providers, Trust
+from rrin_deploy.progress import frame_progress, waiting
 from runtime.backends import BackendName
 from runtime.bundled import BUNDLED_MODEL
 from runtime.options import MAX_THREADS, check_file
@@ -91,14 +92,14 @@ def command(
             raise typer.BadParameter(f"{chart}: the chart is a PNG; give a name that ends in .png")
         target = Publication(chart)
     artifacts = _artifacts(paths, backends, providers, trusted)
-    with errors.status("measuring this machine"):
+    with waiting("measuring this machine"):
         ceilings = cpu_ceilings(loads[0].threads) | gpu_ceiling()
     reports = []
     for load in loads:
         with tempfile.TemporaryDirectory() as folder:
             contenders = [*artifacts]
             if peers:
-                with errors.status("exporting the network for its peers"):
+                with waiting("exporting the network for its peers"):
                     contenders += write_peers(paths[0], Path(folder), load.size, times)
             with frame_progress(f"timing {load.name}", unit="rounds/s") as progress:
                 timings = run_benchmark(contenders, load, progress)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rrin_deploy.bench.benchmark import usable_cores
-from rrin_deploy.console import errors, out, parse_size, say, table
+from rrin_deploy.console import out, parse_size, say, table
+from rrin_deploy.progress import waiting
 from runtime.architecture import padded
 from runtime.bundled import BUNDLED_MODEL
 from runtime.errors import OptionError
@@ -77,7 +78,7 @@ def command(
     chosen = find_device(device) if device else None
     workload = read_workload(path)
     if chosen is None:
-        with errors.status("measuring this machine"):
+        with waiting("measuring this machine"):
             chosen = this_machine(threads or usable_cores())
     own = workload.metadata.precision
     if own not in chosen.rates:

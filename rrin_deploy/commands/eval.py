@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rrin_deploy.console import frame_progress, out, say, short_names, table
+from rrin_deploy.console import out, say, short_names, table
 from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
+from rrin_deploy.progress import frame_progress
 from rrin_deploy.triplets import Middlebury, Samples, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.backends import options_for
 from runtime.golden import ARTIFACT_SUFFIXES

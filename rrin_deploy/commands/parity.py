@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from rrin_deploy.console import errors, out, parse_size, say, table
+from rrin_deploy.console import out, parse_size, say, table
 from rrin_deploy.failures import explanation
 from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
+from rrin_deploy.progress import waiting
 from runtime.parity import check_parity
 from runtime.verdicts import ParityReport
 
@@ -76,7 +77,7 @@ def command(
         if checkpoint is None:
             report = check_parity(file, golden, **limits, **where)
         else:
-            with errors.status("running PyTorch"):
+            with waiting("running PyTorch"):
                 from export import compare
 
                 live = compare(file, checkpoint, chosen, **limits, **where)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rrin_deploy.console import errors, frame_progress, parse_size, say, short_names
+from rrin_deploy.console import parse_size, say, short_names
 from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
+from rrin_deploy.progress import frame_progress, waiting
 from rrin_deploy.triplets import Middlebury, Samples, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.golden import ARTIFACT_SUFFIXES
 from runtime.options import check_file
@@ -170,12 +171,12 @@ def _gather(task: _Task) -> Gathering:
 
     names = short_names(task.files)
     gathering = Gathering(dict(zip(names, task.files, strict=True)), task.where)
-    with errors.status("reading artifacts"):
+    with waiting("reading artifacts"):
         gathering.inspect()
     for part in sorted(task.skipped):
         gathering.leave_out(part, "it was left out by --skip")
     if "parity" not in task.skipped:
-        with errors.status("comparing with PyTorch's golden outputs"):
+        with waiting("comparing with PyTorch's golden outputs"):
             gathering.judge()
     if "quality" not in task.skipped:
         if task.triplets is None or task.data is None:
