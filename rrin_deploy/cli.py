@@ -89,7 +89,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app([argument for argument in arguments if argument != "--traceback"])
+        app(
+            [argument for argument in arguments if argument != "--traceback"],
+            prog_name="rrin-deploy",
+        )
     except Exception as error:
         if "--traceback" in arguments:
             raise
