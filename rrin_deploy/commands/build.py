@@ -11,7 +11,7 @@ from rrin_deploy.budget import fit
 from rrin_deploy.builds import facts_of, tell_engine, tell_onnx, tell_proof, tell_vs_mlrt
 from rrin_deploy.console import parse_size
 from rrin_deploy.progress import ProgressAs, progress_as, step_progress, waiting
-from rrin_deploy.results import AsJson, document
+from rrin_deploy.results import FORMAT, AsJson, document
 from rrin_deploy.triplets import Middlebury, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.metadata import Precision
 from runtime.publishing import Publication
@@ -160,6 +160,7 @@ def command(
     `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
     """
     with document(as_json) as give, progress_as(progress):
+        give({"format": FORMAT})
         if fp16 + fp32 + bf16 + int8 > 1:
             raise typer.BadParameter("--fp16, --fp32, --bf16 and --int8 exclude each other")
         if bf16 and target != "openvino":

@@ -62,6 +62,7 @@ def command(
     `rrin-deploy build rrin.onnx --int8`
     """
     with document(as_json) as give, progress_as(progress):
+        give({"format": FORMAT})
         from calibration import measure_ranges
         from precision.ranges import ranges_beside
 

@@ -46,6 +46,7 @@ def command(
     Example: `rrin-deploy export pretrained_model.pth.tar -o rrin.onnx`
     """
     with document(as_json) as give, progress_as(progress):
+        give({"format": FORMAT})
         started = time.perf_counter()
         with waiting("tracing to ONNX and checking it against PyTorch (about half a minute)"):
             from export import export_onnx
