@@ -58,6 +58,7 @@ def command(
         typer.Option(
             "--backend",
             parser=_backend,
+            autocompletion=lambda: [*get_args(BackendName)],
             metavar="onnxruntime|openvino",
             help="For ONNX files; may be repeated, to compare them. By default as `interpolate`.",
         ),

@@ -52,7 +52,11 @@ def command(
     skipped: Annotated[
         list[str] | None,
         typer.Option(
-            "--skip", parser=_part, metavar="|".join(_PARTS), help="Leave a part out; repeatable."
+            "--skip",
+            parser=_part,
+            autocompletion=lambda: [*_PARTS],
+            metavar="|".join(_PARTS),
+            help="Leave a part out; repeatable.",
         ),
     ] = None,
     sources: Annotated[
