@@ -24,7 +24,8 @@ def _explanation(error: Exception) -> tuple[str, int]:
     if isinstance(error, ModuleNotFoundError) and (hint := install_hint(str(error.name))):
         return f"{error.name} is not installed, and this needs it: {hint}", CANNOT_RUN_HERE
     if isinstance(error, typer.BadParameter):
-        return error.message, WRONG_USAGE
+        # Only where the parser raised it is there an option to be named.
+        return error.format_message() if error.param else error.message, WRONG_USAGE
     if isinstance(error, OptionError):
         return str(error), WRONG_USAGE
     if isinstance(error, (RrinError, OSError)):

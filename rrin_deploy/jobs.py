@@ -19,7 +19,7 @@ import typer
 
 from rrin_deploy.commands import interpolate
 from rrin_deploy.failures import explanation
-from rrin_deploy.orders import Order, make, order_of
+from rrin_deploy.orders import Order, is_pair, make, order_of
 from rrin_deploy.pipes import is_piped
 from runtime.errors import OptionError, RrinError
 from runtime.options import check_file
@@ -93,7 +93,7 @@ def _order(command: Any, table: Mapping[str, Any], folder: Path) -> Order:
         for argument in _arguments(command, name, value)
     ]
     inputs = _texts("input", table["input"])
-    found = command([*arguments, "--", *inputs], standalone_mode=False)
+    found = command([*arguments, "--", *inputs], standalone_mode=False, windows_expand_args=False)
     parameters = {name: _within(folder, value) for name, value in found.items()}
     del parameters["as_json"], parameters["progress"]
     return order_of(**parameters)
@@ -176,7 +176,7 @@ def _check(job: Job, before: Sequence[Job]) -> None:
     for path in order.inputs:
         if not (path.exists() or is_pattern(path)):
             raise OptionError(f"{path}: no such file or folder")
-    if len(order.inputs) > 1 and not _are_images(order.inputs):
+    if len(order.inputs) > 1 and not is_pair(order.inputs):
         raise OptionError("has several inputs that are no two images; write a job for each")
     if order.model is not None:
         check_file(order.model, "expected an artifact")
@@ -192,9 +192,3 @@ def _check(job: Job, before: Sequence[Job]) -> None:
 
 def _not_opened() -> NoReturn:
     raise _Fits
-
-
-def _are_images(inputs: Sequence[Path]) -> bool:
-    from media.suffixes import IMAGE_SUFFIXES
-
-    return len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs)

@@ -90,7 +90,6 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
         RrinError, OSError: it was not made, or not without fault.
     """
     from media.images.numbering import is_pattern
-    from media.suffixes import IMAGE_SUFFIXES
 
     inputs, output = order.inputs, order.output
     rest = output, order.overwrite, {**order.given}, outputs
@@ -100,7 +99,7 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
         piped(artifact, inputs, *rest)
     elif order.ray is not None:
         on_cluster(order.ray, order.model, order.where, inputs, *rest)
-    elif len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
+    elif is_pair(inputs):
         pair(artifact, inputs, *rest)
     elif len(inputs) > 1:
         videos(artifact, inputs, *rest)
@@ -108,3 +107,10 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
         folder(artifact, inputs[0], *rest)
     else:
         video(artifact, inputs[0], *rest)
+
+
+def is_pair(inputs: Sequence[Path]) -> bool:
+    """Say whether they are two images."""
+    from media.suffixes import IMAGE_SUFFIXES
+
+    return len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -149,11 +150,11 @@ def test_images_and_folders_are_jobs_too(run: Run, desk: Path) -> None:
         (A_JOB + "factor = []", "job 1: factor is []; expected text or a number"),
         (A_JOB + "start = 00:00:10", 'job 1: start is 00:00:10; expected a time in quotes, as "0'),
         (A_JOB + "no-cuts = 1", "job 1: no-cuts is 1; expected true or false"),
-        (A_JOB + "threads = 'two'", "job 1: "),
-        (A_JOB + "threads = 0", "job 1: "),
-        (A_JOB + "stream = -1", "job 1: "),
-        (A_JOB + "backend = 'tensorflow'", "job 1: "),
-        (A_JOB + "tile = 'large'", "job 1: 'large' is no size; expected WIDTHxHEIGHT"),
+        (A_JOB + "threads = 'two'", "job 1: Invalid value for '--threads': "),
+        (A_JOB + "threads = 0", "job 1: Invalid value for '--threads': "),
+        (A_JOB + "stream = -1", "job 1: Invalid value for '--stream': "),
+        (A_JOB + "backend = 'tensorflow'", "job 1: Invalid value for '--backend': "),
+        (A_JOB + "tile = 'large'", "'large' is no size; expected WIDTHxHEIGHT"),
         (A_JOB + "factor = 1", "job 1: factor is 1; expected more than 1"),
         (A_JOB + "factor = 2\nfps = 50", "job 1: "),
         (A_JOB + "t = 0.5", "job 1: --t is not for a video"),
@@ -308,6 +309,22 @@ def test_what_is_there_stays_unless_it_is_to_be_overwritten(run: Run, desk: Path
     assert (desk / "out.mkv").read_bytes() == b"mine"
     code, out, _ = run(A_JOB + "overwrite = true\n")
     assert (code, len(decoded(desk / "out.mkv"))) == (0, 8)
+
+
+def test_the_jobs_of_the_page_are_some(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "automation.md").read_text()
+    (shown,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "out").mkdir()
+    for name in ("jobs.toml", "rrin.onnx", "clip.mp4", "film.mkv"):
+        (tmp_path / name).write_text(shown)
+    first, second = (job.order for job in read_jobs(tmp_path / "jobs.toml"))
+    assert first.model == second.model == tmp_path / "rrin.onnx"
+    assert first.given == {"codec": "libx265", "factor": "2"}
+    assert second.inputs == [tmp_path / "film.mkv"]
+    assert second.given == {
+        "codec": "libx265", "start": "1:02:30", "end": "1:03:15.480", "fps": "60000/1001",
+        "no_cuts": True,
+    }  # fmt: skip
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")

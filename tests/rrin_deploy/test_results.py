@@ -28,6 +28,7 @@ from runtime.scene import render_bytes
 from tests.conftest import ROOT, write_png
 from tests.models import SMALL_MODEL
 
+PAGE = (ROOT / "docs" / "automation.md").read_text()
 Run = Callable[..., tuple[int, Any, str]]
 SMALL = ("--model", SMALL_MODEL, "--backend", "onnxruntime", "--json")
 
@@ -41,7 +42,10 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         with pytest.raises(SystemExit) as stopped:
             main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), json.loads(out), err
+        found = json.loads(out)
+        for name in {*found, *(name for each in found.get("outputs", ()) for name in each)}:
+            assert f"`{name}`" in PAGE, name
+        return int(stopped.value.code or 0), found, err
 
     return run
 
