@@ -27,29 +27,36 @@ def facts_of(
 
     facts: dict[str, Any] = {
         "format": FORMAT,
-        "output": report.engine if isinstance(report, BuildReport) else report.path,
         "precision": precision,
         "size_bytes": report.size_bytes,
     }
     if isinstance(report, BuildReport):
         about = report.manifest
-        facts |= {"target": about.target, "census": about.census, "kept_onnx": report.kept_onnx}
-        facts["manifest"] = asdict(about)
-    elif isinstance(report, VsReport):
-        facts |= {"target": "vs-mlrt", "census": report.census, "factor": report.factor}
-    else:
-        facts |= {"target": report.target, "census": report.census}
-    if isinstance(report, VsReport):
-        facts["proof"] = {"graph": _verdict(report.graph), "missing": report.missing}
-    else:
-        proof = report.proof
-        facts["proof"] = {
-            "golden": proof.golden,
-            "graph": _verdict(proof.graph),
-            "artifact": _verdict(proof.artifact),
-            "missing": proof.missing,
+        facts |= {
+            "output": report.engine,
+            "target": about.target,
+            "census": about.census,
+            "proof": _proof(report.proof),
+            "manifest": asdict(about),
+            "kept_onnx": report.kept_onnx,
         }
+    else:
+        facts |= {"output": report.path, "census": report.census}
+        if isinstance(report, VsReport):
+            proof = {"graph": _verdict(report.graph), "missing": report.missing}
+            facts |= {"target": "vs-mlrt", "factor": report.factor, "proof": proof}
+        else:
+            facts |= {"target": report.target, "proof": _proof(report.proof)}
     return facts | ({"budget": asdict(budget)} if budget else {})
+
+
+def _proof(proof: Proof) -> dict[str, Any]:
+    return {
+        "golden": proof.golden,
+        "graph": _verdict(proof.graph),
+        "artifact": _verdict(proof.artifact),
+        "missing": proof.missing,
+    }
 
 
 def _verdict(report: ParityReport | None) -> dict[str, Any] | None:

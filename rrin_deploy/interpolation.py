@@ -3,50 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import typer
-from rich.text import Text
 
-from rrin_deploy.console import errors, parse_rational, say
+from rrin_deploy.console import parse_rational, say
 from rrin_deploy.given import FACTOR, Given, VideoTask, refuse_others, video_task
+from rrin_deploy.leftovers import images_kept, resumable, segments_kept
 from rrin_deploy.progress import frame_progress
-from rrin_deploy.results import Outputs
+from rrin_deploy.results import Maker, Outputs, made_entry
 from runtime.errors import RrinError
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
-    from media.images.pair import PairSummary
-    from media.images.sequence import SequenceSummary
     from media.options import Share, VideoOptions
-    from media.summary import ShareSummary, VideoSummary
-    from runtime.metadata import Metadata
-    from runtime.session import Backend
+    from media.summary import VideoSummary
 
 Artifact = Callable[
     [], AbstractContextManager[Interpolator]
 ]  # opened when all that was asked for is known to fit
-
-
-class Maker(Protocol):
-    """What made frames; see `Interpolator`."""
-
-    @property
-    def backend(self) -> Backend:
-        """What ran the artifact."""
-
-    @property
-    def metadata(self) -> Metadata:
-        """What the artifact says of itself."""
-
-    @property
-    def inferred(self) -> float | None:
-        """The share of pixels that were inferred; None where that is not known."""
 
 
 def pair(
@@ -67,7 +46,7 @@ def pair(
         done = interpolate_pair(interpolate, image0, image1, output, overwrite=overwrite, **given)
     for path in done.profiles:
         say(": not kept: ICC profile", subject=path)
-    outputs.append(_entry(inputs, output, done, started, interpolate))
+    outputs.append(made_entry(inputs, output, done, started, interpolate))
     _say_made(output, f"{done.width}x{done.height}, t = {done.t:g}", started, interpolate)
 
 
@@ -88,7 +67,7 @@ def folder(
         raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
     started = time.perf_counter()
     with (
-        _resumable(_images_kept, output) as begun,
+        resumable(images_kept, output) as begun,
         artifact() as interpolate,
         frame_progress(source.name) as progress,
     ):
@@ -106,7 +85,7 @@ def folder(
         say(f": not kept: ICC profile of {done.profiles} images", subject=source)
     if done.missing:
         say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
-    outputs.append(_entry([source], output, done, started, interpolate))
+    outputs.append(made_entry([source], output, done, started, interpolate))
     made = f"{done.images_written} images from {done.images_read}"
     _say_made(output, made, started, interpolate)
 
@@ -158,7 +137,7 @@ def make_video(
         _share(artifact, source, output, task.options, task.share, outputs)
         return True
     started = time.perf_counter()
-    with _resumable(segments_kept, output) as begun, artifact() as interpolate:
+    with resumable(segments_kept, output) as begun, artifact() as interpolate:
         opened = time.perf_counter()
         with frame_progress(source.name) as progress:
             tell = partial(begun, partial(tell_of, output))
@@ -180,7 +159,7 @@ def say_video(
     outputs: Outputs,
 ) -> None:
     """Say what was done with a video, and what its source lacks."""
-    outputs.append(_entry([source], output, done, started, by))
+    outputs.append(made_entry([source], output, done, started, by))
     for stream in done.left_out:
         say(f": not kept: {stream}", subject=source)
     _say_made(output, _video_made(done) + speed, started, by)
@@ -200,7 +179,7 @@ def _share(
 
     started = time.perf_counter()
     with (
-        _resumable(segments_kept, output) as begun,
+        resumable(segments_kept, output) as begun,
         artifact() as interpolate,
         frame_progress(source.name) as progress,
     ):
@@ -218,61 +197,13 @@ def _share(
         f"is in {done.folder}{elsewhere}; {done.frames_written} frames written now; "
         "when all shares are there, the same command without --share joins them"
     )
-    outputs.append(_entry([source], output, done, started, interpolate))
+    outputs.append(made_entry([source], output, done, started, interpolate))
     _say_made(output, made, started, interpolate)
 
 
 def tell_of(output: Path, line: str) -> None:
     """Say a line about an output."""
     say(f": {line}", subject=output)
-
-
-@contextmanager
-def _resumable(kept: Callable[[Path], str], output: Path) -> Iterator[Callable[..., None]]:
-    """Say what is kept where the block fails, and how to go on.
-
-    Yields:
-        Calls `tell` or `progress`, with their arguments; their first call means that the job is
-        found or begun. Until then what lies there may be another one, and not to go on with.
-    """
-    begun = False
-
-    def call(heard: Callable[..., None], *what: object) -> None:
-        nonlocal begun
-        begun = True
-        heard(*what)
-
-    try:
-        yield call
-    except BaseException:
-        if begun:
-            say_kept(kept(output))
-        raise
-
-
-def say_kept(what: str) -> None:
-    """Say what is kept of an output that is not finished, and how to go on; nothing where empty."""
-    if what:
-        line = f"{what}; the same command goes on from there, and removing that folder gives up"
-        errors.print(Text("kept:", "bold"), line, soft_wrap=True)
-
-
-def segments_kept(output: Path) -> str:
-    """Say what is kept of a video that is not finished; empty where nothing is."""
-    from media.resuming.job import kept_beside
-
-    if (kept := kept_beside(output)) is None:
-        return ""
-    made = f"{kept.finished} of {kept.segments} segments are kept in {kept.folder}"
-    return f"{made}, {kept.bytes / 1e6:.1f} MB"
-
-
-def _images_kept(output: Path) -> str:
-    from media.images.job import images_kept_for
-    from media.images.numbering import is_pattern
-
-    kept = images_kept_for(output.parent if is_pattern(output) else output)
-    return f"{kept.images} images are kept in {kept.folder}" if kept else ""
 
 
 def speed_of(done: VideoSummary, seconds: float) -> str:
@@ -298,23 +229,3 @@ def _say_made(output: Path, made: str, started: float, by: Maker) -> None:
     if by.inferred is not None and by.inferred < 1:
         made += f"; {100 * by.inferred:.0f} % of the pixels inferred, as the others are still"
     say(f": {made}; {seconds:.1f} s with {how}", subject=output)
-
-
-def _entry(
-    inputs: Sequence[Path],
-    output: Path,
-    done: VideoSummary | ShareSummary | SequenceSummary | PairSummary,
-    started: float,
-    by: Maker,
-) -> dict[str, Any]:
-    """Return what was made, for programs."""
-    return {
-        "status": "made",
-        "inputs": inputs,
-        **asdict(done),
-        "output": output,
-        "seconds": time.perf_counter() - started,
-        "backend": asdict(by.backend),
-        "precision": by.metadata.precision,
-        "inferred": by.inferred,
-    }

@@ -14,11 +14,10 @@ from rrin_deploy.given import Given, video_task
 from rrin_deploy.interpolation import (
     damaged,
     refuse_images,
-    say_kept,
     say_video,
-    segments_kept,
     tell_of,
 )
+from rrin_deploy.leftovers import say_kept, segments_kept
 from rrin_deploy.progress import frame_progress
 from rrin_deploy.results import Outputs
 

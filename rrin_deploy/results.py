@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import Annotated, Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from rrin_deploy.failures import explanation
+
+if TYPE_CHECKING:
+    from media.images.pair import PairSummary
+    from media.images.sequence import SequenceSummary
+    from media.summary import ShareSummary, VideoSummary
+    from runtime.metadata import Metadata
+    from runtime.session import Backend
 
 # Of the documents of `interpolate`, `run`, `export`, `build`, `calibrate` and `doctor`.
 FORMAT = 1
@@ -27,6 +37,22 @@ AsJson = Annotated[
         "docs/automation.md.",
     ),
 ]
+
+
+class Maker(Protocol):
+    """What made frames; see `Interpolator`."""
+
+    @property
+    def backend(self) -> Backend:
+        """What ran the artifact."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the artifact says of itself."""
+
+    @property
+    def inferred(self) -> float | None:
+        """The share of pixels that were inferred; None where that is not known."""
 
 
 @contextmanager
@@ -85,3 +111,27 @@ def apart() -> Iterator[int]:
 def _flush() -> None:
     if sys.stdout is not None:  # as it is where it was closed
         sys.stdout.flush()
+
+
+def made_entry(
+    inputs: Sequence[Path],
+    output: Path,
+    done: VideoSummary | ShareSummary | SequenceSummary | PairSummary,
+    started: float,
+    by: Maker,
+) -> dict[str, Any]:
+    """Return what was made, for programs.
+
+    Args:
+        started: when, by `time.perf_counter`.
+    """
+    return {
+        "status": "made",
+        "inputs": inputs,
+        **asdict(done),
+        "output": output,
+        "seconds": time.perf_counter() - started,
+        "backend": asdict(by.backend),
+        "precision": by.metadata.precision,
+        "inferred": by.inferred,
+    }
