@@ -31,6 +31,7 @@ else:
 
 # Of the command line alone, or of runs on several machines, which share no file of jobs.
 _NOT_IN_JOBS = ("json", "progress", "ray", "share")
+_MOST_BYTES = 2**20  # thousands of jobs
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def read_jobs(file: Path) -> list[Job]:
         OptionError: it is no such file, or one of the jobs cannot be as it is; with its number.
     """
     check_file(file, "expected a file of jobs")
+    if (size := file.stat().st_size) > _MOST_BYTES:
+        raise OptionError(f"{file}: has {size} bytes; expected {_MOST_BYTES} at most")
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -109,7 +109,7 @@ def test_images_and_folders_are_jobs_too(run: Run, desk: Path) -> None:
         [[job]]
         input = "in"
         output = "more"
-        factor = 2
+        factor = 3
         [[job]]
         input = "in/%d.png"
         output = "many/%03d.png"
@@ -120,7 +120,7 @@ def test_images_and_folders_are_jobs_too(run: Run, desk: Path) -> None:
         np.asarray(Image.open(desk / name), float) for name in ("0.png", "early.png", "1.png")
     )
     assert np.abs(early - first).mean() < np.abs(early - second).mean() / 3
-    assert len(list((desk / "more").iterdir())) == 5
+    assert len(list((desk / "more").iterdir())) == 7
     assert {path.name for path in (desk / "many").iterdir()} == {f"00{n}.png" for n in range(5)}
 
 
@@ -130,6 +130,7 @@ def test_images_and_folders_are_jobs_too(run: Run, desk: Path) -> None:
         ("[[job]", "is no TOML: "),
         ("\x00", "is no TOML: "),
         ("x = " + "[" * 100_000, "is no TOML: "),
+        ("#" * 2**20, f"bytes; expected {2**20} at most"),
         ("", "holds no job; expected [[job]] with input and output"),
         ("[jobs]\n", "holds 'jobs'; expected [[job]] and [defaults] alone"),
         ("[job]\ninput = 'clip.mp4'\n", "its job is no list of tables"),
