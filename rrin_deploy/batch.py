@@ -15,6 +15,7 @@ from rrin_deploy.console import errors, say
 from rrin_deploy.failures import explanation
 from rrin_deploy.given import Given, video_task
 from rrin_deploy.interpolation import Artifact, make_video, refuse_images
+from rrin_deploy.results import Outputs
 from runtime.errors import OutputError, OutputExistsError, RrinError
 from runtime.publishing import Publication
 
@@ -26,8 +27,10 @@ class Tally:
     Attributes:
         damaged, failed: names of sources.
         there: how many outputs were there before.
+        outputs: what became of each, for programs.
     """
 
+    outputs: Outputs
     damaged: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     there: int = 0
@@ -35,7 +38,9 @@ class Tally:
     def fail(self, source: Path, error: Exception) -> None:
         """Say why a video could not be made, and go on."""
         self.failed.append(source.name)
-        errors.print(Text("error:", "bold red"), explanation(error)[0], soft_wrap=True)
+        why = explanation(error)[0]
+        self.outputs.append({"status": "failed", "inputs": [source], "error": why})
+        errors.print(Text("error:", "bold red"), why, soft_wrap=True)
 
     def close(self, sources: Sequence[Path], folder: Path) -> None:
         """Say how many there are.
@@ -58,7 +63,12 @@ class Tally:
 
 
 def videos(
-    artifact: Artifact, sources: Sequence[Path], folder: Path, overwrite: bool, given: Given
+    artifact: Artifact,
+    sources: Sequence[Path],
+    folder: Path,
+    overwrite: bool,
+    given: Given,
+    outputs: Outputs,
 ) -> None:
     """Make each video under its own name in a folder; one that fails does not keep others from it.
 
@@ -69,12 +79,12 @@ def videos(
         BadParameter: see `outputs_in`.
     """
     task = video_task(given, overwrite)
-    outputs = outputs_in(folder, sources)
-    tally = Tally()
+    named = outputs_in(folder, sources)
+    tally = Tally(outputs)
     with artifact() as interpolate:
-        for source, output in waiting(sources, outputs, overwrite, tally):
+        for source, output in waiting(sources, named, overwrite, tally):
             try:
-                if not make_video(lambda: nullcontext(interpolate), source, output, task):
+                if not make_video(lambda: nullcontext(interpolate), source, output, task, outputs):
                     tally.damaged.append(source.name)
             except (RrinError, OSError) as error:
                 tally.fail(source, error)
@@ -116,18 +126,19 @@ def waiting(
     """
     for source, output in zip(sources, outputs, strict=True):
         try:
-            there = not overwrite and _is_there(output)
+            there = not overwrite and is_there(output)
         except (RrinError, OSError) as error:
             tally.fail(source, error)
             continue
         if there:
             say(": is there already, and stays", subject=output)
             tally.there += 1
+            tally.outputs.append({"status": "there", "inputs": [source], "output": output})
         else:
             yield source, output
 
 
-def _is_there(output: Path) -> bool:
+def is_there(output: Path) -> bool:
     """Say whether a video is made, when what a run has left that was killed is put right."""
     from media.resuming.job import Job
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rrin_deploy.console import frame_progress, out, say, table
+from rrin_deploy.console import out, say, table
+from rrin_deploy.progress import frame_progress
 
 if TYPE_CHECKING:
     from calibration import Budget, Drop, Triplet
@@ -19,8 +20,8 @@ def fit(
     triplets: Sequence[Triplet],
     runtime: Runtime,
     ranges: Path | None,
-) -> tuple[str, ...]:
-    """Measure what each block costs, print it, and return the blocks that stay in float."""
+) -> Budget:
+    """Measure what each block costs, print it, and return which blocks stay in float."""
     from calibration import fit_budget
 
     with frame_progress("measuring what INT8 costs", unit="runs/s") as progress:
@@ -28,7 +29,7 @@ def fit(
             model, triplets, max_drop=max_drop, runtime=runtime, ranges=ranges, progress=progress
         )
     _tell(budget, max_drop, "half" if runtime == "tensorrt" else "float")
-    return budget.kept_float
+    return budget
 
 
 def _tell(budget: Budget, max_drop: float, rest: str) -> None:

@@ -1,18 +1,66 @@
-"""What `rrin-deploy build` prints of what it made."""
+"""What `rrin-deploy build` says of what it made, to people and to programs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rrin_deploy.console import say
+from rrin_deploy.results import FORMAT
 
 if TYPE_CHECKING:
+    from calibration import Budget
     from engines import BuildReport, OnnxReport, Proof, VsReport
     from runtime import ParityReport
+    from runtime.metadata import Precision
+
+
+def facts_of(
+    report: BuildReport | OnnxReport | VsReport, precision: Precision, budget: Budget | None = None
+) -> dict[str, Any]:
+    """Return what was made, for programs."""
+    from engines import BuildReport, VsReport
+
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "precision": precision,
+        "size_bytes": report.size_bytes,
+    }
+    if isinstance(report, BuildReport):
+        about = report.manifest
+        facts |= {
+            "output": report.engine,
+            "target": about.target,
+            "census": about.census,
+            "proof": _proof(report.proof),
+            "manifest": asdict(about),
+            "kept_onnx": report.kept_onnx,
+        }
+    else:
+        facts |= {"output": report.path, "census": report.census}
+        if isinstance(report, VsReport):
+            proof = {"graph": _verdict(report.graph), "missing": report.missing}
+            facts |= {"target": "vs-mlrt", "factor": report.factor, "proof": proof}
+        else:
+            facts |= {"target": report.target, "proof": _proof(report.proof)}
+    return facts | ({"budget": asdict(budget)} if budget else {})
+
+
+def _proof(proof: Proof) -> dict[str, Any]:
+    return {
+        "golden": proof.golden,
+        "graph": _verdict(proof.graph),
+        "artifact": _verdict(proof.artifact),
+        "missing": proof.missing,
+    }
+
+
+def _verdict(report: ParityReport | None) -> dict[str, Any] | None:
+    return report.to_dict() if report else None
 
 
 def tell_engine(report: BuildReport) -> None:

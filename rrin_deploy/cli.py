@@ -24,17 +24,17 @@ from rrin_deploy.commands import (
     parity,
     prove,
     report,
+    run,
     train,
 )
 from rrin_deploy.console import errors
 from rrin_deploy.failures import explanation
-from rrin_deploy.signals import Stopped
+from rrin_deploy.signals import raise_stopped
 
 app = typer.Typer(
     name="rrin-deploy",
     help="From a PyTorch RRIN checkpoint to interpolated frames on any device.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,6 +45,7 @@ for module in (
     calibrate,
     build,
     interpolate,
+    run,
     live,
     parity,
     eval,
@@ -88,21 +89,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app([argument for argument in arguments if argument != "--traceback"])
+        app(
+            [argument for argument in arguments if argument != "--traceback"],
+            prog_name="rrin-deploy",
+        )
     except Exception as error:
         if "--traceback" in arguments:
             raise
-        _raise_stopped(error)
+        raise_stopped(error)
         _fail(*explanation(error))
     sys.exit(0)
-
-
-def _raise_stopped(error: BaseException | None) -> None:
-    """Raise the signal that is at the bottom of an error, as of an import that it broke off."""
-    while error is not None:
-        if isinstance(error, Stopped):
-            raise error
-        error = error.__cause__ or error.__context__
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -1,28 +1,17 @@
-"""What a person sees while waiting, and the sizes and times that they type."""
+"""What a person is shown, and the sizes and times that they type."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Any, Protocol
+from typing import Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -67,71 +56,6 @@ def table(*columns: str) -> Table:
     """Return an empty table in the house's style; what is too wide is folded, and nothing lost."""
     folded = (Column(name, overflow="fold") for name in columns)
     return Table(*folded, box=SIMPLE_HEAD, pad_edge=False)
-
-
-class FrameProgress(Protocol):
-    """Told how many are done, of how many or 0, and how many seconds of video they are.
-
-    Of a video the speed is shown too: seconds of it in a second.
-    """
-
-    def __call__(self, done: int, total: int, seconds: float = 0) -> None:
-        """Show it."""
-
-
-class _Rate(ProgressColumn):
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self._unit = unit
-
-    def render(self, task: Task) -> Text:
-        rate = task.finished_speed or task.speed
-        if not rate:
-            return Text(f"- {self._unit}")
-        shown = f"{rate:.1f} {self._unit}"
-        if task.completed and task.fields["seconds"]:
-            shown += f" speed {rate * task.fields['seconds'] / task.completed:.2f}x"
-        return Text(shown)
-
-
-@contextmanager
-def frame_progress(what: str, *, unit: str = "fps") -> Iterator[FrameProgress]:
-    """Show how many are done, rate and ETA; yield a function of what is done."""
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        _Rate(unit),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        console=errors,
-        transient=True,
-        disable=not errors.is_terminal,
-    ) as progress:
-        task = progress.add_task(printable(what), total=None, seconds=0.0)
-
-        def update(done: int, total: int, seconds: float = 0) -> None:
-            progress.update(task, completed=done, total=total or None, seconds=seconds)
-
-        yield update
-
-
-@contextmanager
-def step_progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a builder's phase and its steps; yield a function of (phase, step, steps)."""
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=errors,
-        transient=True,
-        disable=not errors.is_terminal,
-    ) as progress:
-        task = progress.add_task(printable(what), total=None)
-        yield lambda phase, step, steps: progress.update(
-            task, description=printable(phase), completed=step, total=steps or None
-        )
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typer
+
 from runtime.errors import BackendError, OptionError, RrinError
 from runtime.installation import install_hint
 
@@ -21,6 +23,9 @@ def _explanation(error: Exception) -> tuple[str, int]:
         return str(error), CANNOT_RUN_HERE
     if isinstance(error, ModuleNotFoundError) and (hint := install_hint(str(error.name))):
         return f"{error.name} is not installed, and this needs it: {hint}", CANNOT_RUN_HERE
+    if isinstance(error, typer.BadParameter):
+        # Only where the parser raised it is there an option to be named.
+        return error.format_message() if error.param else error.message, WRONG_USAGE
     if isinstance(error, OptionError):
         return str(error), WRONG_USAGE
     if isinstance(error, (RrinError, OSError)):

@@ -20,11 +20,6 @@ FACTOR = "2"
 CUTS = ("cut_threshold", "no_cuts")
 
 
-def given_of(**options: Any) -> Given:
-    """Return those options that were given."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def refuse_others(given: Given, kind: str, *own: str) -> None:
     """Raise a usage error where an option was given that is not for what is to be made."""
     for name in given:

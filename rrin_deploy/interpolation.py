@@ -3,58 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import typer
-from rich.text import Text
 
-from rrin_deploy.console import errors, frame_progress, parse_rational, say
+from rrin_deploy.console import parse_rational, say
 from rrin_deploy.given import (
     CUTS,
     FACTOR,
     Given,
     VideoTask,
     cut_threshold,
-    given_of,
     refuse_others,
     video_task,
 )
+from rrin_deploy.leftovers import images_kept, resumable, segments_kept
+from rrin_deploy.progress import frame_progress
+from rrin_deploy.results import Maker, Outputs, made_entry
 from runtime.errors import RrinError
 from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
     from media.options import Share, VideoOptions
     from media.summary import VideoSummary
-    from runtime.metadata import Metadata
-    from runtime.session import Backend
 
 Artifact = Callable[
     [], AbstractContextManager[Interpolator]
 ]  # opened when all that was asked for is known to fit
 
 
-class Maker(Protocol):
-    """What made frames; see `Interpolator`."""
-
-    @property
-    def backend(self) -> Backend:
-        """What ran the artifact."""
-
-    @property
-    def metadata(self) -> Metadata:
-        """What the artifact says of itself."""
-
-    @property
-    def inferred(self) -> float | None:
-        """The share of pixels that were inferred; None where that is not known."""
-
-
 def pair(
-    artifact: Artifact, inputs: list[Path], output: Path, overwrite: bool, given: Given
+    artifact: Artifact,
+    inputs: Sequence[Path],
+    output: Path,
+    overwrite: bool,
+    given: Given,
+    outputs: Outputs,
 ) -> None:
     """Make the image between two."""
     from media.images.pair import interpolate_pair
@@ -66,10 +54,18 @@ def pair(
         done = interpolate_pair(interpolate, image0, image1, output, overwrite=overwrite, **given)
     for path in done.profiles:
         say(": not kept: ICC profile", subject=path)
+    outputs.append(made_entry(inputs, output, done, started, interpolate))
     _say_made(output, f"{done.width}x{done.height}, t = {done.t:g}", started, interpolate)
 
 
-def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+def folder(
+    artifact: Artifact,
+    source: Path,
+    output: Path,
+    overwrite: bool,
+    given: Given,
+    outputs: Outputs,
+) -> None:
     """Fill up a folder or pattern of images."""
     from media.images.sequence import interpolate_folder
 
@@ -80,7 +76,7 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
         raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
     started = time.perf_counter()
     with (
-        _resumable(_images_kept, output) as begun,
+        resumable(images_kept, output) as begun,
         artifact() as interpolate,
         frame_progress(source.name) as progress,
     ):
@@ -93,12 +89,13 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
             overwrite=overwrite,
             progress=partial(begun, progress),
             tell=partial(begun, partial(tell_of, output)),
-            **given_of(max_pixels=given.get("max_pixels"), dedup=given.get("dedup")),
+            **{name: given[name] for name in ("max_pixels", "dedup") if name in given},
         )
     if done.profiles:
         say(f": not kept: ICC profile of {done.profiles} images", subject=source)
     if done.missing:
         say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
+    outputs.append(made_entry([source], output, done, started, interpolate))
     made = (
         f"{done.images_written} images from {done.images_read}, {done.cuts} cuts"
         f"{_taken_out(done.repeats)}"
@@ -115,14 +112,21 @@ def refuse_images(sources: Sequence[Path]) -> None:
             raise typer.BadParameter(f"{source} is one image; give two, or videos, or a folder")
 
 
-def video(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+def video(
+    artifact: Artifact,
+    source: Path,
+    output: Path,
+    overwrite: bool,
+    given: Given,
+    outputs: Outputs,
+) -> None:
     """Make a video of more frames.
 
     Raises:
         MediaError: its source is damaged; what could be made is there.
     """
     refuse_images([source])
-    if not make_video(artifact, source, output, video_task(given, overwrite)):
+    if not make_video(artifact, source, output, video_task(given, overwrite), outputs):
         raise damaged(source, output)
 
 
@@ -136,15 +140,17 @@ def damaged(source: Path, output: Path) -> RrinError:
     )
 
 
-def make_video(artifact: Artifact, source: Path, output: Path, task: VideoTask) -> bool:
+def make_video(
+    artifact: Artifact, source: Path, output: Path, task: VideoTask, outputs: Outputs
+) -> bool:
     """Make a video, or a share of it; return False where it is made, but not without fault."""
     from media.video import interpolate_video
 
     if task.share:
-        _share(artifact, source, output, task.options, task.share)
+        _share(artifact, source, output, task.options, task.share, outputs)
         return True
     started = time.perf_counter()
-    with _resumable(segments_kept, output) as begun, artifact() as interpolate:
+    with resumable(segments_kept, output) as begun, artifact() as interpolate:
         opened = time.perf_counter()
         with frame_progress(source.name) as progress:
             tell = partial(begun, partial(tell_of, output))
@@ -152,14 +158,21 @@ def make_video(artifact: Artifact, source: Path, output: Path, task: VideoTask) 
                 interpolate, source, output, task.options, progress=progress, tell=tell
             )
         seconds = time.perf_counter() - opened
-    say_video(source, output, done, f"; {speed_of(done, seconds)}", started, interpolate)
+    say_video(source, output, done, f"; {speed_of(done, seconds)}", started, interpolate, outputs)
     return task.allow_damaged or not done.damage
 
 
 def say_video(
-    source: Path, output: Path, done: VideoSummary, speed: str, started: float, by: Maker
+    source: Path,
+    output: Path,
+    done: VideoSummary,
+    speed: str,
+    started: float,
+    by: Maker,
+    outputs: Outputs,
 ) -> None:
     """Say what was done with a video, and what its source lacks."""
+    outputs.append(made_entry([source], output, done, started, by))
     for stream in done.left_out:
         say(f": not kept: {stream}", subject=source)
     _say_made(output, _video_made(done) + speed, started, by)
@@ -168,13 +181,18 @@ def say_video(
 
 
 def _share(
-    artifact: Artifact, source: Path, output: Path, options: VideoOptions, share: Share
+    artifact: Artifact,
+    source: Path,
+    output: Path,
+    options: VideoOptions,
+    share: Share,
+    outputs: Outputs,
 ) -> None:
     from media.video import interpolate_share
 
     started = time.perf_counter()
     with (
-        _resumable(segments_kept, output) as begun,
+        resumable(segments_kept, output) as begun,
         artifact() as interpolate,
         frame_progress(source.name) as progress,
     ):
@@ -192,60 +210,13 @@ def _share(
         f"is in {done.folder}{elsewhere}; {done.frames_written} frames written now; "
         "when all shares are there, the same command without --share joins them"
     )
+    outputs.append(made_entry([source], output, done, started, interpolate))
     _say_made(output, made, started, interpolate)
 
 
 def tell_of(output: Path, line: str) -> None:
     """Say a line about an output."""
     say(f": {line}", subject=output)
-
-
-@contextmanager
-def _resumable(kept: Callable[[Path], str], output: Path) -> Iterator[Callable[..., None]]:
-    """Say what is kept where the block fails, and how to go on.
-
-    Yields:
-        Calls `tell` or `progress`, with their arguments; their first call means that the job is
-        found or begun. Until then what lies there may be another one, and not to go on with.
-    """
-    begun = False
-
-    def call(heard: Callable[..., None], *what: object) -> None:
-        nonlocal begun
-        begun = True
-        heard(*what)
-
-    try:
-        yield call
-    except BaseException:
-        if begun:
-            say_kept(kept(output))
-        raise
-
-
-def say_kept(what: str) -> None:
-    """Say what is kept of an output that is not finished, and how to go on; nothing where empty."""
-    if what:
-        line = f"{what}; the same command goes on from there, and removing that folder gives up"
-        errors.print(Text("kept:", "bold"), line, soft_wrap=True)
-
-
-def segments_kept(output: Path) -> str:
-    """Say what is kept of a video that is not finished; empty where nothing is."""
-    from media.resuming.job import kept_beside
-
-    if (kept := kept_beside(output)) is None:
-        return ""
-    made = f"{kept.finished} of {kept.segments} segments are kept in {kept.folder}"
-    return f"{made}, {kept.bytes / 1e6:.1f} MB"
-
-
-def _images_kept(output: Path) -> str:
-    from media.images.job import images_kept_for
-    from media.images.numbering import is_pattern
-
-    kept = images_kept_for(output.parent if is_pattern(output) else output)
-    return f"{kept.images} images are kept in {kept.folder}" if kept else ""
 
 
 def speed_of(done: VideoSummary, seconds: float) -> str:

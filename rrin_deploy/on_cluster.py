@@ -9,16 +9,17 @@ from pathlib import Path
 import typer
 
 from rrin_deploy.batch import Tally, outputs_in, waiting
-from rrin_deploy.console import frame_progress, say
+from rrin_deploy.console import say
 from rrin_deploy.given import Given, video_task
 from rrin_deploy.interpolation import (
     damaged,
     refuse_images,
-    say_kept,
     say_video,
-    segments_kept,
     tell_of,
 )
+from rrin_deploy.leftovers import say_kept, segments_kept
+from rrin_deploy.progress import frame_progress
+from rrin_deploy.results import Outputs
 
 
 def on_cluster(
@@ -29,6 +30,7 @@ def on_cluster(
     output: Path,
     overwrite: bool,
     given: Given,
+    outputs: Outputs,
 ) -> None:
     """Make a video, or several into a folder.
 
@@ -44,19 +46,19 @@ def on_cluster(
     from media.cluster.cluster import Cluster
     from media.reading.container import open_media
 
-    several, tally, started = len(sources) > 1, Tally(), time.perf_counter()
+    several, tally, started = len(sources) > 1, Tally(outputs), time.perf_counter()
     task = video_task(given, overwrite)
     if task.share:
         raise typer.BadParameter("--share is for runs without --ray, which deals segments itself")
     refuse_images(sources)
     if not several:
         open_media(sources[0]).close()  # what is no video is refused before a cluster starts
-    outputs = outputs_in(output, sources) if several else [output]
+    named = outputs_in(output, sources) if several else [output]
     options = {name: value for name, value in where.items() if value is not None}
     with Cluster(address, model, options) as cluster, frame_progress("segments") as progress:
         say(f": {cluster.room}", subject=f"Ray, {address}")
         orders = (
-            list(waiting(sources, outputs, overwrite, tally)) if several else [(sources[0], output)]
+            list(waiting(sources, named, overwrite, tally)) if several else [(sources[0], output)]
         )
         begun = set[Path]()
 
@@ -75,7 +77,7 @@ def on_cluster(
                         say_kept(segments_kept(made))
                     tally.fail(source, done)
                 else:
-                    say_video(source, made, done, "", started, cluster.opened)
+                    say_video(source, made, done, "", started, cluster.opened, outputs)
                     if done.damage and not task.allow_damaged:
                         tally.damaged.append(source.name)
                 begun.discard(made)

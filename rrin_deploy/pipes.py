@@ -1,4 +1,4 @@
-"""What `rrin-deploy interpolate` does with pipes; and standard output, kept to what is made."""
+"""What `rrin-deploy interpolate` does with pipes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import TextIO
 
 import typer
 
-from rrin_deploy.console import frame_progress
 from rrin_deploy.given import Given, video_task
 from rrin_deploy.interpolation import Artifact, damaged, refuse_images, say_video, speed_of
+from rrin_deploy.progress import frame_progress
+from rrin_deploy.results import Outputs, apart
 from rrin_deploy.signals import Stopped
 
 STANDARD = Path("-")
-_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_STDIN, _STDOUT = 0, 1
 # 128 + SIGPIPE, as a shell reports of programs that end because nobody reads what they write.
 _UNREAD = 141
 
@@ -29,7 +30,12 @@ def is_piped(path: Path) -> bool:
 
 
 def piped(
-    artifact: Artifact, inputs: Sequence[Path], output: Path, overwrite: bool, given: Given
+    artifact: Artifact,
+    inputs: Sequence[Path],
+    output: Path,
+    overwrite: bool,
+    given: Given,
+    outputs: Outputs,
 ) -> None:
     """Make a video of more frames, that comes out of a pipe, or goes into one as y4m.
 
@@ -48,8 +54,8 @@ def piped(
         _check_standard(sys.stdin, "standard input")
     if output == STANDARD:
         _check_standard(sys.stdout, "standard output")
-    with apart() if _is_stdout(output) else nullcontext(output) as target, ending_unread():
-        _make(artifact, source, target, output, overwrite, given)
+    with apart() if is_stdout(output) else nullcontext(output) as target, ending_unread():
+        _make(artifact, source, target, output, overwrite, given, outputs)
 
 
 def _check_standard(stream: TextIO | None, name: str) -> None:
@@ -65,6 +71,7 @@ def _make(
     output: Path,
     overwrite: bool,
     given: Given,
+    outputs: Outputs,
 ) -> None:
     from media.pipes.pipe import interpolate_pipe
 
@@ -84,33 +91,16 @@ def _make(
                 output_name=str(to),
             )
         seconds = time.perf_counter() - opened
-    say_video(shown, to, done, f"; {speed_of(done, seconds)}", started, interpolate)
+    say_video(shown, to, done, f"; {speed_of(done, seconds)}", started, interpolate, outputs)
     if done.damage and not task.allow_damaged:
         raise damaged(shown, to)
 
 
-def _is_stdout(output: Path) -> bool:
+def is_stdout(output: Path) -> bool:
     """Say whether it is standard output, by whatever name; that of /dev/stdout is a pipe's."""
     if output == STANDARD:
         return True
     return output.is_fifo() and os.path.samestat(output.stat(), os.fstat(_STDOUT))
-
-
-@contextmanager
-def apart() -> Iterator[int]:
-    """Yield standard output as another descriptor; all that prints writes to standard error.
-
-    Libraries, too: nothing may come between the frames.
-    """
-    sys.stdout.flush()
-    kept = os.dup(_STDOUT)
-    os.dup2(_STDERR, _STDOUT)
-    try:
-        yield kept
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, _STDOUT)
-        os.close(kept)
 
 
 @contextmanager

@@ -7,13 +7,22 @@ from pathlib import Path
 
 import typer
 
-from rrin_deploy.console import frame_progress, say
+from rrin_deploy.console import say
 from rrin_deploy.given import Given, video_task
 from rrin_deploy.interpolation import Artifact, damaged, make_video, refuse_images
+from rrin_deploy.progress import frame_progress
+from rrin_deploy.results import Outputs
 from runtime.publishing import Publication
 
 
-def preview(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+def preview(
+    artifact: Artifact,
+    source: Path,
+    output: Path,
+    overwrite: bool,
+    given: Given,
+    outputs: Outputs,
+) -> None:
     """Make the part of a video that moves most, and a video of source and result side by side.
 
     Raises:
@@ -25,6 +34,7 @@ def preview(artifact: Artifact, source: Path, output: Path, overwrite: bool, giv
     for name in ("start", "end", "share"):
         if name in given:
             raise typer.BadParameter(f"--preview chooses ten seconds itself; leave out --{name}")
+    del given["preview"]
     refuse_images([source])
     task = video_task(given, overwrite)
     beside = output.with_name(f"{output.stem}.beside{output.suffix}")
@@ -33,9 +43,12 @@ def preview(artifact: Artifact, source: Path, output: Path, overwrite: bool, giv
         start, end = strongest_motion(source, task.options.stream, progress=looked)
     say(f": is shown from {float(start):g} to {float(end):g} s", subject=source)
     options = replace(task.options, start=start, end=end, segment=0)
-    whole = make_video(artifact, source, output, replace(task, options=options))
+    whole = make_video(artifact, source, output, replace(task, options=options), outputs)
     with frame_progress(beside.name) as progress:
         count = write_side_by_side(source, output, beside, options, progress=progress)
+    outputs.append(
+        {"status": "made", "inputs": [source], "output": beside, "frames_written": count}
+    )
     say(f": {count} frames, the source's on the left as a player shows them", subject=beside)
     if not whole:
         raise damaged(source, output)

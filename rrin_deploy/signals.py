@@ -22,6 +22,14 @@ class Stopped(SystemExit):
     """A signal came. Its code is 128 + the signal's number, as a shell reports it."""
 
 
+def raise_stopped(error: BaseException | None) -> None:
+    """Raise the signal that is at the bottom of an error, as of an import that it broke off."""
+    while error is not None:
+        if isinstance(error, Stopped):
+            raise error
+        error = error.__cause__ or error.__context__
+
+
 class _Ending:
     """The handler: raises `Stopped` in the main thread, again and again until it has got through.
 

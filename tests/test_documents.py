@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import precision.ranges
+import rrin_deploy.results
 import runtime.golden
 import runtime.manifest
 import runtime.metadata
@@ -43,6 +44,7 @@ def test_every_room_and_nearly_every_module_has_its_place_on_the_page() -> None:
         ("manifest of an engine", runtime.manifest.FORMAT_VERSION),
         ("ranges file", precision.ranges.FORMAT_VERSION),
         ("golden file", runtime.golden.FORMAT_VERSION),
+        ("result of a command", rrin_deploy.results.FORMAT),
     ],
 )
 def test_changelog_has_the_formats_of_this_version(name: str, version: int) -> None:

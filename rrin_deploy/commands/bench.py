@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from rrin_deploy.console import errors, frame_progress, out, parse_size, say, short_names, table
+from rrin_deploy.console import out, parse_size, say, short_names, table
 from rrin_deploy.options import Providers, Trust
+from rrin_deploy.progress import frame_progress, waiting
+from rrin_deploy.results import AsJson, document
 from runtime.backends import BackendName
 from runtime.bundled import BUNDLED_MODEL
 from runtime.options import MAX_THREADS, check_file
@@ -51,12 +52,13 @@ def command(
         ),
     ] = False,
     chart: Annotated[Path | None, typer.Option(help="Draw the times as a PNG.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: AsJson = False,
     backends: Annotated[
         list[str] | None,  # typer takes no list of literals
         typer.Option(
             "--backend",
             parser=_backend,
+            autocompletion=lambda: [*get_args(BackendName)],
             metavar="onnxruntime|openvino",
             help="For ONNX files; may be repeated, to compare them. By default as `interpolate`.",
         ),
@@ -73,46 +75,45 @@ def command(
     Examples: `rrin-deploy bench rrin.onnx rrin.ort.int8.onnx --peers --chart bench.png`;
     `rrin-deploy bench rrin.onnx --backend onnxruntime --backend openvino --size 1280x720`
     """
-    from rrin_deploy.bench.benchmark import Load, Report, run_benchmark, usable_cores
-    from rrin_deploy.bench.ceiling import cpu_ceilings, gpu_ceiling
-    from rrin_deploy.bench.peers import write_peers
+    with document(as_json) as give:
+        from rrin_deploy.bench.benchmark import Load, Report, run_benchmark, usable_cores
+        from rrin_deploy.bench.ceiling import cpu_ceilings, gpu_ceiling
+        from rrin_deploy.bench.peers import write_peers
 
-    paths = files or [BUNDLED_MODEL]
-    for path in paths:
-        check_file(path, "expected an artifact")
-    loads = [
-        Load(parse_size(size), times, threads or usable_cores(), rounds)
-        for size in sizes or ["448x256"]
-    ]
-    if chart:
-        from rrin_deploy.bench.chart import draw
+        paths = files or [BUNDLED_MODEL]
+        for path in paths:
+            check_file(path, "expected an artifact")
+        loads = [
+            Load(parse_size(size), times, threads or usable_cores(), rounds)
+            for size in sizes or ["448x256"]
+        ]
+        if chart:
+            from rrin_deploy.bench.chart import draw
 
-        if chart.suffix.lower() != ".png":
-            raise typer.BadParameter(f"{chart}: the chart is a PNG; give a name that ends in .png")
-        target = Publication(chart)
-    artifacts = _artifacts(paths, backends, providers, trusted)
-    with errors.status("measuring this machine"):
-        ceilings = cpu_ceilings(loads[0].threads) | gpu_ceiling()
-    reports = []
-    for load in loads:
-        with tempfile.TemporaryDirectory() as folder:
-            contenders = [*artifacts]
-            if peers:
-                with errors.status("exporting the network for its peers"):
-                    contenders += write_peers(paths[0], Path(folder), load.size, times)
-            with frame_progress(f"timing {load.name}", unit="rounds/s") as progress:
-                timings = run_benchmark(contenders, load, progress)
-        reports.append(Report(load, timings, ceilings))
-        if not as_json:
+            if chart.suffix.lower() != ".png":
+                raise typer.BadParameter(
+                    f"{chart}: the chart is a PNG; give a name that ends in .png"
+                )
+            target = Publication(chart)
+        artifacts = _artifacts(paths, backends, providers, trusted)
+        with waiting("measuring this machine"):
+            ceilings = cpu_ceilings(loads[0].threads) | gpu_ceiling()
+        reports = []
+        for load in loads:
+            with tempfile.TemporaryDirectory() as folder:
+                contenders = [*artifacts]
+                if peers:
+                    with waiting("exporting the network for its peers"):
+                        contenders += write_peers(paths[0], Path(folder), load.size, times)
+                with frame_progress(f"timing {load.name}", unit="rounds/s") as progress:
+                    timings = run_benchmark(contenders, load, progress)
+            reports.append(Report(load, timings, ceilings))
             _print(reports[-1])
-    if as_json:
-        print(json.dumps([report.to_dict() for report in reports], indent=2, allow_nan=False))
-    else:
+        give([report.to_dict() for report in reports])
         shown = ", ".join(f"{kind} {rate / 1e9:.0f}" for kind, rate in ceilings.items())
         say(f"ceilings, G multiply-adds/s: {shown}")
-    if chart:
-        draw(target, reports)
-        if not as_json:
+        if chart:
+            draw(target, reports)
             say(": the times as bars", subject=chart)
 
 

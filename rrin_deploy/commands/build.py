@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from rrin_deploy.budget import fit
-from rrin_deploy.builds import tell_engine, tell_onnx, tell_proof, tell_vs_mlrt
-from rrin_deploy.console import errors, parse_size, step_progress
+from rrin_deploy.builds import facts_of, tell_engine, tell_onnx, tell_proof, tell_vs_mlrt
+from rrin_deploy.console import parse_size
+from rrin_deploy.progress import ProgressAs, progress_as, step_progress, waiting
+from rrin_deploy.results import FORMAT, AsJson, document
 from rrin_deploy.triplets import Middlebury, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.metadata import Precision
 from runtime.publishing import Publication
@@ -143,6 +145,8 @@ def command(
     keep_onnx: Annotated[
         bool, typer.Option("--keep-onnx", help="Also write the graph as it was compiled.")
     ] = False,
+    as_json: AsJson = False,
+    progress: ProgressAs = "bar",
 ) -> None:
     """Compile an ONNX file into a TensorRT engine, with its manifest beside it.
 
@@ -155,96 +159,102 @@ def command(
     Examples: `rrin-deploy build rrin.onnx --int8 --max-drop 0.02 --triplets DIR`;
     `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
     """
-    if fp16 + fp32 + bf16 + int8 > 1:
-        raise typer.BadParameter("--fp16, --fp32, --bf16 and --int8 exclude each other")
-    if bf16 and target != "openvino":
-        raise typer.BadParameter("--bf16 is for --target openvino")
-    if ranges and not int8:
-        raise typer.BadParameter("--ranges is for --int8")
-    if max_drop is not None and not int8:
-        raise typer.BadParameter("--max-drop is for --int8")
-    if max_drop is None and any((vimeo90k, ucf101, middlebury, triplets, samples)):
-        raise typer.BadParameter("triplets are for --max-drop, which is not given")
-    precision: Precision = "fp32" if fp32 else "bf16" if bf16 else "int8" if int8 else "fp16"
-    if factor and target != "vs-mlrt":
-        raise typer.BadParameter("--factor is for --target vs-mlrt")
-    onnx_target = engine_target = None
-    if target == "onnxruntime" or target == "openvino":
-        onnx_target = target
-    elif target != "vs-mlrt":
-        engine_target = target
-    of_engines = (sm, shape, min_shape, opt_shape, max_shape, workspace, optimization_level,
-                  timing_cache, version_compatible, hardware_compatible, keep_onnx)  # fmt: skip
-    if (onnx_target or target == "vs-mlrt") and (any(of_engines) or max_times != _MAX_TIMES):
-        raise typer.BadParameter("an ONNX file takes no more options than precision and ranges")
-    if target == "vs-mlrt":
-        _write_for_vs_mlrt(model, output, precision, factor, golden)
-        return
-    smallest, best, largest = _sizes(shape, min_shape, opt_shape, max_shape)
-    kept_float: tuple[str, ...] = ()
-    if max_drop is not None:
-        chosen = chosen_triplets(
-            vimeo90k, ucf101, middlebury, triplets, samples=samples or _SAMPLES
-        )
-        if output:
-            Publication(output)  # what could not be written is refused before the work
-        kept_float = fit(max_drop, model, chosen, onnx_target or "tensorrt", ranges)
-    if onnx_target:
-        from engines import build_onnx
+    with document(as_json) as give, progress_as(progress):
+        give({"format": FORMAT})
+        if fp16 + fp32 + bf16 + int8 > 1:
+            raise typer.BadParameter("--fp16, --fp32, --bf16 and --int8 exclude each other")
+        if bf16 and target != "openvino":
+            raise typer.BadParameter("--bf16 is for --target openvino")
+        if ranges and not int8:
+            raise typer.BadParameter("--ranges is for --int8")
+        if max_drop is not None and not int8:
+            raise typer.BadParameter("--max-drop is for --int8")
+        if max_drop is None and any((vimeo90k, ucf101, middlebury, triplets, samples)):
+            raise typer.BadParameter("triplets are for --max-drop, which is not given")
+        precision: Precision = "fp32" if fp32 else "bf16" if bf16 else "int8" if int8 else "fp16"
+        if factor and target != "vs-mlrt":
+            raise typer.BadParameter("--factor is for --target vs-mlrt")
+        onnx_target = engine_target = None
+        if target == "onnxruntime" or target == "openvino":
+            onnx_target = target
+        elif target != "vs-mlrt":
+            engine_target = target
+        of_engines = (sm, shape, min_shape, opt_shape, max_shape, workspace, optimization_level,
+                      timing_cache, version_compatible, hardware_compatible, keep_onnx)  # fmt: skip
+        if (onnx_target or target == "vs-mlrt") and (any(of_engines) or max_times != _MAX_TIMES):
+            raise typer.BadParameter("an ONNX file takes no more options than precision and ranges")
+        if target == "vs-mlrt":
+            give(_written_for_vs_mlrt(model, output, precision, factor, golden))
+            return
+        smallest, best, largest = _sizes(shape, min_shape, opt_shape, max_shape)
+        budget = None
+        if max_drop is not None:
+            chosen = chosen_triplets(
+                vimeo90k, ucf101, middlebury, triplets, samples=samples or _SAMPLES
+            )
+            if output:
+                Publication(output)  # what could not be written is refused before the work
+            budget = fit(max_drop, model, chosen, onnx_target or "tensorrt", ranges)
+        kept_float = budget.kept_float if budget else ()
+        if onnx_target:
+            from engines import build_onnx
 
-        with errors.status("writing the graph, and measuring it"):
-            file = build_onnx(
+            with waiting("writing the graph, and measuring it"):
+                file = build_onnx(
+                    model,
+                    output,
+                    precision=precision,
+                    target=onnx_target,
+                    ranges=ranges,
+                    kept_float=kept_float,
+                    golden=golden,
+                )
+            give(facts_of(file, precision, budget))
+            tell_onnx(file)
+            tell_proof(file.proof)
+            return
+        with step_progress("importing TensorRT") as shown:
+            from engines import BuildOptions, build
+
+            report = build(
                 model,
                 output,
                 precision=precision,
-                target=onnx_target,
                 ranges=ranges,
                 kept_float=kept_float,
                 golden=golden,
+                options=BuildOptions(
+                    target=engine_target,
+                    compute_capabilities=tuple(sm or ()),
+                    min_size=smallest,
+                    opt_size=best,
+                    max_size=largest,
+                    max_times=max_times,
+                    workspace_mib=workspace,
+                    optimization_level=optimization_level,
+                    timing_cache=timing_cache,
+                    version_compatible=version_compatible,
+                    hardware_compatible=hardware_compatible,
+                ),
+                keep_onnx=keep_onnx,
+                progress=shown,
             )
-        tell_onnx(file)
-        tell_proof(file.proof)
-        return
-    with step_progress("importing TensorRT") as progress:
-        from engines import BuildOptions, build
-
-        report = build(
-            model,
-            output,
-            precision=precision,
-            ranges=ranges,
-            kept_float=kept_float,
-            golden=golden,
-            options=BuildOptions(
-                target=engine_target,
-                compute_capabilities=tuple(sm or ()),
-                min_size=smallest,
-                opt_size=best,
-                max_size=largest,
-                max_times=max_times,
-                workspace_mib=workspace,
-                optimization_level=optimization_level,
-                timing_cache=timing_cache,
-                version_compatible=version_compatible,
-                hardware_compatible=hardware_compatible,
-            ),
-            keep_onnx=keep_onnx,
-            progress=progress,
-        )
-    tell_engine(report)
-    tell_proof(report.proof)
+        give(facts_of(report, precision, budget))
+        tell_engine(report)
+        tell_proof(report.proof)
 
 
-def _write_for_vs_mlrt(
+def _written_for_vs_mlrt(
     model: Path, output: Path | None, precision: Precision, factor: int | None, golden: Path | None
-) -> None:
+) -> dict[str, Any]:
     if precision != "fp32" and precision != "fp16":
         raise typer.BadParameter(f"--target vs-mlrt takes --fp32 or --fp16, not --{precision}")
     from engines import build_vs_mlrt
 
-    with errors.status("writing the graph, and measuring it"):
+    with waiting("writing the graph, and measuring it"):
         file = build_vs_mlrt(model, output, precision=precision, factor=factor, golden=golden)
     tell_vs_mlrt(file)
+    return facts_of(file, precision)
 
 
 def _sizes(

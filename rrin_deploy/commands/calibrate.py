@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rrin_deploy.console import frame_progress, say
+from rrin_deploy.console import say
 from rrin_deploy.options import Threads
+from rrin_deploy.progress import ProgressAs, frame_progress, progress_as
+from rrin_deploy.results import FORMAT, AsJson, document
 from runtime.publishing import Publication
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ def command(
     ] = "max",
     seed: Annotated[int, typer.Option(help="Of the choice.", min=0)] = 0,
     threads: Threads = None,
+    as_json: AsJson = False,
+    progress: ProgressAs = "bar",
 ) -> None:
     """Measure on real frames the activation ranges that INT8 needs.
 
@@ -57,36 +61,52 @@ def command(
     `rrin-deploy calibrate rrin.onnx --clips videos/ --samples 300`; then
     `rrin-deploy build rrin.onnx --int8`
     """
-    from calibration import measure_ranges
-    from precision.ranges import ranges_beside
+    with document(as_json) as give, progress_as(progress):
+        give({"format": FORMAT})
+        from calibration import measure_ranges
+        from precision.ranges import ranges_beside
 
-    target = output or ranges_beside(model)
-    if target.suffix != ".json":
-        raise typer.BadParameter(f"{target}: the ranges are JSON; give a name that ends in .json")
-    publication = Publication(target)
-    chosen = _samples(vimeo90k, triplets, clips)
-    started = time.perf_counter()
-    with frame_progress("measuring ranges", unit="triplets/s") as progress:
-        ranges = measure_ranges(
-            model,
-            chosen,
-            samples=samples,
-            method=method,
-            seed=seed,
-            threads=threads,
-            progress=progress,
+        target = output or ranges_beside(model)
+        if target.suffix != ".json":
+            raise typer.BadParameter(
+                f"{target}: the ranges are JSON; give a name that ends in .json"
+            )
+        publication = Publication(target)
+        chosen = _samples(vimeo90k, triplets, clips)
+        started = time.perf_counter()
+        with frame_progress("measuring ranges", unit="triplets/s") as shown:
+            ranges = measure_ranges(
+                model,
+                chosen,
+                samples=samples,
+                method=method,
+                seed=seed,
+                threads=threads,
+                progress=shown,
+            )
+        publication.write(ranges.to_bytes())
+        seconds = time.perf_counter() - started
+        run = min(samples, len(chosen))
+        fewer = "" if run == samples else f" (all that there are; {samples} asked for)"
+        cuts = run - ranges.samples
+        give(
+            {
+                "format": FORMAT,
+                "output": target,
+                "checkpoint_sha256": ranges.checkpoint_sha256,
+                "method": method,
+                "tensors": len(ranges.tensors),
+                "triplets": ranges.samples,
+                "triplets_left_out": cuts,
+                "seconds": seconds,
+            }
         )
-    publication.write(ranges.to_bytes())
-    seconds = time.perf_counter() - started
-    run = min(samples, len(chosen))
-    fewer = "" if run == samples else f" (all that there are; {samples} asked for)"
-    cuts = run - ranges.samples
-    left_out = f", {cuts} more left out for the scene cuts in them" if cuts else ""
-    say(
-        f": ranges of {len(ranges.tensors)} tensors by {method}, "
-        f"{ranges.samples} triplets{left_out}{fewer}; {seconds:.0f} s",
-        subject=target,
-    )
+        left_out = f", {cuts} more left out for the scene cuts in them" if cuts else ""
+        say(
+            f": ranges of {len(ranges.tensors)} tensors by {method}, "
+            f"{ranges.samples} triplets{left_out}{fewer}; {seconds:.0f} s",
+            subject=target,
+        )
 
 
 def _samples(vimeo90k: Path | None, triplets: Path | None, clips: Path | None) -> Sequence[Sample]:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rrin_deploy.console import frame_progress, say
+from rrin_deploy.console import say
 from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
+from rrin_deploy.progress import frame_progress
 
 
 def command(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rrin_deploy.bench.benchmark import usable_cores
-from rrin_deploy.console import errors, out, parse_size, say, table
+from rrin_deploy.console import out, parse_size, say, table
+from rrin_deploy.progress import waiting
+from rrin_deploy.results import AsJson, document
 from runtime.architecture import padded
 from runtime.bundled import BUNDLED_MODEL
 from runtime.errors import OptionError
@@ -53,7 +54,7 @@ def command(
             help="CPU threads for this machine; by default all cores.", min=1, max=MAX_THREADS
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the estimate as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say whether a rate can be reached: on this machine's CPU, or on a device that is not here.
 
@@ -63,36 +64,35 @@ def command(
 
     Example: `rrin-deploy estimate rrin.onnx --size 1920x1080 --fps 60 --device "RTX 4060"`
     """
-    from rrin_deploy.estimate.bounds import Job, estimate
-    from rrin_deploy.estimate.devices import find_device, this_machine
-    from rrin_deploy.estimate.remedies import find_remedy
-    from rrin_deploy.estimate.workload import read_workload
+    with document(as_json) as give:
+        from rrin_deploy.estimate.bounds import Job, estimate
+        from rrin_deploy.estimate.devices import find_device, this_machine
+        from rrin_deploy.estimate.remedies import find_remedy
+        from rrin_deploy.estimate.workload import read_workload
 
-    path = file or BUNDLED_MODEL
-    check_file(path, "expected an ONNX file")
-    job = Job(parse_size(size), factor)
-    check_sizes("size", [job.size])
-    if device and threads:
-        raise typer.BadParameter("--threads is for this machine; leave out --device")
-    chosen = find_device(device) if device else None
-    workload = read_workload(path)
-    if chosen is None:
-        with errors.status("measuring this machine"):
-            chosen = this_machine(threads or usable_cores())
-    own = workload.metadata.precision
-    if own not in chosen.rates:
-        known = ", ".join(chosen.rates)
-        raise OptionError(f"{path} is {own}; {chosen.name} has figures for {known} alone")
-    estimates = [estimate(workload, chosen, job, each) for each in chosen.rates]
-    found = next(each for each in estimates if each.precision == own)
-    verdict = found.verdict(fps)
-    remedy = None if verdict == "reaches" else find_remedy(workload, chosen, found, fps)
-    if as_json:
+        path = file or BUNDLED_MODEL
+        check_file(path, "expected an ONNX file")
+        job = Job(parse_size(size), factor)
+        check_sizes("size", [job.size])
+        if device and threads:
+            raise typer.BadParameter("--threads is for this machine; leave out --device")
+        chosen = find_device(device) if device else None
+        workload = read_workload(path)
+        if chosen is None:
+            with waiting("measuring this machine"):
+                chosen = this_machine(threads or usable_cores())
+        own = workload.metadata.precision
+        if own not in chosen.rates:
+            known = ", ".join(chosen.rates)
+            raise OptionError(f"{path} is {own}; {chosen.name} has figures for {known} alone")
+        estimates = [estimate(workload, chosen, job, each) for each in chosen.rates]
+        found = next(each for each in estimates if each.precision == own)
+        verdict = found.verdict(fps)
+        remedy = None if verdict == "reaches" else find_remedy(workload, chosen, found, fps)
         report = _report(workload, chosen, estimates, found, fps, remedy)
-        print(json.dumps({"format": FORMAT, "file": str(path)} | report, indent=2, allow_nan=False))
-        return
-    _print(path, workload, chosen, estimates, found)
-    _conclude(chosen, found, fps, remedy)
+        give({"format": FORMAT, "file": str(path)} | report)
+        _print(path, workload, chosen, estimates, found)
+        _conclude(chosen, found, fps, remedy)
 
 
 def _print(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rrin_deploy.console import frame_progress, out, say, short_names, table
+from rrin_deploy.console import out, say, short_names, table
 from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
+from rrin_deploy.progress import frame_progress
+from rrin_deploy.results import AsJson, document
 from rrin_deploy.triplets import Middlebury, Samples, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.backends import options_for
 from runtime.golden import ARTIFACT_SUFFIXES
@@ -44,7 +45,7 @@ def command(
         Path | None,
         typer.Option(help="Write pictures there: inputs' average, truth, result, error x4."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: AsJson = False,
     backend: Backend = None,
     device: Device = None,
     threads: Threads = None,
@@ -58,44 +59,48 @@ def command(
 
     Example: `rrin-deploy eval rrin.onnx rrin.ort.int8.onnx --vimeo90k vimeo_triplet`
     """
-    from rrin_deploy import evaluation
-    from rrin_deploy.pictures import picture_folders
+    with document(as_json) as give:
+        from rrin_deploy import evaluation
+        from rrin_deploy.pictures import picture_folders
 
-    checkpoints = [file for file in files if file.suffix.lower() not in ARTIFACT_SUFFIXES]
-    if both_corners and not checkpoints:
-        raise typer.BadParameter("--both-align-corners is for checkpoints; an artifact has its own")
-    kinds = {file.suffix.lower() for file in files}
-    if device is not None and not kinds & set(ARTIFACT_SUFFIXES):
-        raise typer.BadParameter("--device is for artifacts; checkpoints run on the CPU")
-    for option, given in {"--provider": providers, "--backend": backend}.items():
-        if given and ".onnx" not in kinds:
-            raise typer.BadParameter(f"{option} is for ONNX files, and none is given")
-    if threads and kinds == {ENGINE_SUFFIX}:
-        raise typer.BadParameter("--threads is for ONNX files and checkpoints, and none is given")
-    if len({file.resolve() for file in files}) < len(files):
-        raise typer.BadParameter("a file is given twice")
-    chosen = chosen_triplets(vimeo90k, ucf101, middlebury, triplets, samples=samples)
-    with ExitStack() as stack:
-        contenders: dict[str, PairInterpolator] = {}
-        where: dict[str, Any] = {
-            "backend": backend, "device": device, "threads": threads, "providers": providers,
-            "trusted": trusted,
-        }  # fmt: skip
-        for file, name in zip(files, short_names(files), strict=True):
-            contenders |= _contenders(stack, file, name, both_corners, where)
-        pictures = stack.enter_context(picture_folders(save, contenders)) if save else None
-        with frame_progress("evaluating", unit="triplets/s") as progress:
-            cases = evaluation.evaluate(contenders, chosen, pictures=pictures, progress=progress)
-    if as_json:
+        checkpoints = [file for file in files if file.suffix.lower() not in ARTIFACT_SUFFIXES]
+        if both_corners and not checkpoints:
+            raise typer.BadParameter(
+                "--both-align-corners is for checkpoints; an artifact has its own"
+            )
+        kinds = {file.suffix.lower() for file in files}
+        if device is not None and not kinds & set(ARTIFACT_SUFFIXES):
+            raise typer.BadParameter("--device is for artifacts; checkpoints run on the CPU")
+        for option, given in {"--provider": providers, "--backend": backend}.items():
+            if given and ".onnx" not in kinds:
+                raise typer.BadParameter(f"{option} is for ONNX files, and none is given")
+        if threads and kinds == {ENGINE_SUFFIX}:
+            raise typer.BadParameter(
+                "--threads is for ONNX files and checkpoints, and none is given"
+            )
+        if len({file.resolve() for file in files}) < len(files):
+            raise typer.BadParameter("a file is given twice")
+        chosen = chosen_triplets(vimeo90k, ucf101, middlebury, triplets, samples=samples)
+        with ExitStack() as stack:
+            contenders: dict[str, PairInterpolator] = {}
+            where: dict[str, Any] = {
+                "backend": backend, "device": device, "threads": threads, "providers": providers,
+                "trusted": trusted,
+            }  # fmt: skip
+            for file, name in zip(files, short_names(files), strict=True):
+                contenders |= _contenders(stack, file, name, both_corners, where)
+            pictures = stack.enter_context(picture_folders(save, contenders)) if save else None
+            with frame_progress("evaluating", unit="triplets/s") as progress:
+                cases = evaluation.evaluate(
+                    contenders, chosen, pictures=pictures, progress=progress
+                )
         root = vimeo90k or ucf101 or middlebury or triplets
-        report = {"data": str(root), **evaluation.report(cases, list(contenders))}
-        print(json.dumps(report, indent=2, allow_nan=False))
-    else:
+        give({"data": str(root), **evaluation.report(cases, list(contenders))})
         _print(cases, list(contenders))
-    if pictures and pictures.failure:
-        raise pictures.failure
-    if pictures and not as_json:
-        say(f": {pictures.written} pictures", subject=save)
+        if pictures and pictures.failure:
+            raise pictures.failure
+        if pictures:
+            say(f": {pictures.written} pictures", subject=save)
 
 
 def _contenders(

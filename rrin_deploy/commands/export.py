@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rrin_deploy.console import errors, say
+from rrin_deploy.console import say
+from rrin_deploy.progress import ProgressAs, progress_as, waiting
+from rrin_deploy.results import FORMAT, AsJson, document
 from runtime.metadata import Io
+
+if TYPE_CHECKING:
+    from export import ExportReport
 
 
 def command(
@@ -28,6 +34,8 @@ def command(
             "default what the checkpoint says, else yes, as in the authors' PyTorch 1.0."
         ),
     ] = None,
+    as_json: AsJson = False,
+    progress: ProgressAs = "bar",
 ) -> None:
     """Trace a checkpoint to ONNX and check it against PyTorch.
 
@@ -37,17 +45,26 @@ def command(
 
     Example: `rrin-deploy export pretrained_model.pth.tar -o rrin.onnx`
     """
-    started = time.perf_counter()
-    with errors.status("tracing to ONNX and checking it against PyTorch (about half a minute)"):
-        from export import export_onnx
+    with document(as_json) as give, progress_as(progress):
+        give({"format": FORMAT})
+        started = time.perf_counter()
+        with waiting("tracing to ONNX and checking it against PyTorch (about half a minute)"):
+            from export import export_onnx
 
-        report = export_onnx(checkpoint, output, io=io, align_corners=align_corners)
+            report = export_onnx(checkpoint, output, io=io, align_corners=align_corners)
+        seconds = time.perf_counter() - started
+        parity = report.parity.to_dict()
+        give({"format": FORMAT, **asdict(report), "parity": parity, "seconds": seconds})
+        _say(report, seconds)
+
+
+def _say(report: ExportReport, seconds: float) -> None:
     about, cases = report.metadata, report.parity.cases
     assumed = " (assumed: the checkpoint does not say)" if report.align_corners_assumed else ""
     say(
         f": {report.model.stat().st_size / 1e6:.1f} MB, opset {about.opset}, base width "
         f"{about.base_width}, align_corners={about.align_corners}{assumed}, {about.io} frames; "
-        f"{time.perf_counter() - started:.0f} s",
+        f"{seconds:.0f} s",
         subject=report.model,
     )
     say(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from rrin_deploy.console import out, say, table
 from rrin_deploy.inspection import facts_of
 from rrin_deploy.options import Trust
+from rrin_deploy.results import AsJson, document
 from runtime.manifest import is_engine
 from runtime.options import check_file
 
@@ -26,7 +26,7 @@ def command(
             help="The kernels of an engine after fusion: what they compute, their types and bytes.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
     trusted: Trust = False,
 ) -> None:
     """Print all that is known of an ONNX file, an engine or a golden file; no GPU is needed.
@@ -36,30 +36,27 @@ def command(
 
     Example: `rrin-deploy inspect rrin.rtx.fp16.engine --layers`
     """
-    check_file(file, "expected an ONNX file, an engine or a golden file")
-    if layers:
-        if not is_engine(file):
-            raise typer.BadParameter(f"--layers is for engines, and {file} is none")
-        _show_layers(file, as_json, trusted=trusted)
-        return
-    facts = facts_of(file)
-    if as_json:
-        print(json.dumps(facts, indent=2, allow_nan=False))
-        return
-    rows = table("what", str(file))
-    for name, value in _flat(facts):
-        rows.add_row(name, value)
-    out.print(rows)
+    with document(as_json) as give:
+        check_file(file, "expected an ONNX file, an engine or a golden file")
+        if layers:
+            if not is_engine(file):
+                raise typer.BadParameter(f"--layers is for engines, and {file} is none")
+            give(_shown_layers(file, trusted=trusted))
+            return
+        facts = facts_of(file)
+        give(facts)
+        rows = table("what", str(file))
+        for name, value in _flat(facts):
+            rows.add_row(name, value)
+        out.print(rows)
 
 
-def _show_layers(file: Path, as_json: bool, *, trusted: bool) -> None:
+def _shown_layers(file: Path, *, trusted: bool) -> list[dict[str, Any]]:
+    """Print what an engine runs, and return it."""
     from engines import layers_of
     from engines.layers import moved_bytes
 
     found = layers_of(file, trusted=trusted)
-    if as_json:
-        print(json.dumps([asdict(layer) for layer in found], indent=2, allow_nan=False))
-        return
     rows = table("kernel", "computes", "takes", "gives", "MB")
     for layer in found:
         size = "-" if layer.bytes is None else f"{layer.bytes / 1e6:.1f}"
@@ -75,6 +72,7 @@ def _show_layers(file: Path, as_json: bool, *, trusted: bool) -> None:
         + ("" if moved is None else f"; {moved / 1e9:.2f} GB read and written"),
         subject=file,
     )
+    return [asdict(layer) for layer in found]
 
 
 def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

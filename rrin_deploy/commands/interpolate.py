@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from rrin_deploy.batch import videos
-from rrin_deploy.given import FACTOR, Given, given_of
-from rrin_deploy.interpolation import folder, pair, video
-from rrin_deploy.on_cluster import on_cluster
+from rrin_deploy.given import FACTOR
 from rrin_deploy.options import (
     Backend,
     Crf,
@@ -26,10 +22,11 @@ from rrin_deploy.options import (
     Tile,
     Trust,
 )
-from rrin_deploy.pipes import is_piped, piped
-from rrin_deploy.preview import preview as previewed
+from rrin_deploy.orders import make, order_of
+from rrin_deploy.pipes import is_stdout
+from rrin_deploy.progress import ProgressAs, progress_as
+from rrin_deploy.results import FORMAT, AsJson, Outputs, document
 from runtime.cuts import THRESHOLD
-from runtime.interpolator import Interpolator
 
 
 def command(
@@ -172,6 +169,8 @@ def command(
     memory: Memory = None,
     skip_still: SkipStill = None,
     trusted: Trust = False,
+    as_json: AsJson = False,
+    progress: ProgressAs = "bar",
 ) -> None:
     """Make the frames between two images, or between all frames of a video or folder.
 
@@ -199,39 +198,19 @@ def command(
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
     """
-    from media.images.numbering import is_pattern
-    from media.suffixes import IMAGE_SUFFIXES
-
-    given = given_of(
+    if as_json and is_stdout(output):
+        raise typer.BadParameter("--json prints to standard output, which is the video's here")
+    order = order_of(
+        inputs=inputs, output=output, overwrite=overwrite, model=model, ray=ray,
         t=t, factor=factor, fps=fps, slow=slow, start=start, end=end, stream=stream,
-        deinterlace=deinterlace, cut_threshold=cut_threshold, no_cuts=no_cuts or None,
-        dedup=dedup or None, codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
-        segment=segment, share=share,
-        allow_damaged=allow_damaged or None, max_pixels=max_pixels,
+        preview=preview, deinterlace=deinterlace, dedup=dedup,
+        cut_threshold=cut_threshold, no_cuts=no_cuts, codec=codec, crf=crf, preset=preset,
+        pix_fmt=pix_fmt, segment=segment, share=share, allow_damaged=allow_damaged,
+        max_pixels=max_pixels,
+        backend=backend, device=device, threads=threads, providers=providers, cache=cache,
+        tile=tile, overlap=overlap, memory=memory, skip_still=skip_still, trusted=trusted,
     )  # fmt: skip
-    where: Given = {
-        "backend": backend, "device": device, "threads": threads, "providers": providers,
-        "cache": cache, "tile": tile, "overlap": overlap, "memory_limit": memory,
-        "skip_still": skip_still,
-    }  # fmt: skip
-    artifact = partial(Interpolator, model, trusted=trusted, **where)
-    of_one_file = len(inputs) == 1 and not inputs[0].is_dir() and not is_pattern(inputs[0])
-    piping = any(map(is_piped, (*inputs, output)))
-    if preview and (not of_one_file or ray is not None or piping):
-        raise typer.BadParameter("--preview is of one video, that is a file and made here")
-    if piping:
-        if ray is not None:
-            raise typer.BadParameter("--ray is for files; a pipe is made here")
-        piped(artifact, inputs, output, overwrite, given)
-    elif ray is not None:
-        on_cluster(ray, model, {**where, "trusted": trusted}, inputs, output, overwrite, given)
-    elif len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs):
-        pair(artifact, inputs, output, overwrite, given)
-    elif len(inputs) > 1:
-        videos(artifact, inputs, output, overwrite, given)
-    elif not of_one_file:
-        folder(artifact, inputs[0], output, overwrite, given)
-    elif preview:
-        previewed(artifact, inputs[0], output, overwrite, given)
-    else:
-        video(artifact, inputs[0], output, overwrite, given)
+    outputs: Outputs = []
+    with document(as_json) as give, progress_as(progress):
+        give({"format": FORMAT, "outputs": outputs})
+        make(order, order.opened, outputs)

@@ -27,7 +27,8 @@ from rrin_deploy.options import (
     Tile,
     Trust,
 )
-from rrin_deploy.pipes import apart, ending_unread
+from rrin_deploy.pipes import ending_unread
+from rrin_deploy.results import apart
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication

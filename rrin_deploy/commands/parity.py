@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +9,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from rrin_deploy.console import errors, out, parse_size, say, table
-from rrin_deploy.failures import explanation
+from rrin_deploy.console import out, parse_size, say, table
 from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
+from rrin_deploy.progress import waiting
+from rrin_deploy.results import AsJson, document
 from runtime.parity import check_parity
 from runtime.verdicts import ParityReport
 
@@ -44,7 +44,7 @@ def command(
             min=0,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: AsJson = False,
     backend: Backend = None,
     device: Device = None,
     threads: Threads = None,
@@ -60,43 +60,34 @@ def command(
 
     Example: `rrin-deploy parity rrin.onnx --checkpoint pretrained_model.pth.tar --size 640x360`
     """
-    if sizes and checkpoint is None:
-        raise typer.BadParameter("--size needs --checkpoint; a golden file has its own sizes")
-    if golden and checkpoint:
-        raise typer.BadParameter("--golden and --checkpoint are two references; give one")
-    chosen = [parse_size(size) for size in sizes or ("448x256", "500x300")]
-    limits: dict[str, Any] = {"max_error": max_error, "min_psnr": min_psnr}
-    where: dict[str, Any] = {
-        "backend": backend, "device": device, "threads": threads, "providers": providers,
-        "trusted": trusted,
-    }  # fmt: skip
-    stages: list[dict[str, Any]] = []
-    notes: list[str] = []
-    try:
+    with document(as_json) as give:
+        give({"passed": False})
+        if sizes and checkpoint is None:
+            raise typer.BadParameter("--size needs --checkpoint; a golden file has its own sizes")
+        if golden and checkpoint:
+            raise typer.BadParameter("--golden and --checkpoint are two references; give one")
+        chosen = [parse_size(size) for size in sizes or ("448x256", "500x300")]
+        limits: dict[str, Any] = {"max_error": max_error, "min_psnr": min_psnr}
+        where: dict[str, Any] = {
+            "backend": backend, "device": device, "threads": threads, "providers": providers,
+            "trusted": trusted,
+        }  # fmt: skip
+        stages: list[dict[str, Any]] = []
+        notes: list[str] = []
         if checkpoint is None:
             report = check_parity(file, golden, **limits, **where)
         else:
-            with errors.status("running PyTorch"):
+            with waiting("running PyTorch"):
                 from export import compare
 
                 live = compare(file, checkpoint, chosen, **limits, **where)
                 report, notes = live.report, live.notes
                 stages = [asdict(stage) for stage in live.stages]
-    except Exception as error:
-        if as_json:
-            _print_json({"passed": False, "error": explanation(error)[0]})
-        raise  # the command line says it too, and exits as it does for any error
-    if as_json:
-        _print_json({**report.to_dict(), "stages": stages, "notes": notes})
-    else:
+        give({**report.to_dict(), "stages": stages, "notes": notes})
         _print(report, stages)
         for note in notes:
             say(f"note: {note}")
-    raise typer.Exit(0 if report.passed else 1)
-
-
-def _print_json(content: dict[str, Any]) -> None:
-    print(json.dumps(content, indent=2, allow_nan=False))
+        raise typer.Exit(0 if report.passed else 1)
 
 
 def _print(report: ParityReport, stages: list[dict[str, Any]]) -> None:

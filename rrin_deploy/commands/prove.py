@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from rrin_deploy.console import errors, say
+from rrin_deploy.console import say
 from rrin_deploy.failures import FAILED
+from rrin_deploy.progress import waiting
 
 # As `PARTS` has them, whose module is heavy.
 _PARTS = (
@@ -50,7 +51,7 @@ def command(
         raise typer.BadParameter(f"--part {unknown[0]}: the parts are {', '.join(_PARTS)}")
     extent = Extent(parts=tuple(parts or ()), compiled=compiled)
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, errors.status("proving"):
+    with tempfile.TemporaryDirectory() as scratch, waiting("proving"):
         report = prove(output, Path(scratch), extent, tell)
     say(" and gpu-proof.md beside it", subject=output / "gpu-proof.json")
     raise typer.Exit(FAILED if report.failed else 0)

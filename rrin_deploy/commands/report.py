@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rrin_deploy.console import errors, frame_progress, parse_size, say, short_names
+from rrin_deploy.console import parse_size, say, short_names
 from rrin_deploy.options import Backend, Device, Providers, Threads, Trust
+from rrin_deploy.progress import frame_progress, waiting
+from rrin_deploy.results import AsJson, document
 from rrin_deploy.triplets import Middlebury, Samples, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.golden import ARTIFACT_SUFFIXES
 from runtime.options import check_file
@@ -51,7 +52,11 @@ def command(
     skipped: Annotated[
         list[str] | None,
         typer.Option(
-            "--skip", parser=_part, metavar="|".join(_PARTS), help="Leave a part out; repeatable."
+            "--skip",
+            parser=_part,
+            autocompletion=lambda: [*_PARTS],
+            metavar="|".join(_PARTS),
+            help="Leave a part out; repeatable.",
         ),
     ] = None,
     sources: Annotated[
@@ -71,7 +76,7 @@ def command(
             min=0,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    as_json: AsJson = False,
     backend: Backend = None,
     device: Device = None,
     threads: Threads = None,
@@ -87,55 +92,56 @@ def command(
     Examples: `rrin-deploy report rrin.onnx rrin.ort.int8.onnx --vimeo90k vimeo_triplet`;
     `rrin-deploy report --from jetson.bench.json --from workstation.bench.json -o speed.html`
     """
-    from rrin_deploy.report.documents import parsed, read_findings
-    from rrin_deploy.report.page import Content, page
+    with document(as_json) as give:
+        from rrin_deploy.report.documents import parsed, read_findings
+        from rrin_deploy.report.page import Content, page
 
-    paths = files or []
-    _check(paths, sources, as_json)
-    roots = {
-        "--vimeo90k": vimeo90k, "--ucf101": ucf101, "--middlebury": middlebury,
-        "--triplets": triplets,
-    }  # fmt: skip
-    data = next(((option, root) for option, root in roots.items() if root), None)
-    if paths and data:
-        chosen = chosen_triplets(vimeo90k, ucf101, middlebury, triplets, samples=samples)
-    elif data or samples:
-        raise typer.BadParameter("a data set and --samples are for artifacts, and none are judged")
-    else:
-        chosen = None
-    task = _Task(
-        files=paths,
-        where={
-            "backend": backend, "device": device, "threads": threads, "providers": providers,
-            "trusted": trusted,
-        },
-        triplets=chosen,
-        data=data,
-        samples=samples,
-        sizes=sizes or ["448x256"],
-        rounds=rounds,
-        skipped=frozenset(skipped or ()),
-    )  # fmt: skip
-    target = Publication(output)
-    machines = read_findings(sources or [])
-    if paths:
-        gathering = _gather(task)
-        document = gathering.document(_commands(task))
-        content = Content(
-            {_HERE: parsed(document, "what was found here"), **machines},
-            gathering.parity_pictures,
-            gathering.worst_cases,
-            least_db,
-        )
-        if as_json:
-            print(json.dumps(document, indent=2, allow_nan=False))
-    else:
-        content = Content(machines, least_db=least_db)
-    html = page(content).encode()
-    target.write(html)
-    if not as_json:
+        paths = files or []
+        _check(paths, sources, as_json)
+        roots = {
+            "--vimeo90k": vimeo90k, "--ucf101": ucf101, "--middlebury": middlebury,
+            "--triplets": triplets,
+        }  # fmt: skip
+        data = next(((option, root) for option, root in roots.items() if root), None)
+        if paths and data:
+            chosen = chosen_triplets(vimeo90k, ucf101, middlebury, triplets, samples=samples)
+        elif data or samples:
+            raise typer.BadParameter(
+                "a data set and --samples are for artifacts, and none are judged"
+            )
+        else:
+            chosen = None
+        task = _Task(
+            files=paths,
+            where={
+                "backend": backend, "device": device, "threads": threads, "providers": providers,
+                "trusted": trusted,
+            },
+            triplets=chosen,
+            data=data,
+            samples=samples,
+            sizes=sizes or ["448x256"],
+            rounds=rounds,
+            skipped=frozenset(skipped or ()),
+        )  # fmt: skip
+        target = Publication(output)
+        machines = read_findings(sources or [])
+        if paths:
+            gathering = _gather(task)
+            found = gathering.document(_commands(task))
+            content = Content(
+                {_HERE: parsed(found, "what was found here"), **machines},
+                gathering.parity_pictures,
+                gathering.worst_cases,
+                least_db,
+            )
+            give(found)
+        else:
+            content = Content(machines, least_db=least_db)
+        html = page(content).encode()
+        target.write(html)
         _say(content, output, len(html))
-    raise typer.Exit(0 if least_db is None else content.exit_code)
+        raise typer.Exit(0 if least_db is None else content.exit_code)
 
 
 @dataclass(frozen=True)
@@ -170,12 +176,12 @@ def _gather(task: _Task) -> Gathering:
 
     names = short_names(task.files)
     gathering = Gathering(dict(zip(names, task.files, strict=True)), task.where)
-    with errors.status("reading artifacts"):
+    with waiting("reading artifacts"):
         gathering.inspect()
     for part in sorted(task.skipped):
         gathering.leave_out(part, "it was left out by --skip")
     if "parity" not in task.skipped:
-        with errors.status("comparing with PyTorch's golden outputs"):
+        with waiting("comparing with PyTorch's golden outputs"):
             gathering.judge()
     if "quality" not in task.skipped:
         if task.triplets is None or task.data is None:

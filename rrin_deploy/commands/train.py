@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rrin_deploy.console import frame_progress, say
+from rrin_deploy.console import say
+from rrin_deploy.progress import frame_progress
 from runtime.architecture import PADDING_MULTIPLE
 
 if TYPE_CHECKING:

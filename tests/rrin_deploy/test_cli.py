@@ -83,7 +83,7 @@ def test_version_and_help(run: Run) -> None:
     assert run("-h") == run("--help")
     assert run("-h")[0] == 0
     names = ("train", "export", "calibrate", "build", "inspect", "interpolate", "parity", "eval",
-             "bench", "report", "demo", "doctor", "estimate",
+             "bench", "report", "demo", "doctor", "estimate", "run",
              "live")  # fmt: skip
     for name in names:
         code, out, _ = run(name, "--help")

@@ -1,0 +1,123 @@
+"""What `rrin-deploy interpolate` was asked for, and by which way it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from rrin_deploy.batch import videos
+from rrin_deploy.given import Given
+from rrin_deploy.interpolation import Artifact, folder, pair, video
+from rrin_deploy.on_cluster import on_cluster
+from rrin_deploy.pipes import is_piped, piped
+from rrin_deploy.preview import preview
+from rrin_deploy.results import Outputs
+from runtime.interpolator import Interpolator
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made, and by what.
+
+    Attributes:
+        inputs, output: as they were named.
+        given: the options of what is made, those that were given.
+        model: the artifact; None is the bundled one.
+        where: options of `Interpolator`.
+        ray: the address of a cluster that makes it; None makes it here.
+    """
+
+    inputs: Sequence[Path]
+    output: Path
+    overwrite: bool
+    given: Given
+    model: Path | None
+    where: Given
+    ray: str | None
+
+    def opened(self) -> Interpolator:
+        """Open the artifact."""
+        return Interpolator(self.model, **self.where)
+
+
+def order_of(
+    *,
+    inputs: Sequence[Path],
+    output: Path,
+    overwrite: bool,
+    model: Path | None,
+    ray: str | None,
+    backend: str | None,
+    device: Any,
+    threads: int | None,
+    providers: Sequence[str] | None,
+    cache: Path | None,
+    tile: Any,
+    overlap: int | None,
+    memory: Any,
+    skip_still: bool | None,
+    trusted: bool,
+    **options: Any,
+) -> Order:
+    """Return what the parameters of `interpolate` ask for.
+
+    Args:
+        options: those of what is made; None and False are not given.
+    """
+    where: Given = {
+        "backend": backend, "device": device, "threads": threads, "providers": providers,
+        "cache": cache, "tile": tile, "overlap": overlap, "memory_limit": memory,
+        "skip_still": skip_still, "trusted": trusted,
+    }  # fmt: skip
+    given = {
+        name: value for name, value in options.items() if value is not None and value is not False
+    }
+    return Order(inputs, output, overwrite, given, model, where, ray)
+
+
+def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
+    """Make what was asked for.
+
+    Args:
+        artifact: what makes it, opened when all that was asked for is known to fit.
+        outputs: what became of each output is added to it.
+
+    Raises:
+        BadParameter, OptionError: it was asked for what cannot be.
+        RrinError, OSError: it was not made, or not without fault.
+    """
+    from media.images.numbering import is_pattern
+
+    inputs, output = order.inputs, order.output
+    rest = output, order.overwrite, {**order.given}, outputs
+    of_one_file = len(inputs) == 1 and not inputs[0].is_dir() and not is_pattern(inputs[0])
+    piping, previewing = any(map(is_piped, (*inputs, output))), "preview" in order.given
+    if previewing and (not of_one_file or order.ray is not None or piping):
+        raise typer.BadParameter("--preview is of one video, that is a file and made here")
+    if piping:
+        if order.ray is not None:
+            raise typer.BadParameter("--ray is for files; a pipe is made here")
+        piped(artifact, inputs, *rest)
+    elif order.ray is not None:
+        on_cluster(order.ray, order.model, order.where, inputs, *rest)
+    elif is_pair(inputs):
+        pair(artifact, inputs, *rest)
+    elif len(inputs) > 1:
+        videos(artifact, inputs, *rest)
+    elif not of_one_file:
+        folder(artifact, inputs[0], *rest)
+    elif previewing:
+        preview(artifact, inputs[0], *rest)
+    else:
+        video(artifact, inputs[0], *rest)
+
+
+def is_pair(inputs: Sequence[Path]) -> bool:
+    """Say whether they are two images."""
+    from media.suffixes import IMAGE_SUFFIXES
+
+    return len(inputs) == 2 and all(path.suffix.lower() in IMAGE_SUFFIXES for path in inputs)
