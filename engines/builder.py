@@ -132,4 +132,6 @@ def _job(
         capabilities=flavour.capabilities(options.compute_capabilities),
         profile=profile_of(options),
     )
-    return _Job(task, engine, find_golden(model, Path(golden) if golden else None, engine, metadata))
+    return _Job(
+        task, engine, find_golden(model, Path(golden) if golden else None, engine, metadata)
+    )

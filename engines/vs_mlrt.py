@@ -99,7 +99,9 @@ def build_vs_mlrt(
         flavour = load_flavour(options.target)
         check_for_target(flavour, options)
         if options.max_times != 1:
-            raise OptionError(f"max_times is {options.max_times}: here the factor says it")
+            raise OptionError(
+                f"max_times is {options.max_times}; leave it out, for here the factor says it"
+            )
     output = _named(output, model, precision, factor, flavour)
     graph, metadata = load_with_precision(model, precision, None, "onnxruntime")
     metadata = replace(metadata, runtime="any")

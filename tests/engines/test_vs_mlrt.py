@@ -111,7 +111,7 @@ def test_an_engine_is_what_the_plugin_asks_of_one(
         tensors = network.get_input(0), network.get_output(0)
         networks.append(
             [(network.num_inputs, network.num_outputs)]
-            + [(each.name, tuple(each.shape), each.dtype, each.location) for each in tensors]
+            + [(each.name, tuple(each.shape), each.dtype, each.is_shape_tensor) for each in tensors]
         )
         return census(trt, network, metadata)
 
@@ -122,8 +122,8 @@ def test_an_engine_is_what_the_plugin_asks_of_one(
     assert networks == [
         [
             (1, 1),
-            ("input", (1, taken, -1, -1), trt.float32, trt.TensorLocation.DEVICE),
-            ("output", (1, made, -1, -1), trt.float32, trt.TensorLocation.DEVICE),
+            ("input", (1, taken, -1, -1), trt.float32, False),
+            ("output", (1, made, -1, -1), trt.float32, False),
         ]
     ]
     manifest = Manifest.load(output)
@@ -153,7 +153,7 @@ def test_engines_are_named_after_what_they_are(tmp_path: Path) -> None:
         ({"output": "x.engine"}, "give the new file another name, ending in .onnx"),
         ({"output": SMALL_MODEL}, "give the new file another name"),
         ({"options": RTX, "output": "x.onnx"}, "another name, ending in .engine"),
-        ({"options": replace(RTX, max_times=3)}, "max_times is 3: here the factor says it"),
+        ({"options": replace(RTX, max_times=3)}, "max_times is 3; leave it out"),
         ({"options": replace(RTX, hardware_compatible=True)}, "no timing cache and no version-"),
     ],
 )

@@ -29,7 +29,9 @@ MANIFEST = Manifest(
 )
 
 
-@pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, context_bytes=None), replace(MANIFEST, planes=(6, 9))])
+@pytest.mark.parametrize(
+    "manifest", [MANIFEST, replace(MANIFEST, context_bytes=None), replace(MANIFEST, planes=(6, 9))]
+)
 def test_a_manifest_is_kept(manifest: Manifest, tmp_path: Path) -> None:
     manifest_path(tmp_path / "rrin.engine").write_bytes(manifest.to_bytes())
     assert Manifest.load(tmp_path / "rrin.engine") == manifest
