@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import re
 import runpy
 import shutil
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from fractions import Fraction
 from http.client import HTTPConnection
 from pathlib import Path
 from time import sleep
@@ -25,6 +27,7 @@ import pytest
 from media import read_still, write_video
 from runtime import Interpolator
 from runtime.scene import render_bytes
+from tests import y4m
 from tests.conftest import write_png
 from tests.models import SMALL_MODEL
 from tests.runtime import test_tensorrt_session as simulated
@@ -103,6 +106,31 @@ def test_camera_writes_what_it_saw_and_what_lies_between(
         errors = [np.abs(frame.astype(int) - picture).mean() for picture in scene]
         assert int(np.argmin(errors)) == index
     assert len(frames) == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a silent camera is a named pipe here")
+@pytest.mark.parametrize("count", [0, 9])
+def test_a_camera_that_falls_silent_is_left_at_once(count: int, tmp_path: Path) -> None:
+    source, output = tmp_path / "camera", tmp_path / "seen.mkv"
+    os.mkfifo(source)
+    command = [sys.executable, EXAMPLES / "camera.py", source, output, SMALL_MODEL]
+    environment = {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    with (
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process,
+        source.open("wb") as camera,  # which waits until the other end is opened
+    ):
+        assert process.stdout
+        camera.write(y4m.written(y4m.scene(count, "yuv420p"), Fraction(25)) if count else b"YUV4")
+        camera.flush()
+        found = ""
+        while found.count("frames a second") < 2 * (count - 2) - 1:
+            found += process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert output.exists() == bool(count)
+    if count:
+        with av.open(str(output)) as reader:
+            assert sum(1 for _ in reader.decode(video=0)) >= 2 * (count - 2) - 1
 
 
 @pytest.fixture
