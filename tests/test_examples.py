@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 import re
 import runpy
@@ -131,6 +132,65 @@ def test_a_camera_that_falls_silent_is_left_at_once(count: int, tmp_path: Path) 
     if count:
         with av.open(str(output)) as reader:
             assert sum(1 for _ in reader.decode(video=0)) >= 2 * count - 1
+
+
+# In a process of its own, as libraries that come with GStreamer must not be loaded into this one.
+GST_PROGRAM = """
+import json, runpy, sys
+example = runpy.run_path(sys.argv[1])
+Gst = example["Gst"]
+pipeline = Gst.parse_launch(f"{sys.argv[2]} ! fakesink name=out signal-handoffs=true")
+seen = []
+def handed(sink, buffer, pad):
+    caps = pad.get_current_caps().get_structure(0)
+    _, over, under = caps.get_fraction("framerate")
+    content = buffer.extract_dup(0, buffer.get_size()).hex()
+    seen.append((over / under, buffer.pts, buffer.duration, content))
+pipeline.get_by_name("out").connect("handoff", handed)
+pipeline.set_state(Gst.State.PLAYING)
+ends = Gst.MessageType.EOS | Gst.MessageType.ERROR
+message = pipeline.get_bus().timed_pop_filtered(60 * Gst.SECOND, ends)
+assert message.type == Gst.MessageType.EOS, message.parse_error()
+pipeline.set_state(Gst.State.NULL)
+print(json.dumps(seen))
+"""
+
+
+def test_gst_element_pushes_what_lies_between() -> None:
+    known = "import gi; gi.require_version('GstVideo', '1.0')"
+    if subprocess.run([sys.executable, "-c", known], capture_output=True, check=False).returncode:
+        pytest.skip("GStreamer for Python is not here")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
+    width, height, stride = 97, 64, 292  # rows are padded
+
+    def run_through(element: str) -> tuple[list[tuple[float, int, int]], list[np.ndarray]]:
+        source = "videotestsrc num-buffers=4 pattern=ball ! video/x-raw,format=RGB,framerate=25/1"
+        pipeline = f"{source},width={width},height={height} ! {element}"
+        command = [sys.executable, "-c", GST_PROGRAM, EXAMPLES / "gst" / "rrin.py", pipeline]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        seen = json.loads(done.stdout)
+        planes = [np.frombuffer(bytes.fromhex(each[3]), np.uint8) for each in seen]
+        rows = [plane.reshape(height, stride)[:, : 3 * width] for plane in planes]
+        return [tuple(each[:3]) for each in seen], [
+            row.reshape(height, width, 3) for row in rows
+        ]  # fmt: skip
+
+    _, sources = run_through("identity")
+    times, shown = run_through(f"rrin factor=4 model={SMALL_MODEL}")
+    assert times == [(100.0, 10_000_000 * n, 10_000_000) for n in range(16)]
+    with Interpolator(SMALL_MODEL) as interpolate:
+        for index, frame in enumerate(shown):
+            before, after = (sources[min(index // 4 + step, 3)] for step in (0, 1))
+            expected = interpolate(before, after, index % 4 / 4)
+            assert np.abs(frame.astype(int) - expected).max() <= 1
+    assert not np.array_equal(sources[0], sources[1])
+    wrong = subprocess.run(
+        [sys.executable, EXAMPLES / "gst" / "rrin.py", "videotestsrc ! rrin model=nope ! fakesink"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert wrong.returncode == 1
+    assert re.search("^error: nope: no such file", wrong.stderr, re.M)
 
 
 @pytest.fixture
