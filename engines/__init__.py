@@ -1,7 +1,8 @@
 """Engines: an ONNX file made into what a target runs."""
 
-from engines.builder import BuildError, BuildReport, build
+from engines.builder import BuildReport, build
 from engines.census import CensusError
+from engines.compilation import BuildError
 from engines.configuration import BuildOptions
 from engines.layers import Layer, layers_of
 from engines.portable import OnnxReport, build_onnx

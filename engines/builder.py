@@ -7,40 +7,26 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import onnx_ir as ir
 
-from engines.census import take_census
-from engines.configuration import (
-    BuildOptions,
-    Progress,
-    asked_of,
-    check_for_target,
-    configure,
-    profile_of,
-    timings_of,
-)
-from engines.flavours import Flavour, load_flavour
-from engines.memory import context_bytes
+from engines.compilation import Task, compile_plan, manifest_of
+from engines.configuration import BuildOptions, Progress, check_for_target, profile_of
+from engines.flavours import load_flavour
 from engines.proof import Proof, find_golden, measure, output_of
 from precision.conversion import load_with_precision
-from runtime.errors import BackendError, OptionError, RrinError
+from runtime.errors import OptionError
 from runtime.golden import Golden
-from runtime.manifest import ENGINE_SUFFIX, Manifest, Profile, Target, manifest_path
-from runtime.metadata import Metadata, Precision
+from runtime.manifest import ENGINE_SUFFIX, Manifest, Target, manifest_path
+from runtime.metadata import Precision
 from runtime.options import check_choice, check_path
 from runtime.publishing import Publication
-from runtime.signals import signals_held
 
 _ENDINGS: dict[Target, str] = {
     "tensorrt": f".%s{ENGINE_SUFFIX}",
     "rtx": f".rtx.%s{ENGINE_SUFFIX}",
 }
-
-
-class BuildError(RrinError, RuntimeError):
-    """TensorRT did not build the engine; the message holds what it said."""
 
 
 @dataclass(frozen=True)
@@ -99,20 +85,10 @@ def build(
     target = output_of(job.engine, *others, golden=job.golden)
     timings = Publication(options.timing_cache) if options.timing_cache else None
 
-    measurement = measure(job.proto, job.metadata, job.golden, job.model)
-    compiled = _compile(job, options, progress)
-    manifest = Manifest(
-        metadata=job.metadata,
-        profile=job.profile,
-        census=compiled.census,
-        compute_capabilities=job.capabilities,
-        plan_sha256=hashlib.sha256(compiled.plan).hexdigest(),
-        onnx_sha256=job.onnx_sha256,
-        context_bytes=compiled.context_bytes,
-        seconds=round(time.perf_counter() - started, 3),
-        **asked_of(job.flavour, options),
-    )
-    rest = [job.proto] if kept else []
+    measurement = measure(job.task.proto, job.task.metadata, job.golden, job.task.model)
+    compiled = compile_plan(job.task, options, progress)
+    manifest = manifest_of(job.task, compiled, options, time.perf_counter() - started)
+    rest = [job.task.proto] if kept else []
     measurement.publish(target, compiled.plan, manifest.to_bytes(), *rest)
     if timings:
         timings.write(compiled.timings)
@@ -122,16 +98,10 @@ def build(
 
 @dataclass(frozen=True)
 class _Job:
-    """What is to be compiled, from what and to what."""
+    """What is to be compiled, to what, and what it will be held against."""
 
-    model: Path
-    onnx_sha256: str
+    task: Task
     engine: Path
-    flavour: Flavour
-    capabilities: tuple[int, ...]
-    profile: Profile
-    metadata: Metadata
-    proto: bytes
     golden: Golden | None
 
 
@@ -153,87 +123,15 @@ def _job(
     graph, metadata = load_with_precision(
         model, precision, Path(ranges) if ranges else None, kept_float=kept_float
     )
-    return _Job(
+    task = Task(
         model=model,
         onnx_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
-        engine=engine,
-        flavour=flavour,
-        capabilities=flavour.capabilities(options.compute_capabilities) or _here(),
-        profile=profile_of(options),
-        metadata=metadata,
         proto=ir.to_proto(graph).SerializeToString(),
-        golden=find_golden(model, Path(golden) if golden else None, engine, metadata),
+        metadata=metadata,
+        flavour=flavour,
+        capabilities=flavour.capabilities(options.compute_capabilities),
+        profile=profile_of(options),
     )
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    plan: bytes
-    census: dict[str, int]
-    context_bytes: int | None
-    timings: bytes
-
-
-def _compile(job: _Job, options: BuildOptions, progress: Progress | None) -> _Compiled:
-    flavour = job.flavour
-    log = _logger(flavour.trt)
-    with signals_held() as stopped:
-
-        def go_on(phase: str, step: int, steps: int) -> bool:
-            if progress:
-                progress(phase, step, steps)
-            return not stopped()
-
-        builder, network = _parse(flavour, log, job.proto)
-        census = take_census(flavour.trt, network, job.metadata)
-        config = configure(flavour, builder, options, job.capabilities, job.profile, go_on)
-        plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        limit = options.workspace_mib
-        hint = f"; allowed were {limit} MiB, workspace_mib allows more" if limit else ""
-        raise BuildError(
-            f"{job.model}: {flavour.target} {flavour.version} built nothing: {log.last}{hint}"
-        )
-    plan = bytes(plan)
-    timings = timings_of(config) if options.timing_cache else b""
-    return _Compiled(plan, census, context_bytes(flavour, plan, log), timings)
-
-
-def _logger(trt: Any) -> Any:
-    class Log(trt.ILogger):  # type: ignore[misc]
-        """Keeps the last error for the message; the rest is noise to a person."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.last = "it gave no reason"
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                self.last = message
-
-    return Log()
-
-
-def _parse(flavour: Flavour, log: Any, proto: bytes) -> tuple[Any, Any]:
-    trt = flavour.trt
-    try:
-        builder = trt.Builder(log)
-    except (RuntimeError, TypeError) as error:
-        raise BackendError(
-            f"{flavour.target} {flavour.version} cannot build here ({log.last}); it needs a "
-            "working NVIDIA GPU and driver; TensorRT-RTX builds without one",
-            remedy=("target", "rtx"),
-        ) from error
-    network = builder.create_network(flavour.network_flags)
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse(proto):
-        reason = parser.get_error(0).desc() if parser.num_errors else log.last
-        raise BuildError(f"{flavour.target} {flavour.version} cannot parse the graph: {reason}")
-    return builder, network
-
-
-def _here() -> tuple[int, ...]:
-    """Return the compute capability of the GPU here, which TensorRT builds on."""
-    from runtime.device import compute_capability
-
-    return (compute_capability(0),)
+    return _Job(
+        task, engine, find_golden(model, Path(golden) if golden else None, engine, metadata)
+    )

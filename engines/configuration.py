@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -16,6 +16,7 @@ from runtime.records import Between, typed
 
 Progress = Callable[[str, int, int], None]
 GoOn = Callable[[str, int, int], bool]
+Shapes = Mapping[str, tuple[tuple[int, ...], ...]]
 _NUMBERS = {"workspace_mib": Between(1, 2**24), "optimization_level": Between(0, 5)}
 
 
@@ -76,14 +77,20 @@ class BuildOptions:
 
 def profile_of(options: BuildOptions) -> Profile:
     """Return the sizes asked for, rounded up; OptionError where no manifest could hold them."""
+    asked = asked_profile(options)
+    sizes = asked.min_size, asked.opt_size, asked.max_size
+    lower, best, upper = ((padded(width), padded(height)) for width, height in sizes)
+    return replace(asked, min_size=lower, opt_size=best, max_size=upper)
+
+
+def asked_profile(options: BuildOptions) -> Profile:
+    """Return the sizes as asked for, for a graph that pads; OptionError as `profile_of`."""
     names = "min_size", "opt_size", "max_size", "max_times"
     try:
         asked: Profile = typed(Profile, {name: getattr(options, name) for name in names})
     except ValueError as error:
         raise OptionError(f"the engine's profile: {error}") from None
-    sizes = asked.min_size, asked.opt_size, asked.max_size
-    lower, best, upper = ((padded(width), padded(height)) for width, height in sizes)
-    return replace(asked, min_size=lower, opt_size=best, max_size=upper)
+    return asked
 
 
 def check_for_target(flavour: Flavour, options: BuildOptions) -> None:
@@ -101,13 +108,18 @@ def configure(
     builder: Any,
     options: BuildOptions,
     capabilities: tuple[int, ...],
-    profile: Profile,
+    shapes: Shapes,
     go_on: GoOn,
 ) -> Any:
     """Return the IBuilderConfig of a build.
 
-    `go_on` is called with the builder's phase, its step and number of steps, and cancels the build
-    by returning False.
+    Args:
+        flavour, builder: of the TensorRT that builds.
+        options: as asked for.
+        capabilities: of the GPUs, for RTX.
+        shapes: of each input the smallest, the one to be fastest on, and the largest.
+        go_on: called with the builder's phase, its step and number of steps; cancels the build by
+            returning False.
 
     Raises:
         ArtifactError: the timing cache is of another GPU or TensorRT.
@@ -131,7 +143,7 @@ def configure(
     # `layers_of` reads them; RTX's plans, which hold them anyway, are not a byte larger.
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.progress_monitor = _monitor(trt, go_on)
-    config.add_optimization_profile(_optimization_profile(builder, profile))
+    config.add_optimization_profile(_optimization_profile(builder, shapes))
     _load_timings(config, options)
     return config
 
@@ -154,13 +166,11 @@ def _monitor(trt: Any, go_on: GoOn) -> Any:
     return Monitor()
 
 
-def _optimization_profile(builder: Any, profile: Profile) -> Any:
-    shapes = builder.create_optimization_profile()
-    sizes = profile.min_size, profile.opt_size, profile.max_size
-    for name in ("frame0", "frame1"):
-        shapes.set_shape(name, *((1, height, width, 3) for width, height in sizes))
-    shapes.set_shape("t", (1,), (1,), (profile.max_times,))
-    return shapes
+def _optimization_profile(builder: Any, shapes: Shapes) -> Any:
+    profile = builder.create_optimization_profile()
+    for name, three in shapes.items():
+        profile.set_shape(name, *three)
+    return profile
 
 
 def _load_timings(config: Any, options: BuildOptions) -> None:

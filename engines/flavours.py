@@ -40,7 +40,7 @@ class Flavour:
         """Return the compute capabilities to build for; none means those of the GPU here.
 
         Raises:
-            BackendError: this flavour cannot build for them.
+            BackendError: this flavour cannot build for them, or there is no GPU here.
         """
         if self.target == "tensorrt":
             if wanted:
@@ -49,7 +49,7 @@ class Flavour:
                     "build for others with TensorRT-RTX",
                     remedy=("target", "rtx"),
                 )
-            return ()
+            return (_here(),)
         known = sorted(
             int(name[2:]) for name in vars(self.trt.ComputeCapability) if name[2:].isdigit()
         )
@@ -91,3 +91,9 @@ def _not_here(target: Target, why: ImportError) -> BackendError:
         f"{why}; install it: {install_hint(MODULES[target])}; {other} without a GPU",
         remedy=("target", "rtx"),
     )
+
+
+def _here() -> int:
+    from runtime.device import compute_capability
+
+    return compute_capability(0)

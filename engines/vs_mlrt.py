@@ -1,35 +1,32 @@
-"""The graph in the form that vs-mlrt runs in VapourSynth: planes in, planes out, padding inside."""
+"""What vs-mlrt's plugins run in VapourSynth: an ONNX file, or an engine compiled of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from engines.compilation import Task, compile_plan, manifest_of
+from engines.configuration import BuildOptions, Progress, asked_profile, check_for_target
+from engines.flavours import Flavour, load_flavour
+from engines.planar import planes_of, to_planar
 from engines.portable import census_of
 from engines.proof import find_golden, measure
 from precision.conversion import load_with_precision
-from precision.graph import maker_of, taken
-from runtime.architecture import PADDING_MULTIPLE
-from runtime.errors import ArtifactError, OptionError
+from runtime.errors import OptionError
 from runtime.frames import MAX_TIMES
-from runtime.metadata import Io, Metadata
+from runtime.manifest import ENGINE_SUFFIX, Manifest, manifest_path
+from runtime.metadata import Metadata
 from runtime.options import check_choice, check_path, check_whole
 from runtime.publishing import Publication
 from runtime.verdicts import ParityReport
 
 VsPrecision = Literal["fp32", "fp16"]
-# From a frame of the graph to its planes, float32 [1, 3, H, W] in [0, 1].
-_TO_PLANES: dict[Io, tuple[str, ...]] = {
-    "float32": ("Transpose",),
-    "uint8": ("Cast", "Transpose", "Div"),
-}
 
 
 @dataclass(frozen=True)
@@ -37,9 +34,10 @@ class VsReport:
     """What `build_vs_mlrt` wrote.
 
     Attributes:
-        path, size_bytes: the ONNX file.
+        path, size_bytes: the ONNX file or engine.
         factor: as it was asked for.
         census: the U-Nets' convolutions by type.
+        manifest: of an engine; None for an ONNX file.
         graph: what the graph, before it was put in this form, is beside PyTorch; None where it
             could not be measured.
         missing: why not; empty if it was.
@@ -49,6 +47,7 @@ class VsReport:
     size_bytes: int
     factor: int | None
     census: dict[str, int]
+    manifest: Manifest | None
     graph: ParityReport | None
     missing: str
 
@@ -60,152 +59,104 @@ def build_vs_mlrt(
     precision: VsPrecision = "fp16",
     factor: int | None = None,
     golden: str | Path | None = None,
+    options: BuildOptions | None = None,
+    progress: Progress | None = None,
 ) -> VsReport:
-    """Write a float32 ONNX file in the form that vs-mlrt's `Model` takes.
+    """Write what vs-mlrt's `Model` takes: an ONNX file, or an engine with its manifest beside it.
 
     Both forms have one input and one output, float32 [1, C, H, W] in [0, 1] of any size, and are
     typed inside, so that vs-mlrt is not to convert them (`fp16=False`, its default).
 
     Args:
         model: a float32 file that `rrin-deploy export` wrote.
-        output: None puts it beside the model, as rrin.vs.fp16.onnx or rrin.vs.x4.fp16.onnx.
+        output: None puts it beside the model, as rrin.vs.fp16.onnx, rrin.vs.x4.fp16.onnx or
+            rrin.vs.x4.rtx.fp16.engine.
         precision: of the U-Nets; all else stays float32.
         factor: None makes 7 channels, R0 G0 B0 R1 G1 B1 t, into the 3 of one frame, as RIFE's are:
             any time, and the flow anew for each. A factor makes 6 channels, without t, into 3 for
             each of the factor - 1 frames between: the flow is computed once for all of them.
         golden: the model's golden file; None takes the one beside it, where there is one.
+        options: None writes an ONNX file, for ort and ov; else an engine is built as `build` does,
+            for trt_rtx where the target is 'rtx'. Its sizes are those of clips, not rounded up, and
+            the plugin has to have the TensorRT-RTX that built it.
+        progress: called with the builder's phase, its step and number of steps.
 
     Raises:
         InputNotFoundError, ArtifactError: the model or its golden file is missing, damaged, not one
             of ours, or one of them is of another model.
         OutputError: see `Publication`.
-        OptionError: another precision, or a factor that is not from 2 to 1000.
+        BackendError, BuildError, CensusError: no engine can be built, as `build` says.
+        OptionError: another precision, a factor that is not from 2 to 1000, or `max_times`, which
+            the factor says.
     """
+    started = time.perf_counter()
     check_path("model", model, "rrin.onnx")
     check_choice("precision", precision, get_args(VsPrecision))
     if factor is not None:
         check_whole("factor", factor, 2, MAX_TIMES)
-    model = Path(model)
-    times = f".x{factor}" if factor else ""
-    output = Path(output or model.with_name(f"{model.stem}.vs{times}.{precision}.onnx"))
-    if output.suffix != ".onnx" or output.resolve() == model.resolve():
-        raise OptionError(f"{output}: give the new file another name, ending in .onnx")
+    model, flavour = Path(model), None
+    if options:
+        flavour = load_flavour(options.target)
+        check_for_target(flavour, options)
+        if options.max_times != 1:
+            raise OptionError(
+                f"max_times is {options.max_times}; leave it out, for here the factor says it"
+            )
+    output = _named(output, model, precision, factor, flavour)
     graph, metadata = load_with_precision(model, precision, None, "onnxruntime")
+    metadata = replace(metadata, runtime="any")
     reference = find_golden(model, Path(golden) if golden else None, output, metadata)
-    published = Publication(output)
+    published = Publication(output, *([manifest_path(output)] if flavour else []))
     measured = measure(ir.to_proto(graph).SerializeToString(), metadata, reference, model)
     to_planar(graph, metadata, factor)
     proto = ir.to_proto(graph)
     onnx.checker.check_model(proto, full_check=True)
-    content = proto.SerializeToString()
-    published.write(content)
+    content, manifest = proto.SerializeToString(), None
+    if options and flavour:
+        task = _task(model, content, metadata, factor, flavour, options)
+        compiled = compile_plan(task, options, progress)
+        manifest = manifest_of(task, compiled, options, time.perf_counter() - started)
+        content = compiled.plan
+    published.write(content, *([manifest.to_bytes()] if manifest else []))
     census = census_of(graph.graph)
-    return VsReport(output, len(content), factor, census, measured.graph, measured.missing)
-
-
-def to_planar(model: ir.Model, metadata: Metadata, factor: int | None) -> None:
-    """Put a graph in vs-mlrt's form, in place: see `build_vs_mlrt`."""
-    graph = model.graph
-    step = _Steps(graph)
-    channels = 6 if factor else 7
-    given = ir.Value(
-        name="input",
-        type=ir.TensorType(ir.DataType.FLOAT),
-        shape=ir.Shape([1, channels, "H", "W"]),
+    return VsReport(
+        output, len(content), factor, census, manifest, measured.graph, measured.missing
     )
-    size = step("Shape", [given], start=2, end=4)
-    padded = step("Pad", [given, _padding(step, size)], mode="edge")
-    frame0, frame1, t, window = (
-        next(value for value in graph.inputs if value.name == name)
-        for name in ("frame0", "frame1", "t", "window")
+
+
+def _named(
+    output: str | Path | None,
+    model: Path,
+    precision: VsPrecision,
+    factor: int | None,
+    flavour: Flavour | None,
+) -> Path:
+    """Return the file to write; OptionError where it would not be known by its name, or replace."""
+    times = f".x{factor}" if factor else ""
+    kind = ".rtx" if flavour and flavour.target == "rtx" else ""
+    suffix = ENGINE_SUFFIX if flavour else ".onnx"
+    file = Path(output or model.with_name(f"{model.stem}.vs{times}{kind}.{precision}{suffix}"))
+    if file.suffix != suffix or file.resolve() == model.resolve():
+        raise OptionError(f"{file}: give the new file another name, ending in {suffix}")
+    return file
+
+
+def _task(
+    model: Path,
+    content: bytes,
+    metadata: Metadata,
+    factor: int | None,
+    flavour: Flavour,
+    options: BuildOptions,
+) -> Task:
+    planes = planes_of(factor)
+    return Task(
+        model=model,
+        onnx_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
+        proto=content,
+        metadata=metadata,
+        flavour=flavour,
+        capabilities=flavour.capabilities(options.compute_capabilities),
+        profile=replace(asked_profile(options), max_times=planes[1] // 3),
+        planes=planes,
     )
-    for index, frame in enumerate((frame0, frame1)):
-        cut = [step.constant([bound]) for bound in (3 * index, 3 * index + 3, 1)]
-        _replace_planes(frame, step("Slice", [padded, *cut]), metadata.io)
-    if factor:
-        times = step.constant(np.arange(1, factor, dtype=np.float32) / np.float32(factor))
-    else:
-        corner = [step.constant(ends) for ends in ([6, 0, 0], [7, 1, 1], [1, 2, 3])]
-        times = step("Reshape", [step("Slice", [padded, *corner]), step.constant([1])])
-    t.replace_all_uses_with(times)
-    if window.uses():
-        window.replace_all_uses_with(_whole(step, padded))
-    made = taken(maker_of(graph.outputs[0]))
-    while maker_of(made).op_type != "Clip":
-        made = taken(maker_of(made))
-    cropped = step("Slice", [made, step.constant([0, 0]), size, step.constant([2, 3])])
-    if factor:
-        shape = step("Concat", [step.constant([1, 3 * (factor - 1)]), size], axis=0)
-        cropped = step("Reshape", [cropped, shape])
-    cropped.name, cropped.type = "output", ir.TensorType(ir.DataType.FLOAT)
-    cropped.shape = ir.Shape([1, 3 * ((factor or 2) - 1), "H", "W"])
-    graph.inputs[:], graph.outputs[:] = [given], [cropped]
-    graph.sort()
-    RemoveUnusedNodesPass()(model)
-    model.metadata_props.update(replace(metadata, runtime="any").to_properties())
-
-
-class _Steps:
-    """Appends nodes and constants to a graph, under names that nothing else in it has."""
-
-    def __init__(self, graph: ir.Graph) -> None:
-        self._graph, self._count = graph, 0
-
-    def __call__(self, operator: str, inputs: Sequence[ir.Value], **attributes: Any) -> ir.Value:
-        name = self._name(operator)
-        node = ir.node(operator, inputs, attributes, name=name)
-        node.outputs[0].name = name
-        self._graph.append(node)
-        return node.outputs[0]
-
-    def constant(self, content: Any) -> ir.Value:
-        name = self._name("constant")
-        array = np.asarray(content)
-        tensor = ir.tensor(array, name=name)
-        value = ir.Value(
-            name=name,
-            type=ir.TensorType(tensor.dtype),
-            shape=ir.Shape(array.shape),
-            const_value=tensor,
-        )
-        self._graph.register_initializer(value)
-        return value
-
-    def _name(self, what: str) -> str:
-        self._count += 1
-        return f"vs-mlrt/{what}_{self._count}"
-
-
-def _padding(step: _Steps, size: ir.Value) -> ir.Value:
-    """Return the pads that bring a size, (H, W), to multiples: below and on the right alone."""
-    multiple = step.constant([PADDING_MULTIPLE])
-    raised = step("Add", [size, step.constant([PADDING_MULTIPLE - 1])])
-    whole = step("Mul", [step("Div", [raised, multiple]), multiple])
-    missing = step("Sub", [whole, size])
-    return step("Concat", [step.constant([0] * 6), missing], axis=0)
-
-
-def _whole(step: _Steps, padded: ir.Value) -> ir.Value:
-    """Return the window of the whole padded frame, float32 (0, 0, W, H)."""
-    sides = [step("Shape", [padded], start=axis, end=axis + 1) for axis in (3, 2)]
-    whole = step("Concat", [step.constant([0, 0]), *sides], axis=0)
-    return step("Cast", [whole], to=ir.DataType.FLOAT.value)
-
-
-def _replace_planes(frame: ir.Value, planes: ir.Value, io: Io) -> None:
-    """Have the graph take planes where it made them of a frame, and its sizes of them, too."""
-    value = frame
-    for operator in _TO_PLANES[io]:
-        readers = [use.node for use in value.uses() if use.node.op_type == operator]
-        if len(readers) != 1:
-            raise ArtifactError(
-                f"{frame.name} is read by {len(readers)} {operator} nodes, expected one; use a "
-                "file as it was exported"
-            )
-        value = readers[0].outputs[0]
-    for shape in [use.node for use in frame.uses() if use.node.op_type == "Shape"]:
-        start = shape.attributes["start"].as_int()  # of H or W, behind the batch
-        shape.attributes["start"] = ir.AttrInt64("start", start + 1)
-        shape.attributes["end"] = ir.AttrInt64("end", start + 2)
-        shape.replace_input_with(0, planes)
-    value.replace_all_uses_with(planes)

@@ -23,7 +23,7 @@ WORKERS = 2  # frames that are made at once; each takes memory of its own
 WAITING = 8  # requests that may wait for that, in memory; further ones are sent away
 LARGEST = 64 * 2**20  # bytes of both PNGs
 MOST_PIXELS = 2**24  # of each, for a small file may hold many
-PATIENCE = 60  # seconds for a client to send a header, and again to send them
+PATIENCE = 60  # seconds for a client to send its request
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -80,8 +80,18 @@ class Server:
             writer.close()
 
     async def _reply(self, reader: asyncio.StreamReader) -> Reply:
-        sent = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
-        head = sent.decode("latin-1")
+        request = await asyncio.wait_for(self._request(reader), PATIENCE)
+        if isinstance(request, Reply):
+            return request
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._make, request)
+        finally:
+            self._taken -= 1
+
+    async def _request(self, reader: asyncio.StreamReader) -> bytes | Reply:
+        """Read a request, and return its body, for which a place is taken; or why it is not."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         length = re.search(r"^content-length: *(\d{1,12})\r$", head, re.I | re.M)
         if not head.startswith("POST ") or not length:
             return Reply("400 Bad Request", b"expected a POST of two PNGs, with its length\n")
@@ -91,11 +101,10 @@ class Server:
             return Reply("503 Service Unavailable", b"busy; try again later\n")
         self._taken += 1
         try:
-            body = await asyncio.wait_for(reader.readexactly(int(length[1])), PATIENCE)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._make, body)
-        finally:
+            return await reader.readexactly(int(length[1]))
+        except BaseException:
             self._taken -= 1
+            raise
 
 
 async def serve(interpolate: Interpolator, port: int) -> None:

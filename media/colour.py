@@ -22,7 +22,7 @@ from media.pixel_formats import bits_of, plain
 ACCURATE = 0x4 | 0x40000 | 0x2000 | 0x4000
 # The matrices of ITU-T H.273 that FFmpeg's scaler knows, under the same numbers. Others count as
 # BT.601, which is as good as any where both ways use the same.
-_BT709, _BT601 = 1, 5
+_BT709, _UNSPECIFIED, _BT601 = 1, 2, 5
 _MATRICES = {_BT709, 4, _BT601, 7, 9}
 
 
@@ -155,7 +155,14 @@ def _reformat(
 
 
 def _matrix(frame: VideoFrame) -> int:
-    return frame.colorspace if frame.colorspace in _MATRICES else _BT601
+    """Return the matrix of a frame; one that says none, as of y4m, has it by its size, as players.
+
+    It matters: what another matrix puts beyond RGB is clipped before the network sees it.
+    """
+    if frame.colorspace in _MATRICES:
+        return int(frame.colorspace)
+    high_definition = frame.width >= 1280 or frame.height > 576
+    return _BT709 if frame.colorspace == _UNSPECIFIED and high_definition else _BT601
 
 
 def _range(frame: VideoFrame) -> ColorRange:

@@ -53,8 +53,9 @@ def rrin(
             Where vs-mlrt's ov is installed, which brings an OpenVINO that excludes ours, a path or
             None is run by ONNX Runtime.
         backend: 'auto' takes what the file is for, and of vs-mlrt's plugins the first that opens it
-            here: ort with CUDA, ov, ort on the CPU; else 'runtime', 'ort' or 'ov'; or 'trt' or
-            'trt_rtx', for an engine that was built of such a file without `--factor`.
+            here: ort with CUDA, ov, ort on the CPU, or trt_rtx for an engine; else 'runtime',
+            'ort', 'ov', 'trt' or 'trt_rtx'. One of the last two has to be named for an engine that
+            other tools built, of such a file without `--factor`.
         cuts: look for scene cuts. Those that the clip says itself, by `_SceneChangeNext` and
             `_SceneChangePrev`, count in any case.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from calibration import Budget
     from engines import BuildReport, OnnxReport, Proof, VsReport
     from runtime import ParityReport
+    from runtime.manifest import Manifest
     from runtime.metadata import Precision
 
 
@@ -44,7 +45,12 @@ def facts_of(
         facts |= {"output": report.path, "census": report.census}
         if isinstance(report, VsReport):
             proof = {"graph": _verdict(report.graph), "missing": report.missing}
-            facts |= {"target": "vs-mlrt", "factor": report.factor, "proof": proof}
+            facts |= {
+                "target": "vs-mlrt-rtx" if report.manifest else "vs-mlrt",
+                "factor": report.factor,
+                "proof": proof,
+                "manifest": asdict(report.manifest) if report.manifest else None,
+            }
         else:
             facts |= {"target": report.target, "proof": _proof(report.proof)}
     return facts | ({"budget": asdict(budget)} if budget else {})
@@ -65,30 +71,34 @@ def _verdict(report: ParityReport | None) -> dict[str, Any] | None:
 
 def tell_engine(report: BuildReport) -> None:
     """Print what an engine is, and a note where it may be too large for the GPUs it is for."""
-    from engines.memory import too_small
-
-    about = report.manifest
-    gpus = ", ".join(f"SM{capability}" for capability in about.compute_capabilities)
-    say(
-        f": {report.size_bytes / 1e6:.1f} MB, {about.target} {about.version} for {gpus}; "
-        f"U-Net convolutions {_listed(about.census)}; "
-        f"{about.profile.sizes}, {_at_once(about.profile.max_times)}; "
-        + (f"{about.context_bytes / 1e9:.2f} GB a context; " if about.context_bytes else "")
-        + f"{about.seconds:.1f} s",
-        subject=report.engine,
-    )
+    _tell_plan(report.engine, report.size_bytes, report.manifest)
     if report.kept_onnx:
         say(": the graph as it was compiled", subject=report.kept_onnx)
-    if about.target == "rtx" and about.metadata.precision == "int8":
+    if report.manifest.target == "rtx" and report.manifest.metadata.precision == "int8":
         say(
             "note: TensorRT-RTX fuses no INT8 convolution with what follows, so that INT8 reads "
             "and writes half as much again as FP16: --fp16 is recommended for it"
         )
-    needed = report.size_bytes + (about.context_bytes or 0)
+
+
+def _tell_plan(engine: Path, size_bytes: int, about: Manifest) -> None:
+    from engines.memory import too_small
+
+    gpus = ", ".join(f"SM{capability}" for capability in about.compute_capabilities)
+    say(
+        f": {size_bytes / 1e6:.1f} MB, {about.target} {about.version} for {gpus}; "
+        f"U-Net convolutions {_listed(about.census)}; "
+        f"{about.profile.sizes}, {_at_once(about.profile.max_times)}; "
+        + (f"{about.context_bytes / 1e9:.2f} GB a context; " if about.context_bytes else "")
+        + f"{about.seconds:.1f} s",
+        subject=engine,
+    )
+    needed = size_bytes + (about.context_bytes or 0)
     if small := too_small(about.compute_capabilities, needed):
+        less = "--max-shape" if about.planes else "--max-times or --max-shape"
         say(
             f"note: a call or stream takes {needed / 1e9:.1f} GB of GPU memory, and {small}: build "
-            "for less with --max-times or --max-shape"
+            f"for less with {less}"
         )
 
 
@@ -103,17 +113,21 @@ def tell_onnx(report: OnnxReport) -> None:
 
 
 def tell_vs_mlrt(report: VsReport) -> None:
-    """Print what a file for vs-mlrt is, and how far its graph is from PyTorch."""
+    """Print what vs-mlrt is given, and how far its graph is from PyTorch."""
     form = (
         f"6 channels in, the {report.factor - 1} frames between out"
         if report.factor
         else "7 channels in, the frame at any time out"
     )
-    say(
-        f": {report.size_bytes / 1e6:.1f} MB for vs-mlrt, {form}; U-Net convolutions "
-        f"{_listed(report.census)}",
-        subject=report.path,
-    )
+    if report.manifest:
+        _tell_plan(report.path, report.size_bytes, report.manifest)
+        say(f": for vs-mlrt, {form}", subject=report.path)
+    else:
+        say(
+            f": {report.size_bytes / 1e6:.1f} MB for vs-mlrt, {form}; U-Net convolutions "
+            f"{_listed(report.census)}",
+            subject=report.path,
+        )
     if report.graph:
         tell_graph(report.graph, report.path)
     if report.missing:

@@ -16,13 +16,15 @@ from typing import Annotated, Any, Literal
 from .errors import ArtifactError
 from .metadata import Metadata
 from .options import check_file
-from .records import Between, Flat, Format, Matching, Sha256
+from .records import Between, Flat, Format, Matching, Sha256, dataclass_of, typed
 
 FORMAT_VERSION = 2
 ENGINE_SUFFIX = ".engine"
 
 Target = Literal["tensorrt", "rtx"]
 Size = tuple[Annotated[int, Between(1, 65536)], Annotated[int, Between(1, 65536)]]
+# How many an engine takes and gives.
+Planes = tuple[Annotated[int, Between(6, 7)], Annotated[int, Between(3, 3000)]]
 _Capability = Annotated[int, Between(50, 999)]
 
 
@@ -65,6 +67,8 @@ class Manifest:
             top. None where the builder did not say.
         options: the builder's, for people.
         seconds: that the build took.
+        planes: of an engine for vs-mlrt's plugins, which our own runtime does not run, how many
+            planes of one size it takes and gives, such as (7, 3); None for all others.
     """
 
     target: Target
@@ -80,6 +84,7 @@ class Manifest:
     context_bytes: Annotated[int, Between(0, 2**50)] | None
     options: Mapping[str, Annotated[Any, Flat()]]
     seconds: Annotated[float, Between(0, 1e7)]
+    planes: Planes | None = None
 
     def to_bytes(self) -> bytes:
         """Return the sidecar's content; ArtifactError where `load` would refuse it."""
@@ -88,9 +93,16 @@ class Manifest:
             **asdict(self),
             "metadata": self.metadata.to_properties(),
         }
+        if self.planes is None:
+            del document["planes"]  # as files have it that were written before there were such
         content = (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
         _FORMAT.parse(content, "the engine")
         return content
+
+    @classmethod
+    def from_json(cls, document: object) -> Manifest:
+        """Read what JSON holds, but for its format; ValueError where it is damaged."""
+        return dataclass_of(cls, {"planes": None, **typed(Mapping[str, Any], document)})
 
     @classmethod
     def load(cls, engine: str | Path) -> Manifest:

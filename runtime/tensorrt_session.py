@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .device import Gpu, Lane, compute_capability
 from .device_frames import DeviceFrame
 from .device_tensors import DeviceTensor, HostTensor
-from .errors import BackendError, FrameError
+from .errors import ArtifactError, BackendError, FrameError
 from .frames import DeviceArray, DLPackArray, two_sizes
 from .manifest import Manifest, read_plan
 from .session import Backend, Lease, Session
@@ -42,6 +42,11 @@ class TensorRTSession(Session):
 
     def __init__(self, path: Path, *, device: int = 0, trusted: bool = False) -> None:
         manifest = Manifest.load(path)
+        if manifest.planes:
+            raise ArtifactError(
+                f"{path}: is for vs-mlrt's plugins in VapourSynth, and takes planes; build one for "
+                f"target {manifest.target}"
+            )
         check_trust(manifest, path, trusted=trusted)
         trt = import_for(manifest, path)
         capability = compute_capability(device)

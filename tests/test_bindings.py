@@ -22,7 +22,7 @@ VERSIONS = re.findall(r"^BINDINGS = (.*)$", (ROOT / "Makefile").read_text(), re.
 # Which expressions in our sources are objects of which class; '' is the module.
 MODULE = dict.fromkeys(("trt", "self.trt", "self._trt", "flavour.trt"), "")
 OBJECTS: dict[str, dict[str, str]] = {
-    "engines/builder.py": {
+    "engines/compilation.py": {
         "builder": "Builder",
         "parser": "OnnxParser",
         "parser.get_error(0)": "ParserError",
@@ -41,7 +41,7 @@ OBJECTS: dict[str, dict[str, str]] = {
         "builder": "Builder",
         "config": "IBuilderConfig",
         "config.get_timing_cache()": "ITimingCache",
-        "shapes": "IOptimizationProfile",
+        "profile": "IOptimizationProfile",
     },
     "engines/flavours.py": {},
     "engines/layers.py": {"engine": "ICudaEngine", "inspector": "EngineInspector"},

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import json
+import os
 import re
 import runpy
 import shutil
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from fractions import Fraction
 from http.client import HTTPConnection
 from pathlib import Path
 from time import sleep
@@ -25,6 +28,7 @@ import pytest
 from media import read_still, write_video
 from runtime import Interpolator
 from runtime.scene import render_bytes
+from tests import y4m
 from tests.conftest import write_png
 from tests.models import SMALL_MODEL
 from tests.runtime import test_tensorrt_session as simulated
@@ -103,6 +107,90 @@ def test_camera_writes_what_it_saw_and_what_lies_between(
         errors = [np.abs(frame.astype(int) - picture).mean() for picture in scene]
         assert int(np.argmin(errors)) == index
     assert len(frames) == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a silent camera is a named pipe here")
+@pytest.mark.parametrize("count", [0, 9])
+def test_a_camera_that_falls_silent_is_left_at_once(count: int, tmp_path: Path) -> None:
+    source, output = tmp_path / "camera", tmp_path / "seen.mkv"
+    os.mkfifo(source)
+    command = [sys.executable, EXAMPLES / "camera.py", source, output, SMALL_MODEL]
+    environment = {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    with (
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process,
+        source.open("wb") as camera,  # which waits until the other end is opened
+    ):
+        assert process.stdout
+        camera.write(y4m.written(y4m.scene(count, "yuv420p"), Fraction(25)) if count else b"YUV4")
+        camera.flush()
+        found = ""
+        while found.count("frames a second") < 2 * count - 1:
+            found += process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert output.exists() == bool(count)
+    if count:
+        with av.open(str(output)) as reader:
+            assert sum(1 for _ in reader.decode(video=0)) >= 2 * count - 1
+
+
+# In a process of its own, as libraries that come with GStreamer must not be loaded into this one.
+GST_PROGRAM = """
+import json, runpy, sys
+example = runpy.run_path(sys.argv[1])
+Gst = example["Gst"]
+pipeline = Gst.parse_launch(f"{sys.argv[2]} ! fakesink name=out signal-handoffs=true")
+seen = []
+def handed(sink, buffer, pad):
+    caps = pad.get_current_caps().get_structure(0)
+    _, over, under = caps.get_fraction("framerate")
+    content = buffer.extract_dup(0, buffer.get_size()).hex()
+    seen.append((over / under, buffer.pts, buffer.duration, content))
+pipeline.get_by_name("out").connect("handoff", handed)
+pipeline.set_state(Gst.State.PLAYING)
+ends = Gst.MessageType.EOS | Gst.MessageType.ERROR
+message = pipeline.get_bus().timed_pop_filtered(60 * Gst.SECOND, ends)
+assert message.type == Gst.MessageType.EOS, message.parse_error()
+pipeline.set_state(Gst.State.NULL)
+print(json.dumps(seen))
+"""
+
+
+def test_gst_element_pushes_what_lies_between() -> None:
+    known = "import gi; gi.require_version('GstVideo', '1.0')"
+    if subprocess.run([sys.executable, "-c", known], capture_output=True, check=False).returncode:
+        pytest.skip("GStreamer for Python is not here")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
+    width, height, stride = 97, 64, 292  # rows are padded
+
+    def run_through(element: str) -> tuple[list[tuple[float, int, int]], list[np.ndarray]]:
+        source = "videotestsrc num-buffers=4 pattern=ball ! video/x-raw,format=RGB,framerate=25/1"
+        pipeline = f"{source},width={width},height={height} ! {element}"
+        command = [sys.executable, "-c", GST_PROGRAM, EXAMPLES / "gst" / "rrin.py", pipeline]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        seen = json.loads(done.stdout)
+        planes = [np.frombuffer(bytes.fromhex(each[3]), np.uint8) for each in seen]
+        rows = [plane.reshape(height, stride)[:, : 3 * width] for plane in planes]
+        return [tuple(each[:3]) for each in seen], [
+            row.reshape(height, width, 3) for row in rows
+        ]  # fmt: skip
+
+    _, sources = run_through("identity")
+    times, shown = run_through(f"rrin factor=4 model={SMALL_MODEL}")
+    assert times == [(100.0, 10_000_000 * n, 10_000_000) for n in range(16)]
+    with Interpolator(SMALL_MODEL) as interpolate:
+        for index, frame in enumerate(shown):
+            before, after = (sources[min(index // 4 + step, 3)] for step in (0, 1))
+            expected = interpolate(before, after, index % 4 / 4)
+            assert np.abs(frame.astype(int) - expected).max() <= 1
+    assert not np.array_equal(sources[0], sources[1])
+    wrong = subprocess.run(
+        [sys.executable, EXAMPLES / "gst" / "rrin.py", "videotestsrc ! rrin model=nope ! fakesink"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert wrong.returncode == 1
+    assert re.search("^error: nope: no such file", wrong.stderr, re.M)
 
 
 @pytest.fixture

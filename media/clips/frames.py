@@ -49,7 +49,8 @@ class Picture:
         """Convert a frame of VapourSynth by its own matrix and range.
 
         What RGB has beyond [0, 1] is clipped. As the project does with videos, a YUV frame that
-        does not say its matrix is BT.601, and one that does not say its range is limited.
+        does not say its matrix has it by its size, BT.709 from 1280 pixels in width or 577 in
+        height on, else BT.601, and one that does not say its range is limited.
 
         Raises:
             MediaError: the frame is of two fields, which were taken at two times, or says that its

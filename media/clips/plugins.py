@@ -8,15 +8,19 @@ from typing import Any, Literal, get_args
 
 from runtime.errors import ArtifactError, BackendError, OptionError
 from runtime.graph_check import MAX_BYTES
-from runtime.manifest import is_engine
+from runtime.manifest import Manifest, Target, is_engine, manifest_path
 from runtime.metadata import Metadata
 from runtime.onnx_file import read_onnx
 from runtime.options import check_choice, check_file
 
 ClipBackend = Literal["auto", "runtime", "ort", "ov", "trt", "trt_rtx"]
 # In the order in which they are tried; see `runtime.backends`.
-_OF_ONNX = (("ort", "CUDA"), ("ov", "CPU"), ("ort", "CPU"))
-_OF_ENGINES = ("trt", "trt_rtx")
+_PLUGINS = (
+    *(("ort", "CUDA"), ("ov", "CPU"), ("ort", "CPU")),
+    *(("trt", "the GPU"), ("trt_rtx", "the GPU")),
+)
+_OF_ONNX = ("ort", "ov")
+_OF_ENGINES: dict[Target, ClipBackend] = {"tensorrt": "trt", "rtx": "trt_rtx"}
 _PAIRS = 4  # whose frames are kept until all of their planes were taken
 _OUT = "rrin"  # prefix of the properties that hold the planes of several frames
 
@@ -28,24 +32,28 @@ class Form:
     Attributes:
         path: the file.
         factor: None for one frame at any time; else it makes the factor - 1 frames between.
+        plugins: those that run it.
     """
 
     path: Path
     factor: int | None
+    plugins: tuple[str, ...] = _OF_ONNX
 
 
 def form_of(path: Path, backend: ClipBackend) -> Form | None:
     """Return what a file for vs-mlrt takes; None for what our runtime runs.
 
-    Engines are ours unless a plugin that runs them is named, and then of any time.
+    An engine without a manifest is ours unless a plugin that runs it is named, and then of any
+    time.
 
     Raises:
         InputNotFoundError: there is no such file.
-        ArtifactError: it takes planes, and is not of `build --target vs-mlrt`.
+        ArtifactError: it takes planes, and is not of `build --target vs-mlrt`; or its manifest is
+            damaged.
     """
     check_file(path, "export one, or build one with --target vs-mlrt")
     if is_engine(path):
-        return Form(path, None) if backend in _OF_ENGINES else None
+        return _form_of_engine(path, backend)
     with path.open("rb") as file:
         content = file.read(MAX_BYTES)
     try:
@@ -56,14 +64,29 @@ def form_of(path: Path, backend: ClipBackend) -> Form | None:
         return None
     Metadata.from_properties(model.metadata, str(path))  # other networks take such planes as well
     taken, made = model.inputs[0].shape, model.outputs[0].shape
-    if len(taken) == len(made) == 4:
-        channels = made[1] or 0
-        if (taken[1], channels) == (7, 3):
-            return Form(path, None)
-        if taken[1] == 6 and channels >= 3 and channels % 3 == 0:
-            return Form(path, channels // 3 + 1)
+    planes = (taken[1] or 0, made[1] or 0) if len(taken) == len(made) == 4 else (0, 0)
+    return Form(path, _factor_of(path, planes))
+
+
+def _form_of_engine(path: Path, backend: ClipBackend) -> Form | None:
+    if not manifest_path(path).is_file():
+        named = backend in _OF_ENGINES.values()
+        return Form(path, None, (backend,)) if named else None
+    manifest = Manifest.load(path)
+    if manifest.planes is None:
+        return None
+    return Form(path, _factor_of(path, manifest.planes), (_OF_ENGINES[manifest.target],))
+
+
+def _factor_of(path: Path, planes: tuple[int, int]) -> int | None:
+    """Return the factor that a file of so many planes in and out is for; None for any time."""
+    taken, made = planes
+    if planes == (7, 3):
+        return None
+    if taken == 6 and made >= 3 and made % 3 == 0:
+        return made // 3 + 1
     raise ArtifactError(
-        f"{path}: takes {taken} and makes {made}; expected a file of build --target vs-mlrt"
+        f"{path}: takes {taken} planes and makes {made}; expected a file of build --target vs-mlrt"
     )
 
 
@@ -75,10 +98,10 @@ def check_backend(backend: ClipBackend, form: Form | None) -> None:
             f"backend is {backend!r}, and the model is for our own runtime; build one with "
             "--target vs-mlrt, or take backend 'runtime'"
         )
-    if form is not None and not is_engine(form.path) and backend in ("runtime", *_OF_ENGINES):
+    if form is not None and backend not in ("auto", *form.plugins):
         raise OptionError(
-            f"backend is {backend!r}, and {form.path} is for vs-mlrt's ort or ov; take one of "
-            "these, or the file of export that it was built from"
+            f"backend is {backend!r}, and {form.path} is for vs-mlrt's "
+            f"{' or '.join(form.plugins)}; take that, or the file of export that it was built from"
         )
 
 
@@ -88,17 +111,16 @@ def run_plugin(core: Any, form: Form, backend: ClipBackend, clips: list[Any]) ->
     Args:
         core: of VapourSynth.
         form: the file.
-        backend: 'auto' takes ONNX Runtime with CUDA, OpenVINO, or ONNX Runtime on the CPU: the
-            first that opens the file here; any other that one alone.
+        backend: 'auto' takes the first that opens the file here, of an ONNX file ONNX Runtime with
+            CUDA, OpenVINO, or ONNX Runtime on the CPU; any other that one alone.
         clips: two of RGBS, and for a file of any time one of GRAYS that says it.
 
     Raises:
         BackendError: none of them does.
     """
     reasons = []
-    engines = ((backend, "the GPU"),) if backend in _OF_ENGINES else ()
-    for plugin, device in engines or _OF_ONNX:
-        if backend not in ("auto", plugin):
+    for plugin, device in _PLUGINS:
+        if plugin not in form.plugins or backend not in ("auto", plugin):
             continue
         if not hasattr(core, plugin):
             reasons.append(f"{plugin}: not installed (pip install {_package(plugin)})")
@@ -117,7 +139,7 @@ def _package(plugin: str) -> str:
 
 
 def _options(plugin: str, device: str, path: Path) -> dict[str, Any]:
-    if plugin in _OF_ENGINES:
+    if plugin in _OF_ENGINES.values():
         return {"engine_path": str(path)}
     if plugin == "ort":
         return {"network_path": str(path), "provider": device}

@@ -79,11 +79,12 @@ def command(
         typer.Option(help="The model's golden file, of export; by default beside the model."),
     ] = None,
     target: Annotated[
-        Literal["tensorrt", "rtx", "onnxruntime", "openvino", "vs-mlrt"] | None,
+        Literal["tensorrt", "rtx", "onnxruntime", "openvino", "vs-mlrt", "vs-mlrt-rtx"] | None,
         typer.Option(
             help="TensorRT builds for the GPU here, TensorRT-RTX for any, without one; onnxruntime "
             "and openvino write an ONNX file for ONNX Runtime's CPU or OpenVINO provider, vs-mlrt "
-            "one for VapourSynth's plugins. By default TensorRT where it is installed, else RTX."
+            "one for VapourSynth's plugins ort and ov, vs-mlrt-rtx an engine for its trt_rtx. By "
+            "default TensorRT where it is installed, else RTX."
         ),
     ] = None,
     factor: Annotated[
@@ -152,9 +153,10 @@ def command(
 
     Sizes are those of frames; they are rounded up to multiples of 32. With `--target onnxruntime`
     or `openvino` an ONNX file in the precision asked for is written instead, for any size; with
-    `--target vs-mlrt` one in the form that VapourSynth's plugins take, which `parity` cannot run.
-    Beside either goes its own golden file: how far its graph is from PyTorch, measured on the CPU,
-    to which `parity` holds it. Exit code 1 if it runs here and does not keep to that.
+    `--target vs-mlrt` one in the form that VapourSynth's plugins take, and with `vs-mlrt-rtx` an
+    engine of that form, whose sizes are not rounded; `parity` cannot run these two. Beside each of
+    the others goes its own golden file: how far its graph is from PyTorch, measured on the CPU, to
+    which `parity` holds it. Exit code 1 if it runs here and does not keep to that.
 
     Examples: `rrin-deploy build rrin.onnx --int8 --max-drop 0.02 --triplets DIR`;
     `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
@@ -172,21 +174,39 @@ def command(
         if max_drop is None and any((vimeo90k, ucf101, middlebury, triplets, samples)):
             raise typer.BadParameter("triplets are for --max-drop, which is not given")
         precision: Precision = "fp32" if fp32 else "bf16" if bf16 else "int8" if int8 else "fp16"
-        if factor and target != "vs-mlrt":
-            raise typer.BadParameter("--factor is for --target vs-mlrt")
+        if factor and target not in ("vs-mlrt", "vs-mlrt-rtx"):
+            raise typer.BadParameter("--factor is for --target vs-mlrt and vs-mlrt-rtx")
         onnx_target = engine_target = None
         if target == "onnxruntime" or target == "openvino":
             onnx_target = target
+        elif target == "vs-mlrt-rtx":
+            engine_target = "rtx"
         elif target != "vs-mlrt":
             engine_target = target
         of_engines = (sm, shape, min_shape, opt_shape, max_shape, workspace, optimization_level,
                       timing_cache, version_compatible, hardware_compatible, keep_onnx)  # fmt: skip
         if (onnx_target or target == "vs-mlrt") and (any(of_engines) or max_times != _MAX_TIMES):
             raise typer.BadParameter("an ONNX file takes no more options than precision and ranges")
-        if target == "vs-mlrt":
-            give(_written_for_vs_mlrt(model, output, precision, factor, golden))
-            return
         smallest, best, largest = _sizes(shape, min_shape, opt_shape, max_shape)
+        asked: dict[str, Any] = {
+            "target": engine_target,
+            "compute_capabilities": tuple(sm or ()),
+            "min_size": smallest,
+            "opt_size": best,
+            "max_size": largest,
+            "max_times": max_times,
+            "workspace_mib": workspace,
+            "optimization_level": optimization_level,
+            "timing_cache": timing_cache,
+            "version_compatible": version_compatible,
+            "hardware_compatible": hardware_compatible,
+        }
+        if target == "vs-mlrt" or target == "vs-mlrt-rtx":
+            if keep_onnx:
+                raise typer.BadParameter("--keep-onnx: --target vs-mlrt writes that graph")
+            engine = None if target == "vs-mlrt" else asked
+            give(_written_for_vs_mlrt(model, output, precision, factor, golden, engine))
+            return
         budget = None
         if max_drop is not None:
             chosen = chosen_triplets(
@@ -223,19 +243,7 @@ def command(
                 ranges=ranges,
                 kept_float=kept_float,
                 golden=golden,
-                options=BuildOptions(
-                    target=engine_target,
-                    compute_capabilities=tuple(sm or ()),
-                    min_size=smallest,
-                    opt_size=best,
-                    max_size=largest,
-                    max_times=max_times,
-                    workspace_mib=workspace,
-                    optimization_level=optimization_level,
-                    timing_cache=timing_cache,
-                    version_compatible=version_compatible,
-                    hardware_compatible=hardware_compatible,
-                ),
+                options=BuildOptions(**asked),
                 keep_onnx=keep_onnx,
                 progress=shown,
             )
@@ -245,16 +253,29 @@ def command(
 
 
 def _written_for_vs_mlrt(
-    model: Path, output: Path | None, precision: Precision, factor: int | None, golden: Path | None
+    model: Path,
+    output: Path | None,
+    precision: Precision,
+    factor: int | None,
+    golden: Path | None,
+    engine: dict[str, Any] | None,
 ) -> dict[str, Any]:
     if precision != "fp32" and precision != "fp16":
         raise typer.BadParameter(f"--target vs-mlrt takes --fp32 or --fp16, not --{precision}")
-    from engines import build_vs_mlrt
+    with step_progress("writing the graph, and measuring it") as shown:
+        from engines import BuildOptions, build_vs_mlrt
 
-    with waiting("writing the graph, and measuring it"):
-        file = build_vs_mlrt(model, output, precision=precision, factor=factor, golden=golden)
-    tell_vs_mlrt(file)
-    return facts_of(file, precision)
+        made = build_vs_mlrt(
+            model,
+            output,
+            precision=precision,
+            factor=factor,
+            golden=golden,
+            options=BuildOptions(**engine) if engine else None,
+            progress=shown,
+        )
+    tell_vs_mlrt(made)
+    return facts_of(made, precision)
 
 
 def _sizes(

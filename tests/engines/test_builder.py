@@ -14,8 +14,8 @@ import pytest
 import tensorrt_rtx as trt
 
 from engines import BuildOptions, CensusError, build, build_onnx
-from engines.builder import BuildError, _logger, _parse
 from engines.census import take_census
+from engines.compilation import BuildError, _logger, _parse
 from engines.flavours import load_flavour
 from precision import Ranges
 from precision.graph import load_graph

@@ -54,8 +54,8 @@ def test_every_precision_and_option_is_built_by_the_real_bindings(
 def test_a_call_that_classic_tensorrt_has_not_is_found(ranges: Ranges, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     rest = PROGRAM.read_text().replace(
-        "import engines.builder\n",
-        "import engines.builder, engines.configuration as configuration\n"
+        "import engines\n",
+        "import engines, engines.configuration as configuration\n"
         "    configuration._load_timings = lambda config, _: config.load_timings()\n",
     )
     program.write_text(rest)

@@ -1,6 +1,7 @@
 """Files for vs-mlrt give the frames of the artifact that they were made from."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,24 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import tensorrt_rtx as trt
 
-from engines import build_onnx, build_vs_mlrt
+from engines import BuildOptions, build_onnx, build_vs_mlrt, compilation
 from engines.vs_mlrt import VsPrecision
 from runtime import ArtifactError, Interpolator, OptionError
 from runtime.golden import golden_beside
+from runtime.manifest import Manifest, Profile, read_plan
 from runtime.metadata import Io
 from runtime.scene import render
+from runtime.tensorrt_session import TensorRTSession
 from tests.conftest import Exporter
 from tests.harsh import harsh_network, set_weights
 from tests.models import SMALL_MODEL
 
+RTX = BuildOptions(
+    target="rtx", compute_capabilities=(89,), min_size=(100, 60), opt_size=(500, 270),
+    max_size=(500, 270),
+)  # fmt: skip
 SIZES = ((83, 117), (64, 96), (33, 65))  # height, width: to be padded both ways, not, nearly whole
 
 
@@ -92,6 +100,51 @@ def test_a_build_says_what_its_graph_loses_and_its_file_is_told_from_ours(tmp_pa
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("factor", "taken", "made"), [(None, 7, 3), (4, 6, 9)])
+def test_an_engine_is_what_the_plugin_asks_of_one(
+    factor: int | None, taken: int, made: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = []
+    census = compilation.take_census
+
+    def seen(trt: Any, network: Any, metadata: Any) -> dict[str, int]:
+        tensors = network.get_input(0), network.get_output(0)
+        networks.append(
+            [(network.num_inputs, network.num_outputs)]
+            + [(each.name, tuple(each.shape), each.dtype, each.is_shape_tensor) for each in tensors]
+        )
+        return census(trt, network, metadata)
+
+    monkeypatch.setattr(compilation, "take_census", seen)
+    output = tmp_path / "rrin.engine"
+    report = build_vs_mlrt(SMALL_MODEL, output, factor=factor, options=RTX)
+    # What vstrt's checkEngine refuses otherwise; that sizes are open it tells by -1.
+    assert networks == [
+        [
+            (1, 1),
+            ("input", (1, taken, -1, -1), trt.float32, False),
+            ("output", (1, made, -1, -1), trt.float32, False),
+        ]
+    ]
+    manifest = Manifest.load(output)
+    assert manifest == report.manifest
+    assert manifest.planes == (taken, made)
+    assert manifest.census == {"HALF": 81}
+    # Clips are not padded before they are given to it, so that its sizes are theirs.
+    assert manifest.profile == Profile((100, 60), (500, 270), (500, 270), made // 3)
+    assert len(read_plan(output, manifest)) == report.size_bytes > 1_000_000
+    with pytest.raises(ArtifactError, match="is for vs-mlrt's plugins in VapourSynth"):
+        TensorRTSession(output)
+
+
+def test_engines_are_named_after_what_they_are(tmp_path: Path) -> None:
+    shutil.copy(SMALL_MODEL, tmp_path / "rrin.onnx")
+    report = build_vs_mlrt(tmp_path / "rrin.onnx", precision="fp32", factor=3, options=RTX)
+    assert report.path == tmp_path / "rrin.vs.x3.rtx.fp32.engine"
+    assert report.census == {"FLOAT": 81}
+    assert "no golden file" in report.missing
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -99,6 +152,9 @@ def test_a_build_says_what_its_graph_loses_and_its_file_is_told_from_ours(tmp_pa
         ({"factor": 1}, "factor is 1; expected a whole number from 2 to 1000"),
         ({"output": "x.engine"}, "give the new file another name, ending in .onnx"),
         ({"output": SMALL_MODEL}, "give the new file another name"),
+        ({"options": RTX, "output": "x.onnx"}, "another name, ending in .engine"),
+        ({"options": replace(RTX, max_times=3)}, "max_times is 3; leave it out"),
+        ({"options": replace(RTX, hardware_compatible=True)}, "no timing cache and no version-"),
     ],
 )
 def test_what_cannot_be_built_is_said(asked: dict[str, Any], message: str) -> None:

@@ -171,6 +171,31 @@ def test_chroma_is_taken_to_lie_where_a_film_has_it(
         assert same(y4m.read(through(content))[0], list(reader.decode(video=0)))
 
 
+@pytest.mark.parametrize(
+    ("size", "matrix"), [((1280, 32), 1), ((32, 578), 1), ((1278, 32), 5), ((32, 576), 6)]
+)
+def test_a_matrix_that_y4m_cannot_hold_is_told_by_the_size(
+    size: tuple[int, int], matrix: int, through: Through, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    film, out = tmp_path / "film.mkv", tmp_path / "out.mkv"
+    shown = []
+    with av.open(str(film), "w") as writer:
+        stream = writer.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.color_range, stream.codec_context.colorspace = 2, matrix
+        for frame in y4m.scene(2, "yuv420p", size):
+            for plane in frame.planes[1:]:  # colours that one matrix puts beyond RGB, one within
+                plane.update(rng.integers(0, 256, plane.buffer_size, np.uint8))
+            shown.append(frame)
+            writer.mux(stream.encode(frame))
+        writer.mux(stream.encode(None))
+    interpolate_video(interpolate, film, out, VideoOptions(factor=2, encoding=LOSSLESS))
+    content = retagged(y4m.written(shown, Fraction(25)), b" XYSCSS=420JPEG", b" XCOLORRANGE=FULL")
+    with av.open(str(out)) as reader:
+        assert same(y4m.read(through(content))[0], list(reader.decode(video=0)))
+
+
 def test_y4m_becomes_a_film(interpolate: Interpolator, tmp_path: Path) -> None:
     content = y4m.written(y4m.scene(3, "yuv422p10le"), NTSC)
     reading, writing = os.pipe()

@@ -1135,6 +1135,8 @@ def test_bench_compares_backends_at_several_sizes(run: Run) -> None:
         (["build", "--int8", "--target", "vs-mlrt"], 2, "vs-mlrt takes --fp32 or --fp16, not"),
         (["build", "--target", "vs-mlrt", "--max-times", "2"], 2, "no more options than precision"),
         (["build", "--target", "rtx", "--factor", "4"], 2, "--factor is for --target vs-mlrt"),
+        (["build", "--int8", "--target", "vs-mlrt-rtx"], 2, "vs-mlrt takes --fp32 or --fp16, not"),
+        (["build", "--target", "vs-mlrt-rtx", "--keep-onnx"], 2, "vs-mlrt writes that graph"),
         (["build", "--bf16", "--int8"], 2, "--bf16 and --int8 exclude each other"),
         (["bench", "none.onnx"], 1, "none.onnx: no such file"),
     ],

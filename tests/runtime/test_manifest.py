@@ -29,10 +29,16 @@ MANIFEST = Manifest(
 )
 
 
-@pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, context_bytes=None)])
+@pytest.mark.parametrize(
+    "manifest", [MANIFEST, replace(MANIFEST, context_bytes=None), replace(MANIFEST, planes=(6, 9))]
+)
 def test_a_manifest_is_kept(manifest: Manifest, tmp_path: Path) -> None:
     manifest_path(tmp_path / "rrin.engine").write_bytes(manifest.to_bytes())
     assert Manifest.load(tmp_path / "rrin.engine") == manifest
+
+
+def test_manifests_are_read_that_were_written_before_engines_took_planes() -> None:
+    assert b"planes" not in MANIFEST.to_bytes()
 
 
 def test_an_engine_says_which_sizes_it_takes() -> None:

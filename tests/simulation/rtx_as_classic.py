@@ -54,11 +54,12 @@ def _builds(model: str, ranges: str, folder: str) -> list[dict[str, Any]]:
     """Build with each option that classic TensorRT has, and return what became of each."""
     import tensorrt_bindings
 
-    import engines.builder
+    import engines
+    import engines.flavours
     from runtime.errors import RrinError
 
     sys.modules["tensorrt"] = tensorrt_bindings
-    engines.builder._here = lambda: (89,)
+    engines.flavours._here = lambda: 89
     cache = Path(folder) / "timing.cache"
     asked: list[tuple[Precision, dict[str, Any]]] = [
         ("fp32", {}),
@@ -74,7 +75,7 @@ def _builds(model: str, ranges: str, folder: str) -> list[dict[str, Any]]:
     for precision, options in asked:
         steps: list[int] = []
         try:
-            report = engines.builder.build(
+            report = engines.build(
                 model, Path(folder) / "x.engine", precision=precision,
                 ranges=ranges if precision == "int8" else None,
                 options=engines.BuildOptions(target="tensorrt", max_size=(1280, 736), **options),
