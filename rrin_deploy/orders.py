@@ -14,6 +14,7 @@ from rrin_deploy.given import Given
 from rrin_deploy.interpolation import Artifact, folder, pair, video
 from rrin_deploy.on_cluster import on_cluster
 from rrin_deploy.pipes import is_piped, piped
+from rrin_deploy.preview import preview
 from rrin_deploy.results import Outputs
 from runtime.interpolator import Interpolator
 
@@ -28,6 +29,7 @@ class Order:
         model: the artifact; None is the bundled one.
         where: options of `Interpolator`.
         ray: the address of a cluster that makes it; None makes it here.
+        preview: a part of it is made, to look at.
     """
 
     inputs: Sequence[Path]
@@ -37,6 +39,7 @@ class Order:
     model: Path | None
     where: Given
     ray: str | None
+    preview: bool
 
     def opened(self) -> Interpolator:
         """Open the artifact."""
@@ -50,6 +53,7 @@ def order_of(
     overwrite: bool,
     model: Path | None,
     ray: str | None,
+    preview: bool,
     backend: str | None,
     device: Any,
     threads: int | None,
@@ -75,7 +79,7 @@ def order_of(
     given = {
         name: value for name, value in options.items() if value is not None and value is not False
     }
-    return Order(inputs, output, overwrite, given, model, where, ray)
+    return Order(inputs, output, overwrite, given, model, where, ray, preview)
 
 
 def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
@@ -93,7 +97,11 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
 
     inputs, output = order.inputs, order.output
     rest = output, order.overwrite, {**order.given}, outputs
-    if any(map(is_piped, (*inputs, output))):
+    piping = any(map(is_piped, (*inputs, output)))
+    of_one_file = len(inputs) == 1 and not inputs[0].is_dir() and not is_pattern(inputs[0])
+    if order.preview and (not of_one_file or order.ray is not None or piping):
+        raise typer.BadParameter("--preview is of one video, that is a file and made here")
+    if piping:
         if order.ray is not None:
             raise typer.BadParameter("--ray is for files; a pipe is made here")
         piped(artifact, inputs, *rest)
@@ -103,8 +111,10 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
         pair(artifact, inputs, *rest)
     elif len(inputs) > 1:
         videos(artifact, inputs, *rest)
-    elif inputs[0].is_dir() or is_pattern(inputs[0]):
+    elif not of_one_file:
         folder(artifact, inputs[0], *rest)
+    elif order.preview:
+        preview(artifact, inputs[0], *rest)
     else:
         video(artifact, inputs[0], *rest)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -76,6 +76,21 @@ def command(
     ] = None,
     stream: Annotated[
         int | None, typer.Option(help="Which of several video streams, from 0.", min=0)
+    ] = None,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview",
+            help="Video: make only the ten seconds that move most, and beside them, in "
+            "NAME.beside.mp4 or so, source and result side by side.",
+        ),
+    ] = False,
+    deinterlace: Annotated[
+        Literal["fields", "telecine"] | None,
+        typer.Option(
+            help="Video: of an interlaced one make each field a frame, at twice its rate, or find "
+            "the 24 frames of a film in 30 telecined ones; --factor counts from there."
+        ),
     ] = None,
     cut_threshold: Annotated[
         float | None,
@@ -165,6 +180,8 @@ def command(
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
     `rrin-deploy interpolate film.mkv -o scene.mkv --start 1:02:30 --end 1:03:15.480`;
+    `rrin-deploy interpolate film.mkv -o look.mp4 --preview`;
+    `rrin-deploy interpolate tape.avi -o smooth.mp4 --deinterlace fields`;
     `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`;
     `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
@@ -175,6 +192,7 @@ def command(
     order = order_of(
         inputs=inputs, output=output, overwrite=overwrite, model=model, ray=ray,
         t=t, factor=factor, fps=fps, slow=slow, start=start, end=end, stream=stream,
+        deinterlace=deinterlace, preview=preview,
         cut_threshold=cut_threshold, no_cuts=no_cuts, codec=codec, crf=crf, preset=preset,
         pix_fmt=pix_fmt, segment=segment, share=share, allow_damaged=allow_damaged,
         max_pixels=max_pixels,
