@@ -29,8 +29,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# Of the command line alone, or of runs on several machines, which share no file of jobs.
-_NOT_IN_JOBS = ("json", "progress", "ray", "share")
+# Of the command line alone, for a person to look at, or of runs on several machines.
+_NOT_IN_JOBS = ("json", "preview", "progress", "ray", "share")
 _MOST_BYTES = 2**20  # thousands of jobs
 
 

@@ -29,6 +29,7 @@ class Order:
         model: the artifact; None is the bundled one.
         where: options of `Interpolator`.
         ray: the address of a cluster that makes it; None makes it here.
+        preview: a part of it is made, to look at.
     """
 
     inputs: Sequence[Path]
@@ -38,6 +39,7 @@ class Order:
     model: Path | None
     where: Given
     ray: str | None
+    preview: bool
 
     def opened(self) -> Interpolator:
         """Open the artifact."""
@@ -51,6 +53,7 @@ def order_of(
     overwrite: bool,
     model: Path | None,
     ray: str | None,
+    preview: bool,
     backend: str | None,
     device: Any,
     threads: int | None,
@@ -76,7 +79,7 @@ def order_of(
     given = {
         name: value for name, value in options.items() if value is not None and value is not False
     }
-    return Order(inputs, output, overwrite, given, model, where, ray)
+    return Order(inputs, output, overwrite, given, model, where, ray, preview)
 
 
 def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
@@ -94,9 +97,9 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
 
     inputs, output = order.inputs, order.output
     rest = output, order.overwrite, {**order.given}, outputs
+    piping = any(map(is_piped, (*inputs, output)))
     of_one_file = len(inputs) == 1 and not inputs[0].is_dir() and not is_pattern(inputs[0])
-    piping, previewing = any(map(is_piped, (*inputs, output))), "preview" in order.given
-    if previewing and (not of_one_file or order.ray is not None or piping):
+    if order.preview and (not of_one_file or order.ray is not None or piping):
         raise typer.BadParameter("--preview is of one video, that is a file and made here")
     if piping:
         if order.ray is not None:
@@ -110,7 +113,7 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
         videos(artifact, inputs, *rest)
     elif not of_one_file:
         folder(artifact, inputs[0], *rest)
-    elif previewing:
+    elif order.preview:
         preview(artifact, inputs[0], *rest)
     else:
         video(artifact, inputs[0], *rest)

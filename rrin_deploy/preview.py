@@ -34,7 +34,6 @@ def preview(
     for name in ("start", "end", "share"):
         if name in given:
             raise typer.BadParameter(f"--preview chooses ten seconds itself; leave out --{name}")
-    del given["preview"]
     refuse_images([source])
     task = video_task(given, overwrite)
     beside = output.with_name(f"{output.stem}.beside{output.suffix}")

@@ -231,7 +231,7 @@ def test_every_option_of_interpolate_is_one_of_a_job(
             read_jobs(desk / "jobs.toml")
         except OptionError as error:
             why = str(error)
-        unknown = name in {"json", "progress", "ray", "share"}
+        unknown = name in {"json", "preview", "progress", "ray", "share"}
         assert ("is no option of a job" in why) == unknown, name
 
 
