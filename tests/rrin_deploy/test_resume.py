@@ -89,7 +89,7 @@ def test_images_that_another_job_keeps_are_not_offered_to_go_on_with(tmp_path: P
     for index in range(2):
         write_png(tmp_path / "frames" / f"{index}.png", render_bytes(64, 96, index))
     images = [*sorted((tmp_path / "frames").iterdir())]
-    identity = ImageIdentity.of(images, "another artifact", 2, "frame_%05d.png")
+    identity = ImageIdentity.of(images, "another artifact", 2, "frame_%05d.png", 0.3, False)
     job = ImageJob(tmp_path / "more", identity, 10**6)
     job.begin()
     job.add("frame_00000.png", images[0].read_bytes())
