@@ -22,6 +22,7 @@ class VideoSummary:
         frames_left_out: of the source, for they have the very time of the frame before.
         cuts: scene cuts found.
         left_out: what of the source is not in the output, and why.
+        transcoded: what of the source is encoded anew beside the pictures, as what, and why.
         damage: what is missing or broken in the source, and where; the output is made of the rest.
         decode_seconds, inference_seconds, encode_seconds: that the stages worked; they overlap.
     """
@@ -36,6 +37,7 @@ class VideoSummary:
     frames_left_out: int
     cuts: int
     left_out: list[str]
+    transcoded: list[str]
     damage: list[str]
     decode_seconds: float
     inference_seconds: float

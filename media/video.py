@@ -39,8 +39,9 @@ def interpolate_video(
     Source frames go to the encoder as they were decoded; the frames between get the same pixel
     format and colours. Nothing is made across a scene cut or between identical frames: there the
     nearer source frame is shown again, as the last one is until the end. Audio, subtitles,
-    attachments, chapters, tags, rotation and pixel aspect are copied; what cannot be is in the
-    summary's `left_out`. Of a damaged source what can be made is made, and its `damage` says what
+    attachments, chapters, tags, rotation and pixel aspect are copied; what is encoded anew, for the
+    output's container does not hold it, is in the summary's `transcoded`, and what is not kept in
+    its `left_out`. Of a damaged source what can be made is made, and its `damage` says what
     is missing or broken.
 
     A long video is made segment by segment (see `VideoOptions.segment`), and what is finished waits
@@ -133,7 +134,7 @@ def into_file(
         time_base=schedule.time_base,
         pixel_aspect=source.pixel_aspect,
     ) as writer:
-        yield writer, copies(source.reader, writer, source.stream, schedule.slowdown)
+        yield writer, copies(source, writer)
 
 
 def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: Number) -> None:

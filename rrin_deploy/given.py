@@ -65,7 +65,7 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
     cuts = ("cut_threshold", "no_cuts")
     rates = ("factor", "fps", "slow")
     times = ("start", "end")
-    others = ("stream", "segment", "share", "allow_damaged")
+    others = ("stream", "segment", "share", "no_transcode", "allow_damaged")
     refuse_others(given, "a video", *rates, *cuts, *encoding, *times, *others)
     if all(name in given for name in cuts):
         raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
@@ -80,6 +80,7 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
         stream=given.get("stream"),
         cut_threshold=None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD),
         encoding=Encoding(*map(given.get, encoding)),
+        transcode="no_transcode" not in given,
         overwrite=overwrite,
         segment=given.get("segment", SEGMENT),
         **{name: parse_time(given[name]) for name in times if name in given},

@@ -148,6 +148,8 @@ def say_video(
     """Say what was done with a video, and what its source lacks."""
     for stream in done.left_out:
         say(f": not kept: {stream}", subject=source)
+    for stream in done.transcoded:
+        say(f": encoded anew: {stream}", subject=source)
     _say_made(output, _video_made(done) + speed, started, by)
     for found in done.damage:
         say(f": damaged: {found}", subject=source)

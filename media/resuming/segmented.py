@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from media.encoding import format_of
 from media.options import Progress, Tell, VideoOptions
 from media.reading.container import open_media
 from media.reading.part import part_of
@@ -19,6 +20,7 @@ from media.resuming.segment_work import interpolate_segment
 from media.summary import VideoSummary
 from media.waiting import published
 from media.writing.streams import alpha_left_out
+from media.writing.tracks import way_into
 from runtime.errors import ArtifactError, OptionError, OutputError
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
@@ -57,8 +59,12 @@ def checked(video: Video) -> Publication:
         OutputError: see `Publication`.
     """
     source, output = video.source, video.output
-    with open_media(source):  # what is no video is refused before anything is touched
-        pass
+    # What is no video, or cannot be written as one, is refused before anything is touched.
+    with open_media(source) as reader:
+        beside = [] if video.options.slow else reader.streams
+        for stream in beside:
+            if stream.type != "video":
+                way_into(format_of(output), stream, output, transcode=video.options.transcode)
     if output.exists() and output.samefile(source):
         raise OptionError(f"{output}: is the source as well; choose another output")
     Job.tidied(output)

@@ -1,8 +1,7 @@
-"""What a source's streams carry beside pictures: which of it can be copied, and what is lost."""
+"""What a source's streams carry beside pictures: what is true of the output, and what is lost."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -30,19 +29,6 @@ _LOST_SIDE_DATA = {
     "DOVI_METADATA": "Dolby Vision metadata",
     "ICC_PROFILE": "ICC profile",
 }
-
-
-def holds(container: str, stream: Stream) -> bool:
-    """Say whether a container takes a stream, by writing it the header of a file in memory."""
-    if stream.type == "attachment":
-        return container == "matroska"  # FFmpeg's WebM leaves them out without a word
-    try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream)
-            trial.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
 
 
 def fresh(metadata: dict[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +23,8 @@ from media.side_data import display_matrix
 from media.writing.frame_encoder import FrameEncoder
 from media.writing.light import light_lost
 from media.writing.span import EVERYTHING, Span
-from media.writing.streams import alpha_left_out, fresh, heard_from, holds, lost_with
+from media.writing.streams import alpha_left_out, fresh, heard_from, lost_with
+from media.writing.tracks import COPY, Track, kind_of, track, way_into
 from runtime.errors import OutputError
 from runtime.publishing import Publication
 
@@ -33,6 +34,7 @@ class VideoWriter:
 
     Attributes:
         left_out: what of the source is not in the output, for people; complete after `finish`.
+        transcoded: what of the source was encoded anew beside the pictures, and as what.
     """
 
     def __init__(
@@ -43,14 +45,15 @@ class VideoWriter:
         asked: str | None,
     ) -> None:
         self.left_out: list[str] = []
+        self.transcoded: list[str] = []
         self._writer = writer
         self._output = output
         self._frames = frames
         self._asked = asked
         self._video: VideoStream | None = None
         self._source: VideoStream | None = None
-        self._to_copy: list[Stream] = []
-        self._copied: dict[int, Stream] = {}
+        self._ways: dict[Stream, str] = {}
+        self._tracks: dict[int, Track] = {}
         self._early: list[Packet[Any]] = []
         self._chapters: list[Any] = []
         self._slowdown = Fraction(1)
@@ -73,23 +76,29 @@ class VideoWriter:
         if stream.codec_context.format is not None:
             self._frames.choose(plain(stream.codec_context.format), stream.width, stream.height)
 
-    def add_copy(self, stream: Stream) -> bool:
-        """Take a stream as it is; False, and an entry in `left_out`, where it does not fit."""
-        codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
-        kind = f"{stream.type} ({codec})" if codec else f"{stream.type} stream {stream.index}"
+    def add_copy(self, stream: Stream, *, transcode: bool = True) -> bool:
+        """Take a stream, as it is or encoded anew; False, and an entry in `left_out`, if neither.
+
+        Raises:
+            MediaError: see `way_into`.
+        """
+        kind, suffix = kind_of(stream), self._output.suffix
         if stream.type == "data":
             self.left_out.append(
                 f"{kind}, for it may point at frames of the source (chapters are kept)"
             )
             return False
-        if not holds(self._writer.format.name, stream):
-            self.left_out.append(f"{kind}, which {self._output.suffix} cannot hold")
+        way = way_into(self._writer.format.name, stream, self._output, transcode=transcode)
+        if not way:
+            self.left_out.append(f"{kind}, which {suffix} cannot hold")
             return False
-        self._to_copy.append(stream)
+        if way != COPY:
+            self.transcoded.append(f"{kind} as {way}, for {suffix} does not hold it")
+        self._ways[stream] = way
         return True
 
     def copy(self, packet: Packet[Any]) -> None:
-        """Write a packet of a copied stream, in step with the frames."""
+        """Write a packet of a stream that was taken, in step with the frames."""
         if self._video is None:  # the header has to name the video stream too
             self._early.append(packet)
             return
@@ -99,9 +108,8 @@ class VideoWriter:
         for field in ("pts", "dts"):
             if getattr(packet, field) is not None:
                 setattr(packet, field, getattr(packet, field) - shift)
-        packet.stream = self._copied[packet.stream.index]
         with _writing(self._output):
-            self._writer.mux(packet)
+            self._writer.mux(self._tracks[packet.stream.index].packets(packet))
 
     def write(
         self, given: VideoFrame, time: Fraction, duration: Fraction, start: Fraction = Fraction(0)
@@ -135,6 +143,8 @@ class VideoWriter:
             raise MediaError(f"{self._output}: not written: the video stream holds no frames")
         with _writing(self._output):
             self._writer.mux(self._frames.flush())
+            for each in self._tracks.values():
+                self._writer.mux(each.flush())
             self._writer.close()
 
     def begin(self, first: VideoFrame, start: Fraction, span: Span = EVERYTHING) -> None:
@@ -147,8 +157,7 @@ class VideoWriter:
         """
         self._start, self._span = start, span
         place = self._source.index if self._source else 0
-        for stream in [stream for stream in self._to_copy if stream.index < place]:
-            self._add_copied(stream)
+        self._add_tracks([stream for stream in self._ways if stream.index < place])
         encoder = self._video = self._frames.add_to(self._writer, first)
         if self._source is not None:
             encoder.metadata.update(fresh(self._source.metadata))
@@ -156,13 +165,12 @@ class VideoWriter:
         matrix = display_matrix(first)
         if matrix is not None:
             encoder.set_display_matrix(matrix.tolist())
-        for stream in [stream for stream in self._to_copy if stream.index > place]:
-            self._add_copied(stream)
+        self._add_tracks([stream for stream in self._ways if stream.index > place])
         if self._asked is None:
             self.left_out += losses(first.format, self._frames.pix_fmt)
         self.left_out += [*light_lost(self._frames.name, first), *lost_with(first)]
         # Players show nothing of before 0, so what is heard earlier moves the frames back.
-        heard = heard_from(self._to_copy, self._start) if span.begin is None else span.begin
+        heard = heard_from(self._ways, self._start) if span.begin is None else span.begin
         lead = max(self._start - heard, Fraction(0))
         self._lead = math.ceil(lead / self._frames.time_base) * self._frames.time_base
         self._set_chapters()
@@ -181,11 +189,11 @@ class VideoWriter:
         if chapters:
             self._writer.set_chapters(chapters)
 
-    def _add_copied(self, stream: Stream) -> None:
-        copied = self._writer.add_stream_from_template(stream)
-        copied.metadata.update(fresh(stream.metadata))
-        copied.disposition = stream.disposition
-        self._copied[stream.index] = copied
+    def _add_tracks(self, sources: Iterable[Stream]) -> None:
+        for source in sources:
+            added = self._tracks[source.index] = track(self._writer, source, self._ways[source])
+            added.stream.metadata.update(fresh(source.metadata))
+            added.stream.disposition = source.disposition
 
 
 @contextmanager

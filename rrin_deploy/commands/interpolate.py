@@ -96,6 +96,14 @@ def command(
         str | None, typer.Option(help="The encoder's preset, such as veryfast.")
     ] = None,
     pix_fmt: PixFmt = None,
+    no_transcode: Annotated[
+        bool,
+        typer.Option(
+            "--no-transcode",
+            help="Video: fail where sound would have to be encoded anew, for the output's kind of "
+            "file does not hold it as it is.",
+        ),
+    ] = False,
     segment: Annotated[
         float | None,
         typer.Option(
@@ -164,6 +172,7 @@ def command(
     `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
+    `rrin-deploy interpolate clip.mkv -o clip.webm --no-transcode`;
     `rrin-deploy interpolate film.mkv -o scene.mkv --start 1:02:30 --end 1:03:15.480`;
     `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`;
     `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
@@ -176,8 +185,8 @@ def command(
     given = given_of(
         t=t, factor=factor, fps=fps, slow=slow, start=start, end=end, stream=stream,
         cut_threshold=cut_threshold, no_cuts=no_cuts or None, codec=codec, crf=crf, preset=preset,
-        pix_fmt=pix_fmt, segment=segment, share=share, allow_damaged=allow_damaged or None,
-        max_pixels=max_pixels,
+        pix_fmt=pix_fmt, no_transcode=no_transcode or None, segment=segment, share=share,
+        allow_damaged=allow_damaged or None, max_pixels=max_pixels,
     )  # fmt: skip
     where: Given = {
         "backend": backend, "device": device, "threads": threads, "providers": providers,

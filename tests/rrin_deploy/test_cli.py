@@ -34,6 +34,7 @@ from runtime.installation import install_hint
 from runtime.manifest import manifest_path
 from runtime.scene import render, render_bytes
 from tests.conftest import ROOT, Exporter, write_png
+from tests.media.test_sound import clicking
 from tests.models import SMALL_MODEL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -550,6 +551,17 @@ def test_slow_motion_at_a_rate(run: Run, clip: Path) -> None:
     assert code == 0, err
     assert "out.mp4: 20 frames from 4, 80x48 at 60 fps" in out
     assert run("interpolate", clip, "-o", "x.mp4", "--factor", "2", "--fps", "60")[0] == 2
+
+
+def test_sound_that_is_encoded_anew_is_said(run: Run, tmp_path: Path) -> None:
+    clicking(tmp_path / "in.mkv")
+    line = ("interpolate", "in.mkv", "-o", "out.webm", "--end", "0.1")
+    code, _, err = run(*line, "--no-transcode")
+    assert code == 1
+    assert ".webm does not hold audio (pcm_s16le)" in err
+    code, out, err = run(*line)
+    assert (code, err) == (0, "")
+    assert "in.mkv: encoded anew: audio (pcm_s16le) as libopus, for .webm does not hold it" in out
 
 
 def test_folder(run: Run, tmp_path: Path) -> None:
