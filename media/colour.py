@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from av import VideoFrame
+from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
@@ -82,10 +83,10 @@ def video_frame(rgb: NDArray[Any], t: float, before: SourceFrame, after: SourceF
 
 
 def in_format(frame: VideoFrame, pix_fmt: str) -> VideoFrame:
-    """Convert a frame to a YUV format in its own matrix and range; RGB becomes BT.709, limited."""
+    """Convert a frame, in its own matrix and range; where RGB becomes YUV, to BT.709, limited."""
     if frame.format.name == pix_fmt:
         return frame
-    if not frame.format.is_rgb:
+    if not frame.format.is_rgb or VideoFormat(pix_fmt).is_rgb:
         made = _reformat(frame, pix_fmt, _matrix(frame), _range(frame), _range(frame))
         _copy_tags(frame, made)
         return made

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from media.errors import MediaError
 from media.ffmpeg_log import logged, quiet
-from media.pixel_formats import bits_of
+from media.pixel_formats import bits_of, has_alpha
 from media.qualities import quality_of
 from runtime.errors import OptionError, shown
 from runtime.options import check_whole
@@ -90,6 +90,12 @@ def _usual(output: Path, deep: bool) -> str:
     usual = CODECS[output.suffix.lower()]
     deeper = _DEEP[usual]
     return deeper if deep and deeper in av.codecs_available else usual
+
+
+def _is_plain_rgb(name: str) -> bool:
+    pix_fmt = VideoFormat(name)
+    packed_in_bytes = all(component.bits >= 8 for component in pix_fmt.components)
+    return pix_fmt.is_rgb and packed_in_bytes and not has_alpha(pix_fmt)
 
 
 class Encoder:
@@ -239,7 +245,10 @@ class Encoder:
             best, _ = find_best_pix_fmt_of_list(self._formats, own.name)
             wanted = [own.name] if own.name in self._formats else [best.name] if best else []
         elif self._encoding.codec:
-            wanted = [own.name]  # players want YUV; who names an encoder that has RGB gets it
+            # Players want YUV; who names an encoder that has RGB gets it.
+            rgb = [name for name in self._formats if _is_plain_rgb(name)]
+            best, _ = find_best_pix_fmt_of_list(rgb, own.name) if rgb else (None, 0)
+            wanted = [own.name, *([best.name] if best else [])]
         # Many cannot subsample the chroma of odd sizes.
         sampling = "yuv444p" if given.width % 2 or given.height % 2 else "yuv420p"
         wanted.append(sampling + ("10le" if deep else ""))

@@ -29,11 +29,12 @@ def refuse_others(given: Given, kind: str, *own: str) -> None:
     for name in given:
         if name not in own:
             raise typer.BadParameter(
-                f"{_flag(name)} is not for {kind}; expected {', '.join(map(_flag, own))}"
+                f"{flag(name)} is not for {kind}; expected {', '.join(map(flag, own))}"
             )
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """Return an option's name as it is typed."""
     return f"--{name.replace('_', '-')}"
 
 

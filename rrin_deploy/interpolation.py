@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from rrin_deploy.console import errors, frame_progress, parse_rational, say
-from rrin_deploy.given import FACTOR, Given, VideoTask, refuse_others, video_task
+from rrin_deploy.given import FACTOR, Given, VideoTask, flag, refuse_others, video_task
 from runtime.errors import RrinError
 from runtime.interpolator import Interpolator
 
@@ -90,6 +90,36 @@ def folder(artifact: Artifact, source: Path, output: Path, overwrite: bool, give
         say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
     made = f"{done.images_written} images from {done.images_read}"
     _say_made(output, made, started, interpolate)
+
+
+def footage(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+    """Make a video of a folder or pattern of images."""
+    from media.images.footage import interpolate_images
+
+    if "rate" not in given:
+        raise typer.BadParameter(f"{source} has no frame rate of its own; give --rate, such as 24")
+    for name in ("start", "end", "stream", "segment", "share", "no_transcode", "allow_damaged"):
+        if name in given:
+            raise typer.BadParameter(f"{flag(name)} is for videos, and {source} is none")
+    rate = parse_rational(given.pop("rate"))
+    limit = {name: given.pop(name) for name in ("max_pixels",) if name in given}
+    task = video_task(given, overwrite)
+    started = time.perf_counter()
+    with artifact() as interpolate:
+        opened = time.perf_counter()
+        with frame_progress(source.name) as progress:
+            done = interpolate_images(
+                interpolate,
+                source,
+                output,
+                rate,
+                task.options,
+                progress=progress,
+                tell=partial(tell_of, source),
+                **limit,
+            )
+        seconds = time.perf_counter() - opened
+    say_video(source, output, done, f"; {speed_of(done, seconds)}", started, interpolate)
 
 
 def refuse_images(sources: Sequence[Path]) -> None:

@@ -13,11 +13,11 @@ from media.images.numbering import (
     NAME,
     check_pattern,
     images_in,
+    images_of,
     is_pattern,
     matching,
     missing,
     named,
-    numbered,
 )
 from media.images.stills import (
     MAX_PIXELS,
@@ -100,7 +100,7 @@ def interpolate_folder(
     check_path("output", output, "more/")
     check_whole("factor", factor, 2, MAX_TIMES)
     source, output = Path(source), Path(output)
-    images = numbered(source) if is_pattern(source) else images_in(source)
+    images = images_of(source)
     folder, name = (output.parent, output.name) if is_pattern(output) else (output, NAME)
     check_pattern(name)
     if len(images) < 2:

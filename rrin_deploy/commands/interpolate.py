@@ -10,7 +10,7 @@ import typer
 
 from rrin_deploy.batch import videos
 from rrin_deploy.given import FACTOR, Given, given_of
-from rrin_deploy.interpolation import folder, pair, video
+from rrin_deploy.interpolation import folder, footage, pair, video
 from rrin_deploy.on_cluster import on_cluster
 from rrin_deploy.options import (
     Backend,
@@ -61,6 +61,10 @@ def command(
     ] = None,
     fps: Annotated[
         str | None, typer.Option(help="Video: frames a second, such as 60 or 60000/1001.")
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(help="Folder to a video: images a second, such as 24 or 24000/1001."),
     ] = None,
     slow: Annotated[
         str | None,
@@ -177,13 +181,15 @@ def command(
     `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`;
     `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
-    `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
+    `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`;
+    `rrin-deploy interpolate frames/ -o clip.mp4 --rate 24 --factor 2`
     """
+    from media.encoding import CODECS
     from media.images.numbering import is_pattern
     from media.suffixes import IMAGE_SUFFIXES
 
     given = given_of(
-        t=t, factor=factor, fps=fps, slow=slow, start=start, end=end, stream=stream,
+        t=t, factor=factor, fps=fps, rate=rate, slow=slow, start=start, end=end, stream=stream,
         cut_threshold=cut_threshold, no_cuts=no_cuts or None, codec=codec, crf=crf, preset=preset,
         pix_fmt=pix_fmt, no_transcode=no_transcode or None, segment=segment, share=share,
         allow_damaged=allow_damaged or None, max_pixels=max_pixels,
@@ -205,6 +211,7 @@ def command(
     elif len(inputs) > 1:
         videos(artifact, inputs, output, overwrite, given)
     elif inputs[0].is_dir() or is_pattern(inputs[0]):
-        folder(artifact, inputs[0], output, overwrite, given)
+        make = footage if output.suffix.lower() in CODECS else folder
+        make(artifact, inputs[0], output, overwrite, given)
     else:
         video(artifact, inputs[0], output, overwrite, given)

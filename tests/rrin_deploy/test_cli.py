@@ -574,6 +574,24 @@ def test_folder(run: Run, tmp_path: Path) -> None:
     assert len(list((tmp_path / "more").iterdir())) == 5
 
 
+def test_folder_to_a_video(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for time in range(3):
+        save_scene(tmp_path / "frames" / f"{time}.png", time)
+    line = ("interpolate", "frames", "-o", "clip.mkv")
+    code, _, err = run(*line)
+    assert (code, "has no frame rate of its own; give --rate" in err) == (2, True)
+    code, _, err = run(*line, "--rate", "24", "--start", "1")
+    assert (code, "--start is for videos" in err) == (2, True)
+    code, out, err = run(*line, "--rate", "24000/1001", "--factor", "2", "--codec", "ffv1")
+    assert (code, err) == (0, "")
+    assert "clip.mkv: 6 frames from 3," in out
+    assert "at 47.952 fps; 2 made" in out
+    with av.open(str(tmp_path / "clip.mkv")) as reader:
+        first = next(reader.decode(video=0)).to_ndarray(format="rgb24")
+    assert np.array_equal(first, np.asarray(Image.open(tmp_path / "frames" / "0.png")))
+
+
 def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path) -> None:
     a, b = pair
     for arguments in (
@@ -588,6 +606,8 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", Path.cwd(), "-o", "x.mp4"),
         ("interpolate", Path.cwd(), "-o", "more", "--factor", "2.5"),
         ("interpolate", Path.cwd(), "-o", "more", "--crf", "20"),
+        ("interpolate", Path.cwd(), "-o", "more", "--rate", "24"),
+        ("interpolate", clip, "-o", "x.mp4", "--rate", "24"),
         ("interpolate", Path.cwd(), "-o", "more", "--no-cuts"),
         ("interpolate", a, "-o", "x.png"),
         ("interpolate", a, b, a, "-o", "x.png"),
