@@ -49,11 +49,7 @@ class SourceFrame:
             av.FFmpegError: FFmpeg does not convert this one.
         """
         video = encodable(decoded)
-        deep = bits_of(video.format) > 8
-        pix_fmt = "rgb48le" if deep else "rgb24"
-        rgb = _reformat(video, pix_fmt, _matrix(video), _range(video), ColorRange.JPEG).to_ndarray()
-        if deep:
-            rgb = rgb.astype(np.float32) / np.float32(65535)
+        rgb = rgb_of(video)
         if video.format.is_rgb or len(video.planes) != len(video.format.components):
             return cls(video, rgb, ())
         back = planes_of(_from_rgb(rgb, video))
@@ -62,6 +58,14 @@ class SourceFrame:
             for ours, theirs in zip(planes_of(video), back, strict=True)
         )
         return cls(video, rgb, residue)
+
+
+def rgb_of(video: VideoFrame) -> NDArray[Any]:
+    """Return a frame's pixels, (H, W, 3): uint8, or of more than 8 bits float32 in [0, 1]."""
+    deep = bits_of(video.format) > 8
+    pix_fmt = "rgb48le" if deep else "rgb24"
+    rgb = _reformat(video, pix_fmt, _matrix(video), _range(video), ColorRange.JPEG).to_ndarray()
+    return rgb.astype(np.float32) / np.float32(65535) if deep else rgb
 
 
 def video_frame(rgb: NDArray[Any], t: float, before: SourceFrame, after: SourceFrame) -> VideoFrame:

@@ -19,12 +19,17 @@ from av.video.stream import VideoStream
 from media.errors import MediaError
 from media.ffmpeg_log import logged, quiet
 from media.pixel_formats import bits_of, has_alpha
-from media.qualities import quality_of
+from media.qualities import quality_of, quality_options
+from media.renditions import ANIMATIONS, is_rendition
 from runtime.errors import OptionError, shown
 from runtime.options import check_whole
 
 # Containers by suffix, and their usual encoder.
-CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
+CODECS = {
+    ".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".ts": "libx264",
+    ".webm": "libvpx-vp9",
+}  # fmt: skip
+_FORMATS = {".mkv": "matroska", ".ts": "mpegts"}  # else as the suffix
 # Of more than 8 bits: players know no such H.264, and not every libvpx has them.
 _DEEP = {"libx264": "libx265", "libvpx-vp9": "libsvtav1"}
 # pixels; x265 writes beyond its own memory where both sides are shorter, which ends the process.
@@ -32,18 +37,20 @@ SMALLEST_DEEP = 64
 
 
 def format_of(output: Path) -> str:
-    """Return FFmpeg's name of the container that a suffix stands for.
+    """Return FFmpeg's name of the container that a suffix stands for; of a rendition, its video's.
 
     Raises:
         MediaError: it stands for none.
     """
     suffix = output.suffix.lower()
+    if is_rendition(output):
+        return "matroska"
     if suffix not in CODECS:
         raise MediaError(
-            f"{output}: no container is known by {output.suffix or 'no suffix'}; "
-            f"use one of {', '.join(CODECS)}"
+            f"{output}: no container is known by {output.suffix}; "
+            f"use one of {', '.join((*CODECS, *ANIMATIONS))}"
         )
-    return "matroska" if suffix == ".mkv" else suffix[1:]
+    return _FORMATS.get(suffix, suffix[1:])
 
 
 @dataclass(frozen=True)
@@ -209,20 +216,7 @@ class Encoder:
 
     def _checked_options(self) -> dict[str, str]:
         number, preset = self._encoding.crf, self._encoding.preset
-        quality, options = quality_of(self.name), {}
-        if quality is None and number is not None:
-            raise MediaError(
-                f"{self._output}: {self.name} has no constant quality that is known; leave it out"
-            )
-        if quality is not None:
-            low, high = sorted((quality.best, quality.worst))
-            if number is not None and not low <= number <= high:
-                raise MediaError(
-                    f"{self._output}: a constant quality of {number}; {self.name} has "
-                    f"{quality.best}, the best, to {quality.worst}"
-                )
-            number = quality.usual if number is None else number
-            options = {} if number is None else quality.told(number)
+        options, quality = quality_options(self.name, number, self._output), quality_of(self.name)
         if preset is not None:
             known = quality.presets if quality else ()
             if known and preset not in known:

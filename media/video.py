@@ -15,7 +15,7 @@ from media.encoding import Encoding
 from media.options import Progress, Share, Tell, VideoOptions
 from media.pipeline import Writer, copies, whole
 from media.reading.source import SourceVideo
-from media.resuming.segmented import Video, checked, job_of, join, make
+from media.resuming.segmented import Video, checked, job_of, join, make, suited
 from media.schedule import Number, constant_rate
 from media.summary import ShareSummary, VideoSummary
 from media.writing.writer import open_writer
@@ -50,7 +50,9 @@ def interpolate_video(
 
     Args:
         source: any progressive video that FFmpeg decodes, with one frame size throughout.
-        output: the file; its suffix chooses the container.
+        output: the file; its suffix chooses the container. A GIF, an animated WebP or a folder is
+            made of a lossless video when that is finished. In a folder, or as a pattern such as
+            out/frame_%05d.tif says, are images of all frames, at a constant rate, in 8 bits or 16.
         progress: called after each frame with the frames written, the total expected (0 if the
             file does not say), and the seconds of video that are written.
         tell: called with lines for people: what it goes on with, where segments wait.
@@ -66,6 +68,7 @@ def interpolate_video(
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """
     source, output = Path(source), Path(output)
+    options = suited(source, output, options)
     video = Video(interpolate, source, output, options, progress, tell)
     publication = checked(video)
     job = job_of(video)
@@ -107,6 +110,7 @@ def interpolate_share(
         OptionError: the video is too short for segments, or cannot be cut.
     """
     source, output = Path(source), Path(output)
+    options = suited(source, output, options)
     video = Video(interpolate, source, output, options, progress, tell)
     checked(video)
     job = job_of(video)

@@ -82,8 +82,8 @@ def interpolate_folder(
             without hidden ones; or a pattern such as in/frame_%05d.png, taken by number, whatever
             the first is and whatever is left out. As in FFmpeg %05d is padded with zeros to five
             digits and %d is not padded; what exists by that very name is no pattern.
-        output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
-            .jpg. `overwrite` replaces a folder that holds nothing else than such images.
+        output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png,
+            .tif or .jpg. `overwrite` replaces a folder that holds nothing else than such images.
         factor: 2 to 1000.
         max_pixels: of an image, as `read_still` takes it.
         progress: called after each image with the images written and the total.
@@ -110,7 +110,7 @@ def interpolate_folder(
         )
     if folder.is_dir() and folder.samefile(images[0].parent):
         raise OptionError(f"{folder}: is the source as well; choose another output")
-    publication = _checked_output(output, folder, overwrite)
+    publication = checked_output(output, folder, overwrite)
     still_codec(Path(name))
     names = [named(name, index) for index in range((len(images) - 1) * factor + 1)]
     identity = ImageIdentity.of(images, interpolate.identity, factor, name)
@@ -176,7 +176,14 @@ def _filled_up(
         before = after
 
 
-def _checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublication:
+def checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublication:
+    """Return the publication of a folder of images; `output` is the folder, or a pattern in it.
+
+    Raises:
+        OptionError: it is named as a file.
+        MediaError: it holds more than what would be replaced.
+        OutputError: see `FolderPublication`.
+    """
     if folder.suffix.lower() in _NO_FOLDERS and not folder.is_dir():
         raise OptionError(
             f"{folder}: is named as a file; images are written to a folder, or to a pattern as "

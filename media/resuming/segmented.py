@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from media.encoding import format_of
+from media.images.sequence import checked_output
 from media.options import Progress, Tell, VideoOptions
 from media.reading.container import open_media
 from media.reading.part import part_of
 from media.reading.segments import WHOLE, Segment, planned
 from media.reading.source import SourceVideo, head_of
+from media.renditions import are_images, place_of
 from media.resuming.identity import Identity
 from media.resuming.job import Job
 from media.resuming.joining import joined
@@ -68,7 +70,25 @@ def checked(video: Video) -> Publication:
     if output.exists() and output.samefile(source):
         raise OptionError(f"{output}: is the source as well; choose another output")
     Job.tidied(output)
-    return Publication(output, overwrite=video.options.overwrite)
+    return _publication(video)
+
+
+def _publication(video: Video, outdated: Sequence[Path] = ()) -> Publication:
+    output, overwrite = video.output, video.options.overwrite
+    if are_images(output):
+        return checked_output(output, place_of(output)[0], overwrite)
+    return Publication(output, overwrite=overwrite, outdated=outdated)
+
+
+def suited(source: Path, output: Path, options: VideoOptions) -> VideoOptions:
+    """Return options with a constant rate where the output is images, which have no times.
+
+    Raises: as `SourceVideo.opened`.
+    """
+    if not are_images(output) or options.fps is not None:
+        return options
+    with SourceVideo.opened(source, options) as opened:
+        return replace(options, factor=None, fps=opened.timing.constant.shown_rate)
 
 
 def job_of(video: Video) -> Job | None:
@@ -168,9 +188,7 @@ def join(video: Video, job: Job, frames: int) -> VideoSummary:
             raise OutputError(f"{video.output}: another run joins its segments; wait for that")
         everything = range(len(job.segments))
         summaries = [summary for index in everything if (summary := job.summary(index))]
-        publication = Publication(
-            video.output, overwrite=video.options.overwrite, outdated=[job.record]
-        )
+        publication = _publication(video, outdated=[job.record])
         files = [job.file(index) for index in everything]
         done = joined(
             job.segments,

@@ -13,6 +13,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from media.errors import MediaError
+from media.renditions import is_rendition
 from media.writing.sound import EncodedSound, takes
 
 COPY = "copy"
@@ -60,6 +61,8 @@ def way_into(container: str, stream: Stream, output: Path, *, transcode: bool) -
     Raises:
         MediaError: it is to be encoded, and that is not wanted.
     """
+    if is_rendition(output):
+        return ""
     if _holds(container, stream):
         return COPY
     encoder = _SOUND.get(container, "aac")

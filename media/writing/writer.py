@@ -19,9 +19,11 @@ from media.encoding import Encoding, format_of
 from media.errors import MediaError
 from media.ffmpeg_log import quiet
 from media.pixel_formats import losses, plain
+from media.renditions import called, is_rendition
 from media.side_data import display_matrix
 from media.writing.frame_encoder import FrameEncoder
 from media.writing.light import light_lost
+from media.writing.rendering import render
 from media.writing.span import EVERYTHING, Span
 from media.writing.streams import alpha_left_out, fresh, heard_from, lost_with
 from media.writing.tracks import COPY, Track, kind_of, track, way_into
@@ -82,7 +84,7 @@ class VideoWriter:
         Raises:
             MediaError: see `way_into`.
         """
-        kind, suffix = kind_of(stream), self._output.suffix
+        kind, suffix = kind_of(stream), called(self._output)
         if stream.type == "data":
             self.left_out.append(
                 f"{kind}, for it may point at frames of the source (chapters are kept)"
@@ -217,19 +219,29 @@ def open_writer(
         MediaError: no container by that suffix, or FFmpeg cannot encode.
         OutputError: it cannot be written to the disk; see `Publication`.
     """
-    matroska = format_of(output) in ("matroska", "webm")
+    container_format = format_of(output)
     # Matroska would call the first stream of each kind the default where the source names none.
+    matroska = container_format in ("matroska", "webm")
     options = {"default_mode": "passthrough"} if matroska else {}
     with target:
+        rendition = is_rendition(output)
+        path = target.path.with_name(f"{target.path.name}.mkv") if rendition else target.path
         with _writing(output):
-            container = av.open(str(target.path), "w", container_options=options)
+            container = av.open(str(path), "w", container_format, container_options=options)
         with container:
             frames = FrameEncoder(
                 encoding, output, rate=rate, time_base=time_base, pixel_aspect=pixel_aspect
             )
             writer = VideoWriter(container, output, frames, encoding.pix_fmt)
+            if rendition and pixel_aspect != 1:
+                lost = f"pixel aspect of {pixel_aspect}, which {called(output)} does not hold"
+                writer.left_out.append(lost)
             yield writer
             writer.finish()
+        if rendition:
+            with _writing(output):
+                render(path, target.path, output, encoding)
+            path.unlink()
 
 
 @contextmanager

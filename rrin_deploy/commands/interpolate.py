@@ -44,9 +44,9 @@ def command(
         typer.Option(
             "-o",
             "--output",
-            help="The image (.png, .jpg); the video (.mp4, .mkv, .mov, .webm); the folder, for "
-            "frame_00000.png and so on, or a pattern; of several videos the folder; - for y4m to "
-            "standard output.",
+            help="The image (.png, .tif, .jpg); the video (.mp4, .mkv, .mov, .webm, .ts, .y4m, "
+            "animated .gif or .webp); the folder, for frame_00000.png and so on, or a pattern; of "
+            "several videos the folder; - for y4m to standard output.",
         ),
     ],
     model: Annotated[
@@ -169,6 +169,9 @@ def command(
     A video of over 40 seconds is made in segments, which wait in `OUTPUT.partial` until all are
     there, as images do. Where a run ends early, the same command goes on from there.
 
+    GIFs, animated WebPs and the images of a video are made of a lossless video, which takes room on
+    the disk beside them until they are there.
+
     With `-`, or a named pipe, y4m is read or written, as of `ffmpeg -f yuv4mpegpipe -`; all else
     goes to standard error. Where nobody reads it any more it ends with 141, as by SIGPIPE.
 
@@ -182,10 +185,15 @@ def command(
     `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
     `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`;
-    `rrin-deploy interpolate frames/ -o clip.mp4 --rate 24 --factor 2`
+    `rrin-deploy interpolate frames/ -o clip.mp4 --rate 24 --factor 2`;
+    `rrin-deploy interpolate clip.mp4 -o frames/ --start 10 --end 12`;
+    `rrin-deploy interpolate clip.mp4 -o tiffs/f%05d.tif`;
+    `rrin-deploy interpolate clip.mp4 -o clip.gif --fps 50 --end 4`
     """
     from media.encoding import CODECS
     from media.images.numbering import is_pattern
+    from media.pipes.pipe import is_y4m
+    from media.renditions import ANIMATIONS
     from media.suffixes import IMAGE_SUFFIXES
 
     given = given_of(
@@ -200,9 +208,9 @@ def command(
         "skip_still": skip_still,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
-    if any(map(is_piped, (*inputs, output))):
+    if any(map(is_piped, (*inputs, output))) or is_y4m(output):
         if ray is not None:
-            raise typer.BadParameter("--ray is for files; a pipe is made here")
+            raise typer.BadParameter("--ray is not for pipes and .y4m, which are made here")
         piped(artifact, inputs, output, overwrite, given)
     elif ray is not None:
         on_cluster(ray, model, {**where, "trusted": trusted}, inputs, output, overwrite, given)
@@ -211,7 +219,8 @@ def command(
     elif len(inputs) > 1:
         videos(artifact, inputs, output, overwrite, given)
     elif inputs[0].is_dir() or is_pattern(inputs[0]):
-        make = footage if output.suffix.lower() in CODECS else folder
+        named_as_video = output.suffix.lower() in (*CODECS, *ANIMATIONS)
+        make = footage if named_as_video and not output.is_dir() else folder
         make(artifact, inputs[0], output, overwrite, given)
     else:
         video(artifact, inputs[0], output, overwrite, given)

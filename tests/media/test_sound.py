@@ -116,6 +116,7 @@ SOURCES = [
     ("libmp3lame", "in.mkv", "out.webm", "opus"),
     ("flac", "in.mkv", "out.mov", "aac"),
     ("libopus", "in.mkv", "out.mov", "aac"),
+    ("pcm_s16le", "in.mkv", "out.ts", "aac"),
 ]
 
 

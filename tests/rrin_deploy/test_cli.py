@@ -592,6 +592,24 @@ def test_folder_to_a_video(run: Run, tmp_path: Path) -> None:
     assert np.array_equal(first, np.asarray(Image.open(tmp_path / "frames" / "0.png")))
 
 
+def test_video_to_images_and_animations(run: Run, clip: Path, tmp_path: Path) -> None:
+    code, out, err = run("interpolate", clip, "-o", "frames/", "--end", "0.08")
+    assert (code, err) == (0, "")
+    assert "frames: 4 frames from 2," in out
+    assert len(list((tmp_path / "frames").iterdir())) == 4
+    code, _, err = run("interpolate", clip, "-o", "out.gif", "--factor", "4")
+    assert (code, err.strip()[-8:]) == (1, "--fps 50")
+    for name in ("out.gif", "out.webp", "out.y4m", "out.ts"):
+        code, out, err = run("interpolate", clip, "-o", name)
+        assert (code, err) == (0, "")
+        assert f"{name}: 8 frames from 4," in out
+    assert [Image.open(tmp_path / f"out.{kind}").format for kind in ("gif", "webp")] == [
+        "GIF",
+        "WEBP",
+    ]
+    assert run("interpolate", clip, "-o", "out.y4m", "--segment", "1")[0] == 2
+
+
 def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path) -> None:
     a, b = pair
     for arguments in (
