@@ -182,18 +182,18 @@ class Encoder:
         frame: VideoFrame,
         rate: Fraction,
         pixel_aspect: Fraction,
-        light: dict[str, str],
+        more: dict[str, str],
     ) -> VideoStream:
         """Add a stream of frames like this one, with its pixel format and colours, to a container.
 
         Args:
-            light: see `light_options`.
+            more: options, such as `light_options` gives.
 
         Raises:
             MediaError: the container does not hold what this encoder makes.
         """
         try:
-            stream = container.add_stream(self.name, rate, {**self.options, **light})
+            stream = container.add_stream(self.name, rate, {**self.options, **more})
         except ValueError as error:
             raise MediaError(
                 f"{self._output}: no encoder {self.name} here, or not for this container: {error}"

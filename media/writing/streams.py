@@ -23,12 +23,19 @@ from media.side_data import carries
 _STALE = ("duration", "encoder", "bps", "number_of_", "_statistics", "handler_name", "vendor_id",
           "major_brand", "minor_version", "compatible_brands", "timecode",
           "alpha_mode")  # fmt: skip
+# Codecs whose chroma lies beside the left one of its pixels; PyAV does not tell what a stream says.
+_SITED_LEFT = ("h263", "h264", "hevc", "mpeg2video", "mpeg4", "vc1", "wmv3")
 # PyAV gives encoders none of it.
 _LOST_SIDE_DATA = {
     "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
     "DOVI_METADATA": "Dolby Vision metadata",
     "ICC_PROFILE": "ICC profile",
 }
+
+
+def siting_of(stream: VideoStream) -> str:
+    """Return where a stream's chroma lies, by FFmpeg's name; empty where its codec says nothing."""
+    return "left" if stream.codec_context.name in _SITED_LEFT else ""
 
 
 def fresh(metadata: dict[str, str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from media.writing.frame_encoder import FrameEncoder
 from media.writing.light import light_lost
 from media.writing.rendering import render
 from media.writing.span import EVERYTHING, Span
-from media.writing.streams import alpha_left_out, fresh, heard_from, lost_with
+from media.writing.streams import alpha_left_out, fresh, heard_from, lost_with, siting_of
 from media.writing.tracks import COPY, Track, kind_of, track, way_into
 from runtime.errors import OutputError
 from runtime.publishing import Publication
@@ -74,6 +74,7 @@ class VideoWriter:
         self._chapters = reader.chapters()
         self._slowdown = slowdown
         self._source = stream
+        self._frames.siting = siting_of(stream)
         self.left_out += alpha_left_out(stream, Path(reader.name), self._asked)
         if stream.codec_context.format is not None:
             self._frames.choose(plain(stream.codec_context.format), stream.width, stream.height)
