@@ -31,8 +31,8 @@ class VideoOptions:
         stream: which of the video streams, from 0; None takes the best.
         cut_threshold: see `CutDetector`; None looks for no cuts.
         encoding: how frames are encoded.
-        transcode: encode anew what the output's container does not hold as it is, such as PCM as
-            AAC in .mp4; False refuses such sources.
+        transcode: encode anew sound and text that the output's container does not hold as they
+            are, such as PCM as AAC in .mp4; False refuses such sources.
         overwrite: replace an existing output.
         segment: seconds of source that are worked through at a time, at least, so that a run that
             ends early loses no more; shorter ones cost a keyframe each. Videos of fewer than two

@@ -131,14 +131,12 @@ def copies(source: SourceVideo, writer: VideoWriter) -> list[Stream]:
     writer.describe(reader, chosen, slowdown)
     for video in reader.streams.video:
         if video.disposition & Disposition.attached_pic:
-            writer.left_out.append(
-                f"cover picture, stream {video.index}, for covers are not copied"
-            )
+            writer.add_cover(video, source.path)
         elif video.index != chosen.index:
             writer.left_out.append(f"video stream {video.index}, for one alone is interpolated")
     copied = []
     for stream in reader.streams:
-        if slowdown != 1 and stream.type in ("audio", "subtitle"):
+        if slowdown != 1 and stream.type in ("audio", "subtitle", "data"):
             writer.left_out.append(f"{stream.type}, for it does not run slower")
         elif stream.type != "video" and writer.add_copy(stream, transcode=source.options.transcode):
             copied.append(stream)

@@ -25,7 +25,7 @@ class EncodedSound:
     Args:
         container: that it is added to.
         source: whose packets it is given.
-        encoder: FFmpeg's name, one that `takes` this stream.
+        encoder: FFmpeg's name, one that `takes_sound` of this stream.
     """
 
     def __init__(self, container: OutputContainer, source: AudioStream, encoder: str) -> None:
@@ -98,7 +98,7 @@ class EncodedSound:
         return graph
 
 
-def takes(encoder: str, source: AudioStream) -> bool:
+def takes_sound(encoder: str, source: AudioStream) -> bool:
     """Say whether an encoder is here that can encode a stream of sound, which can be decoded."""
     return bool(
         encoder in av.codecs_available and source.codec_context and _layout(source, encoder)

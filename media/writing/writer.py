@@ -21,6 +21,7 @@ from media.ffmpeg_log import quiet
 from media.pixel_formats import losses, plain
 from media.renditions import called, is_rendition
 from media.side_data import display_matrix
+from media.writing.covers import add_cover, holds_cover
 from media.writing.frame_encoder import FrameEncoder
 from media.writing.light import light_lost
 from media.writing.rendering import render
@@ -56,6 +57,7 @@ class VideoWriter:
         self._source: VideoStream | None = None
         self._ways: dict[Stream, str] = {}
         self._tracks: dict[int, Track] = {}
+        self._covers: list[tuple[VideoStream, Path]] = []
         self._early: list[Packet[Any]] = []
         self._chapters: list[Any] = []
         self._slowdown = Fraction(1)
@@ -86,19 +88,24 @@ class VideoWriter:
             MediaError: see `way_into`.
         """
         kind, suffix = kind_of(stream), called(self._output)
-        if stream.type == "data":
-            self.left_out.append(
-                f"{kind}, for it may point at frames of the source (chapters are kept)"
-            )
-            return False
         way = way_into(self._writer.format.name, stream, self._output, transcode=transcode)
         if not way:
-            self.left_out.append(f"{kind}, which {suffix} cannot hold")
+            pointing = stream.type == "data" and not is_rendition(self._output)
+            why = "for it may point at frames of the source (chapters are kept)"
+            self.left_out.append(f"{kind}, {why if pointing else f'which {suffix} cannot hold'}")
             return False
         if way != COPY:
             self.transcoded.append(f"{kind} as {way}, for {suffix} does not hold it")
         self._ways[stream] = way
         return True
+
+    def add_cover(self, picture: VideoStream, source: Path) -> None:
+        """Take a source's cover picture, or say in `left_out` that it does not fit."""
+        if is_rendition(self._output) or not holds_cover(self._writer.format.name, picture):
+            kind = f"cover picture, stream {picture.index}"
+            self.left_out.append(f"{kind}, which {called(self._output)} cannot hold")
+        else:
+            self._covers.append((picture, source))
 
     def copy(self, packet: Packet[Any]) -> None:
         """Write a packet of a stream that was taken, in step with the frames."""
@@ -178,7 +185,10 @@ class VideoWriter:
         self._lead = math.ceil(lead / self._frames.time_base) * self._frames.time_base
         self._set_chapters()
         with quiet(self._frames.name), _writing(self._output):
+            covers = [add_cover(self._writer, *cover) for cover in self._covers]
             self._writer.start_encoding()
+            for packets in covers:
+                self._writer.mux(packets)
         early, self._early = self._early, []
         for packet in early:
             self.copy(packet)

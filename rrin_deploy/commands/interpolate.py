@@ -104,8 +104,8 @@ def command(
         bool,
         typer.Option(
             "--no-transcode",
-            help="Video: fail where sound would have to be encoded anew, for the output's kind of "
-            "file does not hold it as it is.",
+            help="Video: fail where sound or subtitles would have to be encoded anew, for the "
+            "output's kind of file does not hold them as they are.",
         ),
     ] = False,
     segment: Annotated[
