@@ -17,6 +17,7 @@ import av
 from media.errors import MediaError
 from media.images.numbering import NAME, is_pattern
 from media.qualities import quality_options
+from media.suffixes import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from media.encoding import Encoding
@@ -35,11 +36,14 @@ def is_rendition(output: Path) -> bool:
 
 
 def are_images(output: Path) -> bool:
-    """Say whether an output is a folder of images: one that is there, a pattern, or no file's name.
+    """Say whether an output is images: a folder that is there, a pattern, or a name without suffix.
 
-    What is named as a file that exists as one is a file.
+    What is named as a video is none of them.
     """
-    return output.is_dir() or is_pattern(output) or not output.suffix
+    suffix = output.suffix.lower()
+    if suffix in (*ANIMATIONS, *VIDEO_SUFFIXES):
+        return False
+    return output.is_dir() or is_pattern(output) or not suffix
 
 
 def place_of(output: Path) -> tuple[Path, str]:

@@ -223,3 +223,12 @@ def test_sound_is_not_encoded_where_that_is_not_wanted(
     assert not partial_of(tmp_path / "out.webm").exists()
     _, summary = made(interpolate, source, "out.mkv", transcode=False, segment=segment)
     assert summary.transcoded == []
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "out.mkv", "out.webm"])
+def test_sound_of_an_avi_stays_in_step_though_it_has_no_times(
+    output: str, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    """FFmpeg takes such pictures for later than they are, by as many as are reordered."""
+    result, _ = made(interpolate, clicking(tmp_path / "in.avi"), output)
+    assert_in_step(result)
