@@ -184,6 +184,29 @@ def test_surround_keeps_its_channels(interpolate: Interpolator, tmp_path: Path) 
     assert_in_step(result)
 
 
+def test_sound_that_changes_its_channels_half_way(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    stereo = clicking(tmp_path / "stereo.mkv", "ac3")
+    surround = clicking(tmp_path / "surround.mkv", "ac3", layout="5.1")
+    source = tmp_path / "in.mkv"
+    with (
+        av.open(str(stereo)) as first,
+        av.open(str(surround)) as second,
+        av.open(str(source), "w") as writer,
+    ):
+        copies = [writer.add_stream_from_template(stream) for stream in first.streams]
+        for reader, begin, end in ((first, 0, 1.5), (second, 1.5, 9)):
+            for packet in reader.demux():
+                sound = packet.stream.type == "audio"
+                kept = begin <= float((packet.pts or 0) * packet.time_base) < end
+                if packet.dts is not None and (kept if sound else reader is first):
+                    packet.stream = copies[packet.stream.index]
+                    writer.mux(packet)
+    result, _ = made(interpolate, source, "out.webm")
+    assert_in_step(result)
+
+
 def test_what_a_container_holds_is_copied(interpolate: Interpolator, tmp_path: Path) -> None:
     result, summary = made(interpolate, clicking(tmp_path / "in.mkv", "ac3"), "out.mp4")
     assert summary.transcoded == summary.left_out == []
