@@ -92,7 +92,7 @@ def in_format(frame: VideoFrame, pix_fmt: str) -> VideoFrame:
         return frame
     if not frame.format.is_rgb or VideoFormat(pix_fmt).is_rgb:
         made = _reformat(frame, pix_fmt, _matrix(frame), _range(frame), _range(frame))
-        _copy_tags(frame, made)
+        copy_tags(frame, made)
         return made
     made = _reformat(frame, pix_fmt, _BT709, ColorRange.JPEG, ColorRange.MPEG)
     made.colorspace = made.color_primaries = made.color_trc = _BT709
@@ -130,7 +130,7 @@ def _within_bits(video: VideoFrame) -> VideoFrame:
     legal = VideoFrame(video.width, video.height, video.format.name)
     for ours, theirs, peak in zip(planes_of(legal), planes_of(video), peaks, strict=True):
         np.minimum(theirs, peak, out=ours)
-    _copy_tags(video, legal)
+    copy_tags(video, legal)
     legal.pts, legal.time_base, legal.duration = video.pts, video.time_base, video.duration
     return legal
 
@@ -142,7 +142,7 @@ def _from_rgb(rgb: NDArray[Any], like: VideoFrame) -> VideoFrame:
         levels = np.rint(rgb * np.float32(65535)).astype(np.uint16)
         frame = VideoFrame.from_ndarray(levels, format="rgb48le")
     made = _reformat(frame, like.format.name, _matrix(like), ColorRange.JPEG, _range(like))
-    _copy_tags(like, made)
+    copy_tags(like, made)
     return made
 
 
@@ -168,7 +168,8 @@ def _range(frame: VideoFrame) -> ColorRange:
     return ColorRange.JPEG if full or frame.format.is_rgb else ColorRange.MPEG
 
 
-def _copy_tags(source: VideoFrame, target: VideoFrame) -> None:
+def copy_tags(source: VideoFrame, target: VideoFrame) -> None:
+    """Have a frame say of its colours what another one says."""
     for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
         setattr(target, tag, getattr(source, tag))
 

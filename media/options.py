@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from media.deinterlacing import Deinterlacing, check_deinterlacing
 from media.encoding import Encoding
 from media.schedule import Number, rational
 from runtime.cuts import THRESHOLD
@@ -41,6 +42,10 @@ class VideoOptions:
             out. Exact as `factor` is: the first frame made is the first one shown at or after it.
         end: seconds as for `start`; what is shown at or after it is left out, and the last frame
             is shown until then, or until the video ends.
+        deinterlace: "fields" makes a frame of each field, twice the source's rate, and "telecine"
+            finds the 24 frames of a film again in 30 interlaced ones; `factor` and `slow` are of
+            what comes of it. A telecined video is made in one piece. None refuses interlaced
+            frames.
     """
 
     factor: Number | None = None
@@ -54,11 +59,13 @@ class VideoOptions:
     segment: float = SEGMENT
     start: Number | None = None
     end: Number | None = None
+    deinterlace: Deinterlacing | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.encoding, Encoding):
             raise OptionError(f"encoding is {shown(self.encoding)}; expected an Encoding")
         check_within("segment", self.segment, 0)
+        check_deinterlacing(self.deinterlace)
         start, end = self.span
         if start < 0:
             raise OptionError(f"start is {float(start):g} s; expected 0 or more")

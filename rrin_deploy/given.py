@@ -66,7 +66,7 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
     cuts = ("cut_threshold", "no_cuts")
     rates = ("factor", "fps", "slow")
     times = ("start", "end")
-    others = ("stream", "segment", "share", "no_transcode", "allow_damaged")
+    others = ("stream", "deinterlace", "segment", "share", "no_transcode", "allow_damaged")
     refuse_others(given, "a video", *rates, *cuts, *encoding, *times, *others)
     if all(name in given for name in cuts):
         raise typer.BadParameter("--no-cuts looks for none; leave out --cut-threshold")
@@ -84,6 +84,7 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
         transcode="no_transcode" not in given,
         overwrite=overwrite,
         segment=given.get("segment", SEGMENT),
+        deinterlace=given.get("deinterlace"),
         **{name: parse_time(given[name]) for name in times if name in given},
     )
     share = parse_share(given["share"]) if "share" in given else None

@@ -98,7 +98,8 @@ def footage(artifact: Artifact, source: Path, output: Path, overwrite: bool, giv
 
     if "rate" not in given:
         raise typer.BadParameter(f"{source} has no frame rate of its own; give --rate, such as 24")
-    for name in ("start", "end", "stream", "segment", "share", "no_transcode", "allow_damaged"):
+    of_videos = ("start", "end", "stream", "deinterlace", "segment", "share", "no_transcode")
+    for name in (*of_videos, "allow_damaged"):
         if name in given:
             raise typer.BadParameter(f"{flag(name)} is for videos, and {source} is none")
     rate = parse_rational(given.pop("rate"))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from .errors import BackendError
 from .installation import install_hint
 
-__all__ = ["openvino"]
+__all__ = ["CORE", "openvino"]
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -38,3 +38,8 @@ except (ImportError, OSError) as error:  # or a library of it cannot be loaded
     raise BackendError(
         f"openvino cannot be imported ({error}); install it: {install_hint('openvino')}"
     ) from error
+
+# One for the whole process. The CPU's plugin gives the thread that loads it a stack for signal
+# handlers, which it takes away together with its core. Of two cores of which the older ends first
+# the stack that is left is one that is gone, and the next signal ends the process.
+CORE = openvino.Core()

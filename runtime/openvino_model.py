@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ArtifactError, BackendError
-from .openvino_library import openvino
+from .openvino_library import CORE, openvino
 
 
 def read_model(content: bytes) -> Any:
@@ -22,13 +22,13 @@ def read_model(content: bytes) -> Any:
     return frontend.convert(frontend.load(io.BytesIO(content)))
 
 
-def has_bf16(core: Any, device: str = "CPU") -> bool:
+def has_bf16(device: str = "CPU") -> bool:
     """Say whether a device multiplies bfloat16 itself, by AVX512_BF16 or AMX_BF16 for example.
 
     Other CPUs with AVX-512 would be made to by OpenVINO all the same, slower than in float32, and
     those without compute in float32.
     """
-    return "BF16" in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in CORE.get_property(device, "OPTIMIZATION_CAPABILITIES")
 
 
 def cpu_request(content: bytes, threads: int, precision: str = "f32") -> Any:
@@ -37,11 +37,10 @@ def cpu_request(content: bytes, threads: int, precision: str = "f32") -> Any:
     Raises:
         BackendError: the CPU has no bf16 arithmetic.
     """
-    core = openvino.Core()
-    if precision == "bf16" and not has_bf16(core):
+    if precision == "bf16" and not has_bf16():
         raise BackendError("this CPU has no bf16 arithmetic")
     properties = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
-    return core.compile_model(read_model(content), "CPU", properties).create_infer_request()
+    return CORE.compile_model(read_model(content), "CPU", properties).create_infer_request()
 
 
 def unclip(model: Any, path: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .errors import ArtifactError, BackendError, first_line, short_of_memory
 from .graph_parts import parts_of
 from .metadata import Metadata
-from .openvino_library import openvino
+from .openvino_library import CORE, openvino
 from .openvino_model import has_bf16, read_model, unclip
 from .session import Backend, DirectLease, Lease, Session
 from .tiles import Extent
@@ -65,9 +65,9 @@ class OpenVinoSession(Session):
             self.extent = Extent(pixels=memory_limit // (metadata.base_width * each))
         # Other devices compile for minutes, or for fixed sizes alone; memory is held for each size.
         self.any_size = device == "CPU" and memory_limit is None
-        self._core, self._device = openvino.Core(), device
-        self._properties = _properties(self._core, device, threads, cache)
-        if metadata.precision == "bf16" and not has_bf16(self._core, device):
+        self._device = device
+        self._properties = _properties(device, threads, cache)
+        if metadata.precision == "bf16" and not has_bf16(device):
             raise BackendError(
                 f"{path}: is bf16, and the {device} here has no bf16 arithmetic; run the fp32 file "
                 "that it was built of, or build that in int8"
@@ -81,7 +81,7 @@ class OpenVinoSession(Session):
                 unclip(self._models[1], path)
             where = device
             if device != "CPU":  # of which a machine may have several
-                where += f", {self._core.get_property(device, 'FULL_DEVICE_NAME')}"
+                where += f", {CORE.get_property(device, 'FULL_DEVICE_NAME')}"
         self.backend = Backend("openvino", openvino.__version__.split("-")[0], where)
         self._compiled: OrderedDict[tuple[int, int], _Compiled] = OrderedDict()
         self._lock = threading.Lock()
@@ -152,7 +152,7 @@ class OpenVinoSession(Session):
     def _compiled_with(self, model: Any, shapes: Mapping[str, Any]) -> Any:
         # What nothing depends on, such as the window of a whole frame, OpenVINO has left out.
         model.reshape({port.any_name: shapes[port.any_name] for port in model.inputs})
-        return self._core.compile_model(model, self._device, self._properties)
+        return CORE.compile_model(model, self._device, self._properties)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -222,8 +222,8 @@ class _Requests:
             yield self._times.get_tensor("frames").data
 
 
-def _properties(core: Any, device: str, threads: int | None, cache: Path | None) -> dict[str, Any]:
-    here = core.available_devices
+def _properties(device: str, threads: int | None, cache: Path | None) -> dict[str, Any]:
+    here = CORE.available_devices
     if device not in {*here, *(name.split(".")[0] for name in here)}:
         raise BackendError(
             f"OpenVINO device {device}: this machine has {', '.join(here) or 'none'}; choose one, "

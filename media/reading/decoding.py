@@ -17,6 +17,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from media.colour import SourceFrame
+from media.deinterlacing import Deinterlacing, whole_frames
 from media.errors import MediaError
 from media.filling import Interval, Kind
 from media.reading.damage import Losses
@@ -62,6 +63,7 @@ class Decoding:
         rate: Fraction,
         schedule: Schedule,
         cut_threshold: float | None,
+        deinterlacing: Deinterlacing | None = None,
         segment: Segment = WHOLE,
         start: Fraction = Fraction(0),
     ) -> None:
@@ -71,7 +73,9 @@ class Decoding:
         self._segment = segment
         self._start = start
         self._base = stream.time_base or Fraction(1)
+        self._stream = stream
         self._source = source
+        self._deinterlacing = deinterlacing
         self._rate = rate
         self._schedule = schedule
         self._seconds = 0.0
@@ -158,7 +162,7 @@ class Decoding:
     def _timed(self) -> Iterator[_Timed | Packet[Any]]:
         """Say when each frame is shown; leave out those that have the time of the one before."""
         said, at = None, Fraction(0)
-        for item in self._reading.run():
+        for item in self._whole_frames():
             if isinstance(item, Packet):
                 yield item
                 continue
@@ -169,6 +173,10 @@ class Decoding:
             beat = self._on_the_beat(said)
             at = beat if beat > at else said  # no two frames may meet on one beat
             yield _Timed(item, said, at)
+
+    def _whole_frames(self) -> Iterator[VideoFrame | Packet[Any]]:
+        items = self._reading.run()
+        return whole_frames(items, self._deinterlacing, self._stream, self._source)
 
     def _portions(
         self,
@@ -211,7 +219,7 @@ class Decoding:
 
     def _said(self, frame: VideoFrame, before: Fraction | None) -> Fraction:
         """Return when a frame is shown by its own timestamp."""
-        stamp = self._reading.stamp(frame)
+        stamp = frame.pts
         if stamp is None or frame.time_base is None:
             return Fraction(0) if before is None else before + 1 / self._rate
         if before is None and self._segment.begin is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,6 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from media.errors import MediaError
 from media.reading.damage import Damage, Losses
 from media.reading.segments import WHOLE, Segment, misread, packets_of
 
@@ -82,8 +80,8 @@ class Reading:
                 yield item
                 continue
             if held is not None:
-                at = self.stamp(held)
-                following = self.stamp(item) if item else sys.maxsize
+                at = held.pts
+                following = item.pts if item else sys.maxsize
                 if _strays(shown, at, following, interval):
                     self.watched.leapt(held)
                 else:
@@ -91,11 +89,6 @@ class Reading:
                     interval = 0 if at is None or shown is None else at - shown
                     shown = at
             held = item
-
-    def stamp(self, frame: VideoFrame) -> int | None:
-        """Return when a frame is shown, in ticks of its stream."""
-        # AVI says when to decode and not when to show, which FFmpeg makes up; for H.264 wrongly.
-        return frame.dts if self._reader.format.name == "avi" else frame.pts
 
     def _frames(self) -> Iterator[VideoFrame | Packet[Any]]:
         for packet in self._packets():
@@ -112,8 +105,11 @@ class Reading:
                 continue
             self.seconds += time.perf_counter() - started
             for frame in frames:
-                self._check(frame)
                 self.watched.decoded(frame)
+                if self._reader.format.name == "avi":
+                    # It says when to decode and not when to show, which FFmpeg makes up; for H.264
+                    # wrongly.
+                    frame.pts = frame.dts
                 yield frame
 
     def _packets(self) -> Iterator[Packet[Any]]:
@@ -131,14 +127,6 @@ class Reading:
         if self._segment == WHOLE:
             return self._reader.demux()
         return packets_of(self._reader, self._stream, self._segment, self._source)
-
-    def _check(self, frame: VideoFrame) -> None:
-        if frame.interlaced_frame:
-            raise MediaError(
-                f"{self._source}: is interlaced, and its half frames would be morphed; deinterlace "
-                f"it first: ffmpeg -i {shlex.quote(str(self._source))} -map 0 -vf bwdif -crf 12 "
-                "-c:a copy -c:s copy whole.mkv"
-            )
 
 
 def watched_packets(packets: Iterator[Packet[Any]], watched: Damage) -> Iterator[Packet[Any]]:

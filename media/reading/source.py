@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from media.deinterlacing import frames_of_one
 from media.errors import MediaError
 from media.filling import Interval
 from media.options import VideoOptions
@@ -31,7 +32,7 @@ class Timing:
     """When frames are shown.
 
     Attributes:
-        rate: frames a second of the source, on average.
+        rate: frames a second of the source, on average, deinterlaced.
         schedule: what follows from it.
     """
 
@@ -49,6 +50,7 @@ class Timing:
         rate = stream.average_rate or stream.guessed_rate
         if not rate or not stream.time_base:
             raise MediaError(f"{source}: does not say its frame rate")
+        rate *= frames_of_one(options.deinterlace)
         schedule = Schedule.of(
             factor=options.factor,
             fps=options.fps,
@@ -135,7 +137,8 @@ class SourceVideo:
         """How many frames the output will have, as far as the source says; else 0."""
         timing = self.timing
         seconds = claimed_seconds(self.reader, self.stream)
-        frames = self.stream.frames or int(seconds * timing.rate)
+        said = int(self.stream.frames * frames_of_one(self.options.deinterlace))
+        frames = said or int(seconds * timing.rate)
         begin, end = self.options.span
         last = frames if end is None else min(frames, int(end * timing.rate))
         frames = max(0, last - int(begin * timing.rate))
@@ -156,6 +159,7 @@ class SourceVideo:
             rate=self.timing.rate,
             schedule=self.timing.schedule,
             cut_threshold=self.options.cut_threshold,
+            deinterlacing=self.options.deinterlace,
             segment=segment,
             start=start,
         )

@@ -63,10 +63,11 @@ class Identity:
     def of(cls, source: Path, artifact: str, options: VideoOptions, output: Path) -> Identity:
         """Say what is to be made."""
         exact = ("factor", "fps", "slow", "start", "end")
+        others = ("stream", "deinterlace", "cut_threshold", "segment")
         numbers = {name: getattr(options, name) for name in exact}
         given = {
             **{name: rational(name, value) for name, value in numbers.items() if value is not None},
-            **{name: getattr(options, name) for name in ("stream", "cut_threshold", "segment")},
+            **{name: getattr(options, name) for name in others},
             **{name: getattr(options.encoding, name) for name in Encoding.__dataclass_fields__},
             "suffix": output.suffix.lower(),
         }

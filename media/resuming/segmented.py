@@ -121,7 +121,9 @@ def _found(video: Video) -> Job | None:
 
 def _planned(video: Video) -> tuple[Segment, ...]:
     part = part_of(video.source, video.options)
-    plan = planned(video.source, video.options.stream, video.options.segment, part)
+    # Of five telecined frames four are left, counted from the first of all.
+    seconds = 0 if video.options.deinterlace == "telecine" else video.options.segment
+    plan = planned(video.source, video.options.stream, seconds, part)
     if plan.reason:
         video.tell(
             f"is made in one piece, as of the source {plan.reason}; a run that ends early keeps "

@@ -98,11 +98,10 @@ def _onnx_files_run() -> bool:
 
 def _say_whether_bf16() -> None:
     try:
-        from runtime.openvino_library import openvino
         from runtime.openvino_model import has_bf16
     except BackendError:  # which is said already where it matters
         return
-    has = has_bf16(openvino.Core())
+    has = has_bf16()
     say(f"this CPU has {'bf16: files of build --bf16 run here' if has else 'no bf16 arithmetic'}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,6 +27,7 @@ from rrin_deploy.options import (
     Trust,
 )
 from rrin_deploy.pipes import is_piped, piped
+from rrin_deploy.preview import preview as previewed
 from runtime.cuts import THRESHOLD
 from runtime.interpolator import Interpolator
 
@@ -82,6 +83,21 @@ def command(
     ] = None,
     stream: Annotated[
         int | None, typer.Option(help="Which of several video streams, from 0.", min=0)
+    ] = None,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview",
+            help="Video: make only the ten seconds that move most, and beside them, in "
+            "NAME.beside.mp4 or so, source and result side by side.",
+        ),
+    ] = False,
+    deinterlace: Annotated[
+        Literal["fields", "telecine"] | None,
+        typer.Option(
+            help="Video: of an interlaced one make each field a frame, at twice its rate, or find "
+            "the 24 frames of a film in 30 telecined ones; --factor counts from there."
+        ),
     ] = None,
     cut_threshold: Annotated[
         float | None,
@@ -181,6 +197,8 @@ def command(
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
     `rrin-deploy interpolate clip.mkv -o clip.webm --no-transcode`;
     `rrin-deploy interpolate film.mkv -o scene.mkv --start 1:02:30 --end 1:03:15.480`;
+    `rrin-deploy interpolate film.mkv -o look.mp4 --preview`;
+    `rrin-deploy interpolate tape.avi -o smooth.mp4 --deinterlace fields`;
     `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`;
     `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
@@ -198,8 +216,9 @@ def command(
 
     given = given_of(
         t=t, factor=factor, fps=fps, rate=rate, slow=slow, start=start, end=end, stream=stream,
-        cut_threshold=cut_threshold, no_cuts=no_cuts or None, codec=codec, crf=crf, preset=preset,
-        pix_fmt=pix_fmt, no_transcode=no_transcode or None, segment=segment, share=share,
+        deinterlace=deinterlace, cut_threshold=cut_threshold, no_cuts=no_cuts or None,
+        codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, no_transcode=no_transcode or None,
+        segment=segment, share=share,
         allow_damaged=allow_damaged or None, max_pixels=max_pixels,
     )  # fmt: skip
     where: Given = {
@@ -208,7 +227,12 @@ def command(
         "skip_still": skip_still,
     }  # fmt: skip
     artifact = partial(Interpolator, model, trusted=trusted, **where)
-    if any(map(is_piped, (*inputs, output))) or is_y4m(output):
+    of_one_file = len(inputs) == 1 and not inputs[0].is_dir() and not is_pattern(inputs[0])
+    named_as_video = output.suffix.lower() in (*CODECS, *ANIMATIONS)
+    piping = any(map(is_piped, (*inputs, output))) or is_y4m(output)
+    if preview and (not of_one_file or not named_as_video or ray is not None or piping):
+        raise typer.BadParameter("--preview is of one video, that is a file and made here")
+    if piping:
         if ray is not None:
             raise typer.BadParameter("--ray is not for pipes and .y4m, which are made here")
         piped(artifact, inputs, output, overwrite, given)
@@ -218,9 +242,10 @@ def command(
         pair(artifact, inputs, output, overwrite, given)
     elif len(inputs) > 1:
         videos(artifact, inputs, output, overwrite, given)
-    elif inputs[0].is_dir() or is_pattern(inputs[0]):
-        named_as_video = output.suffix.lower() in (*CODECS, *ANIMATIONS)
+    elif not of_one_file:
         make = footage if named_as_video and not output.is_dir() else folder
         make(artifact, inputs[0], output, overwrite, given)
+    elif preview:
+        previewed(artifact, inputs[0], output, overwrite, given)
     else:
         video(artifact, inputs[0], output, overwrite, given)

@@ -670,21 +670,6 @@ def test_samples_beyond_their_bits_are_clipped(interpolate: Interpolator, tmp_pa
     assert planes(shown[2])[0].max() == 1023 / 4
 
 
-def test_interlaced_video_is_refused_with_the_remedy(
-    interpolate: Interpolator, tmp_path: Path
-) -> None:
-    with av.open(str(tmp_path / "in.mkv"), "w") as writer:
-        options = {"flags": "+ildct+ilme", "x264opts": "tff=1"}
-        encoder = writer.add_stream("libx264", rate=Fraction(25), options=options)
-        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
-        for frame in scene_frames(3):
-            writer.mux(encoder.encode(frame))
-        writer.mux(encoder.encode(None))
-    with pytest.raises(MediaError, match=r"is interlaced.*ffmpeg -i .*in\.mkv -map 0 -vf bwdif"):
-        interpolate_video(interpolate, tmp_path / "in.mkv", tmp_path / "out.mkv", multiplied(2))
-    assert not (tmp_path / "out.mkv").exists()
-
-
 def test_streams_and_encoders_that_are_not_there(interpolate: Interpolator, tmp_path: Path) -> None:
     source = write(tmp_path / "in.mkv", scene_frames(2), Fraction(25))
     for options, error, message in (

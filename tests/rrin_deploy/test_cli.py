@@ -414,6 +414,25 @@ def test_video(run: Run, clip: Path, tmp_path: Path) -> None:
     assert run("interpolate", clip, "-o", "out.mp4", "--overwrite")[0] == 0
 
 
+def test_a_preview_of_a_video(run: Run, clip: Path, tmp_path: Path) -> None:
+    code, out, err = run("interpolate", clip, "-o", "look.mp4", "--preview")
+    assert (code, err) == (0, "")
+    assert "clip.mp4: is shown from 0 to 10 s" in out
+    assert "look.mp4: 8 frames from 4, 80x48" in out
+    assert "look.beside.mp4: 8 frames, the source's on the left" in out
+    with av.open(str(tmp_path / "look.beside.mp4")) as reader:
+        assert {(frame.width, frame.height) for frame in reader.decode(video=0)} == {(160, 48)}
+    (tmp_path / "look.mp4").unlink()
+    code, _, err = run("interpolate", clip, "-o", "look.mp4", "--preview")
+    assert code == 1
+    assert "look.beside.mp4: exists" in err
+    assert not (tmp_path / "look.mp4").exists()  # before any work
+    for wrong in (("--start", "1"), ("--share", "1/2"), ("--ray", "local"), (clip,)):
+        code, _, err = run("interpolate", clip, *wrong, "-o", "x.mp4", "--preview")
+        assert code == 2
+        assert "--preview" in err
+
+
 @pytest.mark.parametrize(
     ("start", "frames"), [("0.04", 4), ("0:00.04", 4), ("00:00:00.040", 4), ("0.041", 2)]
 )
@@ -812,7 +831,7 @@ def test_doctor_says_what_runs_onnx_files(run: Run, monkeypatch: pytest.MonkeyPa
 def test_doctor_says_whether_the_cpu_has_bf16(
     has: bool, said: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.openvino_model.has_bf16", lambda _: has)
+    monkeypatch.setattr("runtime.openvino_model.has_bf16", lambda: has)
     assert f"this CPU {said}" in run("doctor")[1]
 
 

@@ -1,0 +1,127 @@
+"""Interlaced frames to whole ones, by FFmpeg's own filters, before anything else sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import av
+from av import Packet, VideoFrame
+from av.filter import Graph
+from av.video.stream import VideoStream
+
+from media.errors import MediaError
+from runtime.options import check_choice
+
+Deinterlacing = Literal["fields", "telecine"]
+
+# Both pass what is whole already, and deinterlace what is not and finds no partner.
+_FILTERS = {
+    "fields": [("bwdif", "mode=send_field:deint=interlaced")],
+    "telecine": [
+        ("fieldmatch", ""),
+        ("bwdif", "mode=send_frame:deint=interlaced"),
+        ("decimate", ""),
+    ],
+}
+_RATES = {"fields": Fraction(2), "telecine": Fraction(4, 5)}
+
+
+def check_deinterlacing(how: Any) -> None:
+    """Raise OptionError unless it is one, or None."""
+    if how is not None:
+        check_choice("deinterlace", how, get_args(Deinterlacing))
+
+
+def frames_of_one(how: Deinterlacing | None) -> Fraction:
+    """Return how many whole frames come of one, in the mean."""
+    return Fraction(1) if how is None else _RATES[how]
+
+
+def whole_frames(
+    items: Iterator[VideoFrame | Packet[Any]],
+    how: Deinterlacing | None,
+    stream: VideoStream,
+    source: Path,
+) -> Iterator[VideoFrame | Packet[Any]]:
+    """Yield whole frames, in a time base of their own, and the packets between them.
+
+    Args:
+        items: decoded frames of the stream, in the order in which they are shown, and packets.
+        how: None takes whole frames alone.
+        source: for messages.
+
+    Raises:
+        MediaError: a frame is interlaced, and nothing is to be done about it; or FFmpeg's filters
+            do not take it.
+    """
+    graph: Graph | None = None
+    form: tuple[object, ...] = ()
+    for item in chain(items, [None]):
+        if isinstance(item, Packet):
+            yield item
+        elif item is not None and how is None:
+            _check(item, source)
+            yield item
+        else:
+            if graph is not None and (item is None or _form(item) != form):
+                yield from _through(graph, None)
+                graph = None
+            if item is not None:
+                if graph is None:
+                    form, graph = _form(item), _graph(_FILTERS[how or ""], item, stream, source)
+                yield from _through(graph, item)
+
+
+def _check(frame: VideoFrame, source: Path) -> None:
+    if frame.interlaced_frame:
+        raise MediaError(
+            f"{source}: is interlaced, and its half frames would be morphed; where it was a film, "
+            "ask for telecine, else have each field made a frame",
+            remedy=("deinterlace", "fields"),
+        )
+
+
+def _form(frame: VideoFrame) -> tuple[object, ...]:
+    return frame.width, frame.height, frame.format.name
+
+
+def _graph(
+    filters: list[tuple[str, str]], first: VideoFrame, stream: VideoStream, source: Path
+) -> Graph:
+    graph = Graph()
+    last = graph.add(
+        "buffer",
+        video_size=f"{first.width}x{first.height}",
+        pix_fmt=first.format.name,
+        time_base=str(first.time_base),
+        frame_rate=str(stream.average_rate or stream.guessed_rate),
+        colorspace=str(int(first.colorspace)),
+        range=str(int(first.color_range)),
+    )
+    try:
+        for name, arguments in (*filters, ("buffersink", "")):
+            node = graph.add(name, arguments)
+            last.link_to(node)
+            last = node
+        graph.configure()
+    except av.FFmpegError as error:
+        raise MediaError(
+            f"{source}: FFmpeg's {filters[0][0]} does not take its frames, {first.format.name} "
+            f"({error.strerror}); convert it to yuv420p first"
+        ) from error
+    return graph
+
+
+def _through(graph: Graph, frame: VideoFrame | None) -> Iterator[VideoFrame]:
+    graph.push(frame)
+    while True:
+        try:
+            done = graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        assert isinstance(done, VideoFrame)  # noqa: S101 - of a graph of pictures
+        yield done

@@ -1,0 +1,41 @@
+"""`rrin-deploy interpolate --preview`: ten seconds of a video, and its source beside them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from rrin_deploy.console import frame_progress, say
+from rrin_deploy.given import Given, video_task
+from rrin_deploy.interpolation import Artifact, damaged, make_video, refuse_images
+from runtime.publishing import Publication
+
+
+def preview(artifact: Artifact, source: Path, output: Path, overwrite: bool, given: Given) -> None:
+    """Make the part of a video that moves most, and a video of source and result side by side.
+
+    Raises:
+        BadParameter: the part was chosen already, or shared.
+        MediaError: the source is damaged; what could be made is there.
+    """
+    from media.preview import strongest_motion, write_side_by_side
+
+    for name in ("start", "end", "share"):
+        if name in given:
+            raise typer.BadParameter(f"--preview chooses ten seconds itself; leave out --{name}")
+    refuse_images([source])
+    task = video_task(given, overwrite)
+    beside = output.with_name(f"{output.stem}.beside{output.suffix}")
+    Publication(beside, overwrite=overwrite)  # is refused before the work, if at all
+    with frame_progress(f"{source.name}: where it moves", unit="places/s") as looked:
+        start, end = strongest_motion(source, task.options.stream, progress=looked)
+    say(f": is shown from {float(start):g} to {float(end):g} s", subject=source)
+    options = replace(task.options, start=start, end=end, segment=0)
+    whole = make_video(artifact, source, output, replace(task, options=options))
+    with frame_progress(beside.name) as progress:
+        count = write_side_by_side(source, output, beside, options, progress=progress)
+    say(f": {count} frames, the source's on the left as a player shows them", subject=beside)
+    if not whole:
+        raise damaged(source, output)
