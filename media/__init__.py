@@ -10,6 +10,7 @@ with Interpolator("rrin.onnx") as interpolate:
 
 from media.encoding import Encoding
 from media.errors import MediaError
+from media.images.footage import interpolate_images
 from media.images.pair import PairSummary, interpolate_pair
 from media.images.sequence import SequenceSummary, interpolate_folder
 from media.images.stills import Still, interpolate_stills, read_still, write_still
@@ -34,6 +35,7 @@ __all__ = [
     "VideoOptions",
     "VideoSummary",
     "interpolate_folder",
+    "interpolate_images",
     "interpolate_pair",
     "interpolate_pipe",
     "interpolate_share",

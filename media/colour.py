@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from av import VideoFrame
+from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
@@ -48,11 +49,7 @@ class SourceFrame:
             av.FFmpegError: FFmpeg does not convert this one.
         """
         video = encodable(decoded)
-        deep = bits_of(video.format) > 8
-        pix_fmt = "rgb48le" if deep else "rgb24"
-        rgb = _reformat(video, pix_fmt, _matrix(video), _range(video), ColorRange.JPEG).to_ndarray()
-        if deep:
-            rgb = rgb.astype(np.float32) / np.float32(65535)
+        rgb = rgb_of(video)
         if video.format.is_rgb or len(video.planes) != len(video.format.components):
             return cls(video, rgb, ())
         back = planes_of(_from_rgb(rgb, video))
@@ -61,6 +58,14 @@ class SourceFrame:
             for ours, theirs in zip(planes_of(video), back, strict=True)
         )
         return cls(video, rgb, residue)
+
+
+def rgb_of(video: VideoFrame) -> NDArray[Any]:
+    """Return a frame's pixels, (H, W, 3): uint8, or of more than 8 bits float32 in [0, 1]."""
+    deep = bits_of(video.format) > 8
+    pix_fmt = "rgb48le" if deep else "rgb24"
+    rgb = _reformat(video, pix_fmt, _matrix(video), _range(video), ColorRange.JPEG).to_ndarray()
+    return rgb.astype(np.float32) / np.float32(65535) if deep else rgb
 
 
 def video_frame(rgb: NDArray[Any], t: float, before: SourceFrame, after: SourceFrame) -> VideoFrame:
@@ -82,10 +87,10 @@ def video_frame(rgb: NDArray[Any], t: float, before: SourceFrame, after: SourceF
 
 
 def in_format(frame: VideoFrame, pix_fmt: str) -> VideoFrame:
-    """Convert a frame to a YUV format in its own matrix and range; RGB becomes BT.709, limited."""
+    """Convert a frame, in its own matrix and range; where RGB becomes YUV, to BT.709, limited."""
     if frame.format.name == pix_fmt:
         return frame
-    if not frame.format.is_rgb:
+    if not frame.format.is_rgb or VideoFormat(pix_fmt).is_rgb:
         made = _reformat(frame, pix_fmt, _matrix(frame), _range(frame), _range(frame))
         copy_tags(frame, made)
         return made

@@ -18,13 +18,18 @@ from av.video.stream import VideoStream
 
 from media.errors import MediaError
 from media.ffmpeg_log import logged, quiet
-from media.pixel_formats import bits_of
-from media.qualities import quality_of
+from media.pixel_formats import bits_of, has_alpha
+from media.qualities import quality_of, quality_options
+from media.renditions import ANIMATIONS, is_rendition
 from runtime.errors import OptionError, shown
 from runtime.options import check_whole
 
 # Containers by suffix, and their usual encoder.
-CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".webm": "libvpx-vp9"}
+CODECS = {
+    ".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264", ".ts": "libx264",
+    ".webm": "libvpx-vp9",
+}  # fmt: skip
+_FORMATS = {".mkv": "matroska", ".ts": "mpegts"}  # else as the suffix
 # Of more than 8 bits: players know no such H.264, and not every libvpx has them.
 _DEEP = {"libx264": "libx265", "libvpx-vp9": "libsvtav1"}
 # pixels; x265 writes beyond its own memory where both sides are shorter, which ends the process.
@@ -32,18 +37,20 @@ SMALLEST_DEEP = 64
 
 
 def format_of(output: Path) -> str:
-    """Return FFmpeg's name of the container that a suffix stands for.
+    """Return FFmpeg's name of the container that a suffix stands for; of a rendition, its video's.
 
     Raises:
         MediaError: it stands for none.
     """
     suffix = output.suffix.lower()
+    if is_rendition(output):
+        return "matroska"
     if suffix not in CODECS:
         raise MediaError(
-            f"{output}: no container is known by {output.suffix or 'no suffix'}; "
-            f"use one of {', '.join(CODECS)}"
+            f"{output}: no container is known by {output.suffix}; "
+            f"use one of {', '.join((*CODECS, *ANIMATIONS))}"
         )
-    return "matroska" if suffix == ".mkv" else suffix[1:]
+    return _FORMATS.get(suffix, suffix[1:])
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,12 @@ def _usual(output: Path, deep: bool) -> str:
     usual = CODECS[output.suffix.lower()]
     deeper = _DEEP[usual]
     return deeper if deep and deeper in av.codecs_available else usual
+
+
+def _is_plain_rgb(name: str) -> bool:
+    pix_fmt = VideoFormat(name)
+    packed_in_bytes = all(component.bits >= 8 for component in pix_fmt.components)
+    return pix_fmt.is_rgb and packed_in_bytes and not has_alpha(pix_fmt)
 
 
 class Encoder:
@@ -169,18 +182,18 @@ class Encoder:
         frame: VideoFrame,
         rate: Fraction,
         pixel_aspect: Fraction,
-        light: dict[str, str],
+        more: dict[str, str],
     ) -> VideoStream:
         """Add a stream of frames like this one, with its pixel format and colours, to a container.
 
         Args:
-            light: see `light_options`.
+            more: options, such as `light_options` gives.
 
         Raises:
             MediaError: the container does not hold what this encoder makes.
         """
         try:
-            stream = container.add_stream(self.name, rate, {**self.options, **light})
+            stream = container.add_stream(self.name, rate, {**self.options, **more})
         except ValueError as error:
             raise MediaError(
                 f"{self._output}: no encoder {self.name} here, or not for this container: {error}"
@@ -203,20 +216,7 @@ class Encoder:
 
     def _checked_options(self) -> dict[str, str]:
         number, preset = self._encoding.crf, self._encoding.preset
-        quality, options = quality_of(self.name), {}
-        if quality is None and number is not None:
-            raise MediaError(
-                f"{self._output}: {self.name} has no constant quality that is known; leave it out"
-            )
-        if quality is not None:
-            low, high = sorted((quality.best, quality.worst))
-            if number is not None and not low <= number <= high:
-                raise MediaError(
-                    f"{self._output}: a constant quality of {number}; {self.name} has "
-                    f"{quality.best}, the best, to {quality.worst}"
-                )
-            number = quality.usual if number is None else number
-            options = {} if number is None else quality.told(number)
+        options, quality = quality_options(self.name, number, self._output), quality_of(self.name)
         if preset is not None:
             known = quality.presets if quality else ()
             if known and preset not in known:
@@ -239,7 +239,10 @@ class Encoder:
             best, _ = find_best_pix_fmt_of_list(self._formats, own.name)
             wanted = [own.name] if own.name in self._formats else [best.name] if best else []
         elif self._encoding.codec:
-            wanted = [own.name]  # players want YUV; who names an encoder that has RGB gets it
+            # Players want YUV; who names an encoder that has RGB gets it.
+            rgb = [name for name in self._formats if _is_plain_rgb(name)]
+            best, _ = find_best_pix_fmt_of_list(rgb, own.name) if rgb else (None, 0)
+            wanted = [own.name, *([best.name] if best else [])]
         # Many cannot subsample the chroma of odd sizes.
         sampling = "yuv444p" if given.width % 2 or given.height % 2 else "yuv420p"
         wanted.append(sampling + ("10le" if deep else ""))

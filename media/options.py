@@ -35,6 +35,8 @@ class VideoOptions:
             frames in their place, so that motion goes on evenly; see `RepeatFinder`. Fewer source
             frames are shown, and more are made.
         encoding: how frames are encoded.
+        transcode: encode anew sound and text that the output's container does not hold as they
+            are, such as PCM as AAC in .mp4; False refuses such sources.
         overwrite: replace an existing output.
         segment: seconds of source that are worked through at a time, at least, so that a run that
             ends early loses no more; shorter ones cost a keyframe each. Videos of fewer than two
@@ -56,6 +58,7 @@ class VideoOptions:
     cut_threshold: float | None = THRESHOLD
     dedup: bool = False
     encoding: Encoding = field(default_factory=Encoding)
+    transcode: bool = True
     overwrite: bool = False
     segment: float = SEGMENT
     start: Number | None = None

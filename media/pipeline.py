@@ -9,9 +9,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from av import Packet, VideoFrame
-from av.container import InputContainer
 from av.stream import Disposition, Stream
-from av.video.stream import VideoStream
 
 from media.filling import Filling
 from media.options import Progress
@@ -40,10 +38,11 @@ class Writer(Sink, Protocol):
     """What a whole video goes to.
 
     Attributes:
-        left_out: what of the source is not in the output, for people.
+        left_out, transcoded: as `VideoSummary` has them.
     """
 
     left_out: list[str]
+    transcoded: list[str]
 
 
 def whole(
@@ -81,6 +80,7 @@ def whole(
         cuts=decoding.cuts,
         repeats=decoding.repeats if source.options.dedup else None,
         left_out=writer.left_out,
+        transcoded=writer.transcoded,
         damage=decoding.damage(),
         decode_seconds=decoding.seconds,
         inference_seconds=filling.seconds,
@@ -117,33 +117,28 @@ def run(
     return written, seconds
 
 
-def copies(
-    reader: InputContainer, writer: VideoWriter, chosen: VideoStream, slowdown: Fraction
-) -> list[Stream]:
+def copies(source: SourceVideo, writer: VideoWriter) -> list[Stream]:
     """Describe the source to a writer, and have it take what is copied.
 
-    Args:
-        chosen: the stream that is interpolated.
-        slowdown: output seconds for one source second.
-
     Returns:
-        The streams whose packets are copied; attachments, which have none, among them.
+        The streams whose packets are copied, or encoded anew; attachments, which have none, among
+        them.
 
     Raises:
-        MediaError: see `VideoWriter.describe`.
+        MediaError: see `VideoWriter.describe` and `way_into`.
     """
+    reader, chosen = source.reader, source.stream
+    slowdown = source.timing.schedule.slowdown
     writer.describe(reader, chosen, slowdown)
     for video in reader.streams.video:
         if video.disposition & Disposition.attached_pic:
-            writer.left_out.append(
-                f"cover picture, stream {video.index}, for covers are not copied"
-            )
+            writer.add_cover(video, source.path)
         elif video.index != chosen.index:
             writer.left_out.append(f"video stream {video.index}, for one alone is interpolated")
     copied = []
     for stream in reader.streams:
-        if slowdown != 1 and stream.type in ("audio", "subtitle"):
+        if slowdown != 1 and stream.type in ("audio", "subtitle", "data"):
             writer.left_out.append(f"{stream.type}, for it does not run slower")
-        elif stream.type != "video" and writer.add_copy(stream):
+        elif stream.type != "video" and writer.add_copy(stream, transcode=source.options.transcode):
             copied.append(stream)
     return copied

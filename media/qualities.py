@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from media.errors import MediaError
 
 # What FFmpeg's -q:v means: a flag, and the number times this.
 _LAMBDA = 118
@@ -22,7 +25,7 @@ class Quality:
 
     Attributes:
         names: of the options that hold the number.
-        best, worst: ends of the scale; of VideoToolbox's more is better.
+        best, worst: ends of the scale; of VideoToolbox's and WebP's more is better.
         usual: visually lossless, for a source frame should not suffer for its new neighbours; None
             leaves the encoder its own way.
         presets: that it has; empty where opening it tells.
@@ -83,9 +86,33 @@ _OF: Mapping[str, Quality] = {
     "hevc_videotoolbox": _by_q(100, 1, 75),
     "prores_ks": _by_q(1, 31, None),
     "mpeg4": _by_quantizer(2),
+    "libwebp_anim": Quality(("quality",), 100, 0, 90),
 }
 
 
 def quality_of(encoder: str) -> Quality | None:
     """Return how an encoder is told a constant quality; None where it has none, or none we know."""
     return _OF.get(encoder)
+
+
+def quality_options(encoder: str, number: int | None, output: Path | str) -> dict[str, str]:
+    """Return the options that ask an encoder for a number on its scale; None is what is usual.
+
+    Raises:
+        MediaError: it has no such number.
+    """
+    quality = quality_of(encoder)
+    if quality is None:
+        if number is not None:
+            raise MediaError(
+                f"{output}: {encoder} has no constant quality that is known; leave it out"
+            )
+        return {}
+    low, high = sorted((quality.best, quality.worst))
+    if number is not None and not low <= number <= high:
+        raise MediaError(
+            f"{output}: a constant quality of {number}; {encoder} has {quality.best}, the best, to "
+            f"{quality.worst}"
+        )
+    number = quality.usual if number is None else number
+    return {} if number is None else quality.told(number)

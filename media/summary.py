@@ -23,6 +23,7 @@ class VideoSummary:
         cuts: scene cuts found.
         repeats: of the source, found and taken out; None where none were looked for.
         left_out: what of the source is not in the output, and why.
+        transcoded: what of the source is encoded anew beside the pictures, as what, and why.
         damage: what is missing or broken in the source, and where; the output is made of the rest.
         decode_seconds, inference_seconds, encode_seconds: that the stages worked; they overlap.
     """
@@ -38,6 +39,7 @@ class VideoSummary:
     cuts: int
     repeats: int | None
     left_out: list[str]
+    transcoded: list[str]
     damage: list[str]
     decode_seconds: float
     inference_seconds: float

@@ -15,7 +15,7 @@ from media.encoding import Encoding
 from media.options import Progress, Share, Tell, VideoOptions
 from media.pipeline import Writer, copies, whole
 from media.reading.source import SourceVideo
-from media.resuming.segmented import Video, checked, job_of, join, make
+from media.resuming.segmented import Video, checked, job_of, join, make, suited
 from media.schedule import Number, constant_rate
 from media.summary import ShareSummary, VideoSummary
 from media.writing.writer import open_writer
@@ -39,8 +39,9 @@ def interpolate_video(
     Source frames go to the encoder as they were decoded; the frames between get the same pixel
     format and colours. Nothing is made across a scene cut or between identical frames: there the
     nearer source frame is shown again, as the last one is until the end. Audio, subtitles,
-    attachments, chapters, tags, rotation and pixel aspect are copied; what cannot be is in the
-    summary's `left_out`. Of a damaged source what can be made is made, and its `damage` says what
+    attachments, chapters, tags, rotation and pixel aspect are copied; what is encoded anew, for the
+    output's container does not hold it, is in the summary's `transcoded`, and what is not kept in
+    its `left_out`. Of a damaged source what can be made is made, and its `damage` says what
     is missing or broken.
 
     A long video is made segment by segment (see `VideoOptions.segment`), and what is finished waits
@@ -49,7 +50,9 @@ def interpolate_video(
 
     Args:
         source: any progressive video that FFmpeg decodes, with one frame size throughout.
-        output: the file; its suffix chooses the container.
+        output: the file; its suffix chooses the container. A GIF, an animated WebP or a folder is
+            made of a lossless video when that is finished. In a folder, or as a pattern such as
+            out/frame_%05d.tif says, are images of all frames, at a constant rate, in 8 bits or 16.
         progress: called after each frame with the frames written, the total expected (0 if the
             file does not say), and the seconds of video that are written.
         tell: called with lines for people: what it goes on with, where segments wait.
@@ -65,6 +68,7 @@ def interpolate_video(
         FrameError: the frame size changes, or the artifact does not take frames of this depth.
     """
     source, output = Path(source), Path(output)
+    options = suited(source, output, options)
     video = Video(interpolate, source, output, options, progress, tell)
     publication = checked(video)
     job = job_of(video)
@@ -106,6 +110,7 @@ def interpolate_share(
         OptionError: the video is too short for segments, or cannot be cut.
     """
     source, output = Path(source), Path(output)
+    options = suited(source, output, options)
     video = Video(interpolate, source, output, options, progress, tell)
     checked(video)
     job = job_of(video)
@@ -133,7 +138,7 @@ def into_file(
         time_base=schedule.time_base,
         pixel_aspect=source.pixel_aspect,
     ) as writer:
-        yield writer, copies(source.reader, writer, source.stream, schedule.slowdown)
+        yield writer, copies(source, writer)
 
 
 def write_video(output: str | Path, frames: Iterable[NDArray[np.uint8]], rate: Number) -> None:

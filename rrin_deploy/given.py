@@ -25,7 +25,7 @@ def refuse_others(given: Given, kind: str, *own: str) -> None:
     for name in given:
         if name not in own:
             raise typer.BadParameter(
-                f"{_flag(name)} is not for {kind}; expected {', '.join(map(_flag, own))}"
+                f"{flag(name)} is not for {kind}; expected {', '.join(map(flag, own))}"
             )
 
 
@@ -40,7 +40,8 @@ def cut_threshold(given: Given) -> float | None:
     return None if "no_cuts" in given else given.get("cut_threshold", THRESHOLD)
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """Return an option's name as it is typed."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -71,7 +72,9 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
     encoding = ("codec", "crf", "preset", "pix_fmt")
     rates = ("factor", "fps", "slow")
     times = ("start", "end")
-    others = ("stream", "deinterlace", "dedup", "segment", "share", "allow_damaged")
+    others = (
+        "stream", "deinterlace", "dedup", "segment", "share", "no_transcode", "allow_damaged",
+    )  # fmt: skip
     refuse_others(given, "a video", *rates, *CUTS, *encoding, *times, *others)
     threshold = cut_threshold(given)
     chosen = {name: parse_rational(given[name]) for name in rates if name in given}
@@ -86,6 +89,7 @@ def video_task(given: Given, overwrite: bool) -> VideoTask:
         cut_threshold=threshold,
         dedup="dedup" in given,
         encoding=Encoding(*map(given.get, encoding)),
+        transcode="no_transcode" not in given,
         overwrite=overwrite,
         segment=given.get("segment", SEGMENT),
         deinterlace=given.get("deinterlace"),

@@ -18,6 +18,7 @@ from rrin_deploy.given import (
     Given,
     VideoTask,
     cut_threshold,
+    flag,
     refuse_others,
     video_task,
 )
@@ -103,6 +104,44 @@ def folder(
     _say_made(output, made, started, interpolate)
 
 
+def footage(
+    artifact: Artifact,
+    source: Path,
+    output: Path,
+    overwrite: bool,
+    given: Given,
+    outputs: Outputs,
+) -> None:
+    """Make a video of a folder or pattern of images."""
+    from media.images.footage import interpolate_images
+
+    if "rate" not in given:
+        raise typer.BadParameter(f"{source} has no frame rate of its own; give --rate, such as 24")
+    of_videos = ("start", "end", "stream", "deinterlace", "segment", "share", "no_transcode")
+    for name in (*of_videos, "allow_damaged"):
+        if name in given:
+            raise typer.BadParameter(f"{flag(name)} is for videos, and {source} is none")
+    rate = parse_rational(given.pop("rate"))
+    limit = {name: given.pop(name) for name in ("max_pixels",) if name in given}
+    task = video_task(given, overwrite)
+    started = time.perf_counter()
+    with artifact() as interpolate:
+        opened = time.perf_counter()
+        with frame_progress(source.name) as progress:
+            done = interpolate_images(
+                interpolate,
+                source,
+                output,
+                rate,
+                task.options,
+                progress=progress,
+                tell=partial(tell_of, source),
+                **limit,
+            )
+        seconds = time.perf_counter() - opened
+    say_video(source, output, done, f"; {speed_of(done, seconds)}", started, interpolate, outputs)
+
+
 def refuse_images(sources: Sequence[Path]) -> None:
     """Raise a usage error where one of what should be videos is an image."""
     from media.suffixes import IMAGE_SUFFIXES
@@ -175,6 +214,8 @@ def say_video(
     outputs.append(made_entry([source], output, done, started, by))
     for stream in done.left_out:
         say(f": not kept: {stream}", subject=source)
+    for stream in done.transcoded:
+        say(f": encoded anew: {stream}", subject=source)
     _say_made(output, _video_made(done) + speed, started, by)
     for found in done.damage:
         say(f": damaged: {found}", subject=source)

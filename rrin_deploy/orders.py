@@ -11,7 +11,7 @@ import typer
 
 from rrin_deploy.batch import videos
 from rrin_deploy.given import Given
-from rrin_deploy.interpolation import Artifact, folder, pair, video
+from rrin_deploy.interpolation import Artifact, folder, footage, pair, video
 from rrin_deploy.on_cluster import on_cluster
 from rrin_deploy.pipes import is_piped, piped
 from rrin_deploy.preview import preview
@@ -93,17 +93,21 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
         BadParameter, OptionError: it was asked for what cannot be.
         RrinError, OSError: it was not made, or not without fault.
     """
+    from media.encoding import CODECS
     from media.images.numbering import is_pattern
+    from media.pipes.pipe import is_y4m
+    from media.renditions import ANIMATIONS
 
     inputs, output = order.inputs, order.output
     rest = output, order.overwrite, {**order.given}, outputs
-    piping = any(map(is_piped, (*inputs, output)))
+    piping = any(map(is_piped, (*inputs, output))) or is_y4m(output)
     of_one_file = len(inputs) == 1 and not inputs[0].is_dir() and not is_pattern(inputs[0])
-    if order.preview and (not of_one_file or order.ray is not None or piping):
+    to_video = output.suffix.lower() in (*CODECS, *ANIMATIONS)
+    if order.preview and (not of_one_file or not to_video or order.ray is not None or piping):
         raise typer.BadParameter("--preview is of one video, that is a file and made here")
     if piping:
         if order.ray is not None:
-            raise typer.BadParameter("--ray is for files; a pipe is made here")
+            raise typer.BadParameter("--ray is not for pipes and .y4m, which are made here")
         piped(artifact, inputs, *rest)
     elif order.ray is not None:
         on_cluster(order.ray, order.model, order.where, inputs, *rest)
@@ -112,7 +116,8 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     elif len(inputs) > 1:
         videos(artifact, inputs, *rest)
     elif not of_one_file:
-        folder(artifact, inputs[0], *rest)
+        fill_up = footage if to_video and not output.is_dir() else folder
+        fill_up(artifact, inputs[0], *rest)
     elif order.preview:
         preview(artifact, inputs[0], *rest)
     else:

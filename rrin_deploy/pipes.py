@@ -44,10 +44,10 @@ def piped(
         Stopped: nobody reads it any more.
     """
     if len(inputs) > 1:
-        raise typer.BadParameter(f"a pipe is one video; {len(inputs)} inputs are given")
+        raise typer.BadParameter(f"a pipe or y4m is one video; {len(inputs)} inputs are given")
     for name in ("segment", "share"):
         if name in given:
-            raise typer.BadParameter(f"--{name} is not for a pipe, which is made in one piece")
+            raise typer.BadParameter(f"--{name} is not for pipes and .y4m, made in one piece")
     source = inputs[0]
     refuse_images([source])
     if source == STANDARD:

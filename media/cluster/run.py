@@ -16,7 +16,7 @@ from media.cluster.work import Assignment, OpenedThere
 from media.options import Progress, VideoOptions
 from media.reading.source import SourceVideo
 from media.resuming.job import Job
-from media.resuming.segmented import Video, checked, is_made, job_in_any_case, join
+from media.resuming.segmented import Video, checked, is_made, job_in_any_case, join, suited
 from media.summary import VideoSummary
 from media.waiting import published
 from runtime.errors import OutputError, RrinError
@@ -101,22 +101,22 @@ class Run:
 
     def _begin(self) -> Iterator[Outcome]:
         source, output = self._orders.popleft()
-        video = Video(
-            self._cluster.opened,
-            source,
-            output,
-            self._options,
-            lambda *_: None,
-            lambda line: self._tell(output, line),
-        )
         try:
+            video = Video(
+                self._cluster.opened,
+                source,
+                output,
+                suited(source, output, self._options),
+                lambda *_: None,
+                lambda line: self._tell(output, line),
+            )
             checked(video)
             job = job_in_any_case(video)
         except (RrinError, OSError) as error:
             yield source, output, error
             return
         try:
-            with SourceVideo.opened(source, self._options) as opened:
+            with SourceVideo.opened(source, video.options) as opened:
                 size, expected = source.stat().st_size, opened.frames_expected
         except (RrinError, OSError) as error:
             job.leave()

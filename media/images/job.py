@@ -17,7 +17,7 @@ from typing import Annotated
 
 from media.errors import MediaError
 from media.images.numbering import names_of
-from media.images.stills import read_still
+from media.images.stills import CODECS, read_still
 from media.waiting import RECORD, begun, claimed, cleared, partial_of, published, remove
 from runtime.errors import OutputError, OutputExistsError
 from runtime.records import Between, Format, Matching, Sha256
@@ -152,7 +152,7 @@ def _folder_of(output: Path) -> Path:
 
 
 def _count(folder: Path) -> int:
-    return sum(path.suffix.lower() in (".png", ".jpg", ".jpeg") for path in folder.iterdir())
+    return sum(path.suffix.lower() in CODECS for path in folder.iterdir())
 
 
 @dataclass(frozen=True)

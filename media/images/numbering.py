@@ -86,6 +86,14 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(images, key=_natural)
 
 
+def images_of(source: Path) -> list[Path]:
+    """Return the images of a pattern, or of a folder, in their order.
+
+    Raises: as `numbered` and `images_in`.
+    """
+    return numbered(source) if is_pattern(source) else images_in(source)
+
+
 def _natural(path: Path) -> tuple[list[int | str], str]:
     return _parts(path), path.name
 

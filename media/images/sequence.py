@@ -13,11 +13,11 @@ from media.images.numbering import (
     NAME,
     check_pattern,
     images_in,
+    images_of,
     is_pattern,
     matching,
     missing,
     named,
-    numbered,
 )
 from media.images.pictures import Picture, Pictures
 from media.images.stills import (
@@ -90,8 +90,8 @@ def interpolate_folder(
             without hidden ones; or a pattern such as in/frame_%05d.png, taken by number, whatever
             the first is and whatever is left out. As in FFmpeg %05d is padded with zeros to five
             digits and %d is not padded; what exists by that very name is no pattern.
-        output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png or
-            .jpg. `overwrite` replaces a folder that holds nothing else than such images.
+        output: the folder, for frame_00000.png and so on; or a pattern for names in it, .png,
+            .tif or .jpg. `overwrite` replaces a folder that holds nothing else than such images.
         factor: 2 to 1000.
         cut_threshold: see `CutDetector`; None looks for no cuts.
         dedup: look for images that only repeat the one before, and make others in their place; see
@@ -112,7 +112,7 @@ def interpolate_folder(
     check_path("output", output, "more/")
     check_whole("factor", factor, 2, MAX_TIMES)
     source, output = Path(source), Path(output)
-    images = numbered(source) if is_pattern(source) else images_in(source)
+    images = images_of(source)
     folder, name = (output.parent, output.name) if is_pattern(output) else (output, NAME)
     check_pattern(name)
     if len(images) < 2:
@@ -123,7 +123,7 @@ def interpolate_folder(
     if folder.is_dir() and folder.samefile(images[0].parent):
         raise OptionError(f"{folder}: is the source as well; choose another output")
     pictures = Pictures(images, cut_threshold=cut_threshold, dedup=dedup, max_pixels=max_pixels)
-    publication = _checked_output(output, folder, overwrite)
+    publication = checked_output(output, folder, overwrite)
     still_codec(Path(name))
     names = [named(name, index) for index in range((len(images) - 1) * factor + 1)]
     identity = ImageIdentity.of(images, interpolate.identity, factor, name, cut_threshold, dedup)
@@ -202,7 +202,14 @@ def _filled_up(
         number, before = following, after
 
 
-def _checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublication:
+def checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublication:
+    """Return the publication of a folder of images; `output` is the folder, or a pattern in it.
+
+    Raises:
+        OptionError: it is named as a file.
+        MediaError: it holds more than what would be replaced.
+        OutputError: see `FolderPublication`.
+    """
     if folder.suffix.lower() in _NO_FOLDERS and not folder.is_dir():
         raise OptionError(
             f"{folder}: is named as a file; images are written to a folder, or to a pattern as "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,10 +27,14 @@ from runtime.publishing import Publication
 
 # Photographs of 108 megapixels pass; of 16 bits and with alpha, reading takes 4.5 GB at this size.
 MAX_PIXELS = 128_000_000
-_CODECS = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
-_OPTIONS = {"mjpeg": {"qmin": "2", "qmax": "2"}}  # FFmpeg's best but one
+CODECS = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".tif": "tiff", ".tiff": "tiff"}
+_OPTIONS = {
+    "mjpeg": {"qmin": "2", "qmax": "2"},  # FFmpeg's best but one
+    "tiff": {"compression_algo": "lzw"},
+}
 _FORMATS = {1: "gray", 3: "rgb24", 4: "rgba"}  # by channels
 _DEEP_FORMATS = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}  # as PNG stores them
+_DEEP_OF_TIFF = {1: "gray16le", 3: "rgb48le", 4: "rgba64le"}  # as FFmpeg does
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def read_still(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Still:
 
 
 def write_still(path: str | Path, still: Still, *, overwrite: bool = True) -> None:
-    """Encode an image as PNG or, named .jpg, as JPEG; 16 bits where the image is float32.
+    """Encode an image as PNG or TIFF or, named .jpg, as JPEG; 16 bits where it is float32.
 
     Raises:
         FrameError: it is no Still.
@@ -119,7 +123,7 @@ def encoded(path: Path, still: Still) -> bytes:
         raise MediaError(f"{path}: JPEG holds no transparency; write a .png")
     if codec == "mjpeg" and still.rgb.dtype == np.float32:
         raise MediaError(f"{path}: JPEG holds 8 bits, and these are more; write a .png")
-    frame = _frame_of(still)
+    frame = _frame_of(still, _DEEP_OF_TIFF if codec == "tiff" else _DEEP_FORMATS)
     if codec == "mjpeg":
         frame = frame.reformat(
             format="yuvj444p", dst_color_range=ColorRange.JPEG, interpolation=ACCURATE
@@ -141,12 +145,12 @@ def still_codec(path: Path) -> str:
     """Return FFmpeg's encoder of an image to be written; ask before long work.
 
     Raises:
-        MediaError: the suffix is not one of PNG or JPEG.
+        MediaError: the suffix is not one of PNG, TIFF or JPEG.
     """
-    codec = _CODECS.get(path.suffix.lower())
+    codec = CODECS.get(path.suffix.lower())
     if codec is None:
         found = f"ends in {path.suffix}" if path.suffix else "has no suffix"
-        raise MediaError(f"{path}: {found}; expected the name of an image, in .png or .jpg")
+        raise MediaError(f"{path}: {found}; expected the name of an image, in .png, .tif or .jpg")
     return codec
 
 
@@ -214,14 +218,14 @@ def _check_still(still: Still, name: str) -> None:
         raise FrameError(f"{name} is a {type(still).__name__}; expected a Still")
 
 
-def _frame_of(still: Still) -> VideoFrame:
+def _frame_of(still: Still, deep_formats: Mapping[int, str]) -> VideoFrame:
     deep = still.rgb.dtype == np.float32
     pixels = still.rgb[..., :1] if still.grey and still.alpha is None else still.rgb
     if still.alpha is not None:
         pixels = np.dstack([pixels, still.alpha])
     if deep:
         pixels = np.rint(pixels * np.float32(65535)).astype(np.uint16)
-    pix_fmt = (_DEEP_FORMATS if deep else _FORMATS)[pixels.shape[2]]
+    pix_fmt = (deep_formats if deep else _FORMATS)[pixels.shape[2]]
     if pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     return VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=pix_fmt)

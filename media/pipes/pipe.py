@@ -15,6 +15,7 @@ from media.options import Progress, VideoOptions
 from media.pipeline import Writer, whole
 from media.pipes.reader import Y4mReader
 from media.pipes.writer import Y4mWriter
+from media.pipes.y4m import LONGEST_LINE, Header
 from media.reading.source import SourceVideo
 from media.resuming.job import Job
 from media.summary import VideoSummary
@@ -33,6 +34,11 @@ def is_pipe(place: Place) -> bool:
     return isinstance(place, int) or Path(place).is_fifo()
 
 
+def is_y4m(output: Place) -> bool:
+    """Say whether it is a file of what goes through pipes."""
+    return not isinstance(output, int) and Path(output).suffix.lower() == ".y4m"
+
+
 def interpolate_pipe(
     interpolate: Interpolator,
     source: Place,
@@ -42,13 +48,13 @@ def interpolate_pipe(
     progress: Progress = lambda *_: None,
     output_name: str | None = None,
 ) -> VideoSummary:
-    """Write a video with more frames than its source, where either or both are pipes.
+    """Write a video with more frames than its source, where either or both are pipes, or to .y4m.
 
     A pipe holds YUV4MPEG2 (y4m), as of `ffmpeg -f yuv4mpegpipe`: frames of one rate in 8 to 16
-    bits, 4:2:0 to 4:4:4 or grey. Source frames go into it as they were decoded, and the frames
-    between get the same pixel format. It has no place for sound, tags and colour matrix. Into a
-    pipe the rate is constant, on average that of a source whose rate varies. All is made in one
-    piece, and memory does not grow with its length.
+    bits, 4:2:0 to 4:4:4 or grey; so does a file named .y4m. Source frames go into it as they were
+    decoded, and the frames between get the same pixel format. It has no place for sound, tags and
+    colour matrix, and the rate in it is constant, on average that of a source whose rate varies.
+    All is made in one piece, and memory does not grow with its length.
 
     Args:
         source, output: a file, a named pipe, or a pipe's file descriptor, which stays open.
@@ -64,16 +70,20 @@ def interpolate_pipe(
         Others: see `interpolate_video`.
     """
     if options.start is not None or options.end is not None:
-        raise OptionError("a pipe is made whole; leave out start and end")
+        raise OptionError("a pipe or y4m is made whole; leave out start and end")
     if is_pipe(output):
         name = output_name or _name(output)
         return _into_pipe(interpolate, source, output, name, options, progress)
     output = Path(str(output))
     Job.tidied(output)
     publication = Publication(output, overwrite=options.overwrite)
+    if is_y4m(output):
+        with publication as target, target.path.open("wb") as file:
+            name = str(output)
+            return _into_pipe(interpolate, source, file.fileno(), name, options, progress)
     with _opened(source, options) as (video, reader):
-        file = into_file(video, output, publication)
-        return whole(video, interpolate, file, progress, reader.leave if reader else _stay)
+        into = into_file(video, output, publication)
+        return whole(video, interpolate, into, progress, reader.leave if reader else _stay)
 
 
 def _into_pipe(
@@ -92,7 +102,7 @@ def _into_pipe(
         _descriptor(output, os.O_WRONLY) as descriptor,
     ):
         video = replace(varying, timing=varying.timing.constant)
-        header = reader.header if reader else None
+        header = reader.header if reader else _header_of(video)
         writer = Y4mWriter(descriptor, name, video, header, pix_fmt)
         pipe = nullcontext[tuple[Writer, list[Stream]]]((writer, []))
         return whole(video, interpolate, pipe, progress, reader.leave if reader else _stay)
@@ -109,6 +119,14 @@ def _opened(source: Place, options: VideoOptions) -> Iterator[tuple[SourceVideo,
         path = Path(_name(source))
         with SourceVideo.opened(path, options, lambda: reader, reader.leave) as video:
             yield video, reader
+
+
+def _header_of(video: SourceVideo) -> Header | None:
+    """Return that of a file of y4m, for FFmpeg does not tell all of it."""
+    if video.reader.format.name != "yuv4mpegpipe":
+        return None
+    with video.path.open("rb") as file:
+        return Header.parsed(file.readline(LONGEST_LINE), str(video.path))
 
 
 @contextmanager

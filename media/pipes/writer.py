@@ -38,7 +38,7 @@ class Y4mWriter:
         pix_fmt: None takes the source's, or what comes nearest of those that y4m has.
 
     Attributes:
-        left_out: what of the source is not in the output, for people.
+        left_out, transcoded: as `VideoSummary` has them.
 
     Raises:
         MediaError: y4m has no such pixel format, or the source has alpha and none was asked for.
@@ -56,6 +56,7 @@ class Y4mWriter:
             raise MediaError(
                 f"{name}: y4m has no pixel format {pix_fmt}; it has {', '.join(CHROMA)}"
             )
+        self.transcoded: list[str] = []
         self.left_out = alpha_left_out(source.stream, source.path, pix_fmt)
         self.left_out += [
             f"{stream.type}, which y4m cannot hold"

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from media.errors import MediaError
 from media.reading.overlap import awaited
-from runtime.errors import InputNotFoundError, OptionError
+from runtime.errors import InputNotFoundError, OptionError, RrinError
 
 # FFmpeg's names of formats that are one file and hold all they show. Others open the files that
 # they name (hls, concat, dash, imf, sdp, vobsub), run scripts (avisynth, vapoursynth), or take any
@@ -76,6 +76,8 @@ def open_media(
         file = str(path.resolve()) if opener is None else opener()
         opening = partial(av.open, file, "r", metadata_errors="replace", options=options)
         return opening() if leave is None else awaited(opening, leave)
+    except RrinError:  # of the opener's
+        raise
     except av.ArgumentError as error:  # what FFmpeg says of a format that is not on the list
         raise MediaError(
             f"{path}: a damaged file, or a format that is not taken: playlists and their like open "

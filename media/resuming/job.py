@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 from media.reading.segments import Segment
+from media.renditions import are_images, place_of
 from media.resuming.identity import Identity
 from media.resuming.packet_file import SegmentSummary, read_summary
 from media.waiting import RECORD, begun, claimed, cleared, partial_of, remove
@@ -70,7 +71,7 @@ class Job:
         Raises:
             OutputError: something else is in its place.
         """
-        return cleared(partial_of(output), _OURS)
+        return cleared(_folder_of(output), _OURS)
 
     @classmethod
     def found(cls, output: Path, identity: Callable[[], Identity]) -> Job | None:
@@ -85,7 +86,7 @@ class Job:
         """
         if not cls.tidied(output):
             return None
-        folder = partial_of(output)
+        folder = _folder_of(output)
         record = _FORMAT.read(folder / RECORD)
         if difference := identity().difference(record.identity):
             raise OutputError(
@@ -101,7 +102,7 @@ class Job:
         Raises:
             OutputError: the folder cannot be written.
         """
-        folder, record = partial_of(output), _Record(identity, segments)
+        folder, record = _folder_of(output), _Record(identity, segments)
         try:
             begun(folder, record.document())
         except OutputExistsError:
@@ -167,6 +168,10 @@ class Job:
         return Kept(self.folder, len(sizes), len(self.segments), sum(sizes))
 
 
+def _folder_of(output: Path) -> Path:
+    return partial_of(place_of(output)[0] if are_images(output) else output)
+
+
 @dataclass(frozen=True)
 class Kept:
     """What an unfinished video has.
@@ -186,7 +191,7 @@ class Kept:
 
 def kept_beside(output: Path) -> Kept | None:
     """Return what of an output's segments is kept; None where none is, or it cannot be told."""
-    folder = partial_of(output)
+    folder = _folder_of(output)
     try:
         return Job(folder, _FORMAT.read(folder / RECORD)).kept()
     except (OSError, ArtifactError):

@@ -21,7 +21,7 @@ from media.reading.source import Head, SourceVideo, head_of
 from media.resuming.packet_file import SegmentSummary, packets_in
 from media.summary import VideoSummary
 from media.writing.span import Span
-from media.writing.writer import open_writer
+from media.writing.writer import VideoWriter, open_writer
 from runtime.publishing import Publication
 
 
@@ -62,7 +62,7 @@ def joined(
             time_base=base,
             pixel_aspect=video.pixel_aspect,
         ) as writer:
-            streams = copies(video.reader, writer, video.stream, timing.schedule.slowdown)
+            streams = copies(video, writer)
             copied = {each.index for each in streams}
             span = _span(segments, head, video.stream)
             writer.begin(head.frame, head.start, span)
@@ -85,7 +85,7 @@ def joined(
                 writer.write_encoded(waiting)
                 waiting = next(encoded, None)
         damage = watched.found(Losses.of_all(summary.losses() for summary in summaries))
-        return _summary(summaries, video, writer.left_out, damage)
+        return _summary(summaries, video, writer, damage)
 
 
 def _span(segments: Sequence[Segment], head: Head, stream: Stream) -> Span:
@@ -138,7 +138,7 @@ def _encoded(files: Sequence[Path], reordered: int, base: Fraction) -> Iterator[
 
 
 def _summary(
-    summaries: Sequence[SegmentSummary], video: SourceVideo, left_out: list[str], damage: list[str]
+    summaries: Sequence[SegmentSummary], video: SourceVideo, writer: VideoWriter, damage: list[str]
 ) -> VideoSummary:
     counted = ("frames_read", "frames_made", "frames_repeated", "frames_written",
                "frames_left_out", "cuts", "repeats", "decode_seconds", "inference_seconds",
@@ -152,7 +152,8 @@ def _summary(
         width=summaries[0].width,
         height=summaries[0].height,
         rate=video.timing.shown_rate,
-        left_out=left_out,
+        left_out=writer.left_out,
+        transcoded=writer.transcoded,
         damage=damage,
         **sums,
     )

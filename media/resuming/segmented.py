@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from media.encoding import format_of
+from media.images.sequence import checked_output
 from media.options import Progress, Tell, VideoOptions
 from media.reading.container import open_media
 from media.reading.part import part_of
 from media.reading.segments import WHOLE, Segment, planned
 from media.reading.source import SourceVideo, head_of
+from media.renditions import are_images, place_of
 from media.resuming.identity import Identity
 from media.resuming.job import Job
 from media.resuming.joining import joined
@@ -19,6 +22,7 @@ from media.resuming.segment_work import interpolate_segment
 from media.summary import VideoSummary
 from media.waiting import published
 from media.writing.streams import alpha_left_out
+from media.writing.tracks import way_into
 from runtime.errors import ArtifactError, OptionError, OutputError
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
@@ -58,12 +62,34 @@ def checked(video: Video) -> Publication:
         OutputError: see `Publication`.
     """
     source, output = video.source, video.output
-    with open_media(source):  # what is no video is refused before anything is touched
-        pass
+    # What is no video, or cannot be written as one, is refused before anything is touched.
+    with open_media(source) as reader:
+        beside = [] if video.options.slow else reader.streams
+        for stream in beside:
+            if stream.type != "video":
+                way_into(format_of(output), stream, output, transcode=video.options.transcode)
     if output.exists() and output.samefile(source):
         raise OptionError(f"{output}: is the source as well; choose another output")
     Job.tidied(output)
-    return Publication(output, overwrite=video.options.overwrite)
+    return _publication(video)
+
+
+def _publication(video: Video, outdated: Sequence[Path] = ()) -> Publication:
+    output, overwrite = video.output, video.options.overwrite
+    if are_images(output):
+        return checked_output(output, place_of(output)[0], overwrite)
+    return Publication(output, overwrite=overwrite, outdated=outdated)
+
+
+def suited(source: Path, output: Path, options: VideoOptions) -> VideoOptions:
+    """Return options with a constant rate where the output is images, which have no times.
+
+    Raises: as `SourceVideo.opened`.
+    """
+    if not are_images(output) or options.fps is not None:
+        return options
+    with SourceVideo.opened(source, options) as opened:
+        return replace(options, factor=None, fps=opened.timing.constant.shown_rate)
 
 
 def job_of(video: Video) -> Job | None:
@@ -167,9 +193,7 @@ def join(video: Video, job: Job, frames: int) -> VideoSummary:
             raise OutputError(f"{video.output}: another run joins its segments; wait for that")
         everything = range(len(job.segments))
         summaries = [summary for index in everything if (summary := job.summary(index))]
-        publication = Publication(
-            video.output, overwrite=video.options.overwrite, outdated=[job.record]
-        )
+        publication = _publication(video, outdated=[job.record])
         files = [job.file(index) for index in everything]
         done = joined(
             job.segments,

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from media.colour import in_format
 from media.encoding import SMALLEST_DEEP, Encoder, Encoding, Pictures
 from media.pixel_formats import bits_of
+from media.renditions import LOSSLESS, is_rendition, lossless
 from media.schedule import LARGEST_DENOMINATOR
 from media.writing.light import light_options
 
@@ -29,6 +30,7 @@ class FrameEncoder:
 
     Attributes:
         pix_fmt: that frames are encoded in, once `choose` has been called.
+        siting: where chroma lies, by FFmpeg's name; empty where it is not known.
 
     Raises:
         MediaError: see `Encoder`.
@@ -44,7 +46,9 @@ class FrameEncoder:
         pixel_aspect: Fraction,
     ) -> None:
         self.time_base = time_base
-        self.pix_fmt = ""
+        self.pix_fmt = self.siting = ""
+        if is_rendition(path := Path(output)):
+            encoding = lossless(encoding, path, rate)
         self._encoding, self._output = encoding, output
         self._choice = Encoder(encoding, output, time_base)
         self._rate = rate.limit_denominator(LARGEST_DENOMINATOR)
@@ -84,9 +88,14 @@ class FrameEncoder:
             in_format(first, self.pix_fmt),
             self._rate,
             self._pixel_aspect,
-            light_options(self.name, first),
+            {**light_options(self.name, first), **self._siting_options()},
         )
         return self._stream
+
+    def _siting_options(self) -> dict[str, str]:
+        # FFV1 itself does not hold it, and chroma without would be shown between the pixels.
+        known = self.siting and self.name == LOSSLESS
+        return {"chroma_sample_location": self.siting} if known else {}
 
     def encode(self, given: VideoFrame, time: Fraction, duration: Fraction) -> list[Packet[Any]]:
         """Encode a frame to be shown at `time` for `duration`, seconds; return what comes of it.

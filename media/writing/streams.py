@@ -1,8 +1,7 @@
-"""What a source's streams carry beside pictures: which of it can be copied, and what is lost."""
+"""What a source's streams carry beside pictures: what is true of the output, and what is lost."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -24,6 +23,8 @@ from media.side_data import carries
 _STALE = ("duration", "encoder", "bps", "number_of_", "_statistics", "handler_name", "vendor_id",
           "major_brand", "minor_version", "compatible_brands", "timecode",
           "alpha_mode")  # fmt: skip
+# Codecs whose chroma lies beside the left one of its pixels; PyAV does not tell what a stream says.
+_SITED_LEFT = ("h263", "h264", "hevc", "mpeg2video", "mpeg4", "vc1", "wmv3")
 # PyAV gives encoders none of it.
 _LOST_SIDE_DATA = {
     "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
@@ -32,17 +33,9 @@ _LOST_SIDE_DATA = {
 }
 
 
-def holds(container: str, stream: Stream) -> bool:
-    """Say whether a container takes a stream, by writing it the header of a file in memory."""
-    if stream.type == "attachment":
-        return container == "matroska"  # FFmpeg's WebM leaves them out without a word
-    try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream)
-            trial.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
+def siting_of(stream: VideoStream) -> str:
+    """Return where a stream's chroma lies, by FFmpeg's name; empty where its codec says nothing."""
+    return "left" if stream.codec_context.name in _SITED_LEFT else ""
 
 
 def fresh(metadata: dict[str, str]) -> dict[str, str]:

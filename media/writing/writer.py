@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -19,11 +19,15 @@ from media.encoding import Encoding, format_of
 from media.errors import MediaError
 from media.ffmpeg_log import quiet
 from media.pixel_formats import losses, plain
+from media.renditions import called, is_rendition
 from media.side_data import display_matrix
+from media.writing.covers import add_cover, holds_cover
 from media.writing.frame_encoder import FrameEncoder
 from media.writing.light import light_lost
+from media.writing.rendering import render
 from media.writing.span import EVERYTHING, Span
-from media.writing.streams import alpha_left_out, fresh, heard_from, holds, lost_with
+from media.writing.streams import alpha_left_out, fresh, heard_from, lost_with, siting_of
+from media.writing.tracks import COPY, Track, kind_of, track, way_into
 from runtime.errors import OutputError
 from runtime.publishing import Publication
 
@@ -33,6 +37,7 @@ class VideoWriter:
 
     Attributes:
         left_out: what of the source is not in the output, for people; complete after `finish`.
+        transcoded: what of the source was encoded anew beside the pictures, and as what.
     """
 
     def __init__(
@@ -43,14 +48,16 @@ class VideoWriter:
         asked: str | None,
     ) -> None:
         self.left_out: list[str] = []
+        self.transcoded: list[str] = []
         self._writer = writer
         self._output = output
         self._frames = frames
         self._asked = asked
         self._video: VideoStream | None = None
         self._source: VideoStream | None = None
-        self._to_copy: list[Stream] = []
-        self._copied: dict[int, Stream] = {}
+        self._ways: dict[Stream, str] = {}
+        self._tracks: dict[int, Track] = {}
+        self._covers: list[tuple[VideoStream, Path]] = []
         self._early: list[Packet[Any]] = []
         self._chapters: list[Any] = []
         self._slowdown = Fraction(1)
@@ -69,27 +76,39 @@ class VideoWriter:
         self._chapters = reader.chapters()
         self._slowdown = slowdown
         self._source = stream
+        self._frames.siting = siting_of(stream)
         self.left_out += alpha_left_out(stream, Path(reader.name), self._asked)
         if stream.codec_context.format is not None:
             self._frames.choose(plain(stream.codec_context.format), stream.width, stream.height)
 
-    def add_copy(self, stream: Stream) -> bool:
-        """Take a stream as it is; False, and an entry in `left_out`, where it does not fit."""
-        codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
-        kind = f"{stream.type} ({codec})" if codec else f"{stream.type} stream {stream.index}"
-        if stream.type == "data":
-            self.left_out.append(
-                f"{kind}, for it may point at frames of the source (chapters are kept)"
-            )
+    def add_copy(self, stream: Stream, *, transcode: bool = True) -> bool:
+        """Take a stream, as it is or encoded anew; False, and an entry in `left_out`, if neither.
+
+        Raises:
+            MediaError: see `way_into`.
+        """
+        kind, suffix = kind_of(stream), called(self._output)
+        way = way_into(self._writer.format.name, stream, self._output, transcode=transcode)
+        if not way:
+            pointing = stream.type == "data" and not is_rendition(self._output)
+            why = "for it may point at frames of the source (chapters are kept)"
+            self.left_out.append(f"{kind}, {why if pointing else f'which {suffix} cannot hold'}")
             return False
-        if not holds(self._writer.format.name, stream):
-            self.left_out.append(f"{kind}, which {self._output.suffix} cannot hold")
-            return False
-        self._to_copy.append(stream)
+        if way != COPY:
+            self.transcoded.append(f"{kind} as {way}, for {suffix} does not hold it")
+        self._ways[stream] = way
         return True
 
+    def add_cover(self, picture: VideoStream, source: Path) -> None:
+        """Take a source's cover picture, or say in `left_out` that it does not fit."""
+        if is_rendition(self._output) or not holds_cover(self._writer.format.name, picture):
+            kind = f"cover picture, stream {picture.index}"
+            self.left_out.append(f"{kind}, which {called(self._output)} cannot hold")
+        else:
+            self._covers.append((picture, source))
+
     def copy(self, packet: Packet[Any]) -> None:
-        """Write a packet of a copied stream, in step with the frames."""
+        """Write a packet of a stream that was taken, in step with the frames."""
         if self._video is None:  # the header has to name the video stream too
             self._early.append(packet)
             return
@@ -99,9 +118,8 @@ class VideoWriter:
         for field in ("pts", "dts"):
             if getattr(packet, field) is not None:
                 setattr(packet, field, getattr(packet, field) - shift)
-        packet.stream = self._copied[packet.stream.index]
         with _writing(self._output):
-            self._writer.mux(packet)
+            self._writer.mux(self._tracks[packet.stream.index].packets(packet))
 
     def write(
         self, given: VideoFrame, time: Fraction, duration: Fraction, start: Fraction = Fraction(0)
@@ -135,6 +153,8 @@ class VideoWriter:
             raise MediaError(f"{self._output}: not written: the video stream holds no frames")
         with _writing(self._output):
             self._writer.mux(self._frames.flush())
+            for each in self._tracks.values():
+                self._writer.mux(each.flush())
             self._writer.close()
 
     def begin(self, first: VideoFrame, start: Fraction, span: Span = EVERYTHING) -> None:
@@ -147,8 +167,7 @@ class VideoWriter:
         """
         self._start, self._span = start, span
         place = self._source.index if self._source else 0
-        for stream in [stream for stream in self._to_copy if stream.index < place]:
-            self._add_copied(stream)
+        self._add_tracks([stream for stream in self._ways if stream.index < place])
         encoder = self._video = self._frames.add_to(self._writer, first)
         if self._source is not None:
             encoder.metadata.update(fresh(self._source.metadata))
@@ -156,18 +175,20 @@ class VideoWriter:
         matrix = display_matrix(first)
         if matrix is not None:
             encoder.set_display_matrix(matrix.tolist())
-        for stream in [stream for stream in self._to_copy if stream.index > place]:
-            self._add_copied(stream)
+        self._add_tracks([stream for stream in self._ways if stream.index > place])
         if self._asked is None:
             self.left_out += losses(first.format, self._frames.pix_fmt)
         self.left_out += [*light_lost(self._frames.name, first), *lost_with(first)]
         # Players show nothing of before 0, so what is heard earlier moves the frames back.
-        heard = heard_from(self._to_copy, self._start) if span.begin is None else span.begin
+        heard = heard_from(self._ways, self._start) if span.begin is None else span.begin
         lead = max(self._start - heard, Fraction(0))
         self._lead = math.ceil(lead / self._frames.time_base) * self._frames.time_base
         self._set_chapters()
         with quiet(self._frames.name), _writing(self._output):
+            covers = [add_cover(self._writer, *cover) for cover in self._covers]
             self._writer.start_encoding()
+            for packets in covers:
+                self._writer.mux(packets)
         early, self._early = self._early, []
         for packet in early:
             self.copy(packet)
@@ -181,11 +202,11 @@ class VideoWriter:
         if chapters:
             self._writer.set_chapters(chapters)
 
-    def _add_copied(self, stream: Stream) -> None:
-        copied = self._writer.add_stream_from_template(stream)
-        copied.metadata.update(fresh(stream.metadata))
-        copied.disposition = stream.disposition
-        self._copied[stream.index] = copied
+    def _add_tracks(self, sources: Iterable[Stream]) -> None:
+        for source in sources:
+            added = self._tracks[source.index] = track(self._writer, source, self._ways[source])
+            added.stream.metadata.update(fresh(source.metadata))
+            added.stream.disposition = source.disposition
 
 
 @contextmanager
@@ -209,19 +230,29 @@ def open_writer(
         MediaError: no container by that suffix, or FFmpeg cannot encode.
         OutputError: it cannot be written to the disk; see `Publication`.
     """
-    matroska = format_of(output) in ("matroska", "webm")
+    container_format = format_of(output)
     # Matroska would call the first stream of each kind the default where the source names none.
+    matroska = container_format in ("matroska", "webm")
     options = {"default_mode": "passthrough"} if matroska else {}
     with target:
+        rendition = is_rendition(output)
+        path = target.path.with_name(f"{target.path.name}.mkv") if rendition else target.path
         with _writing(output):
-            container = av.open(str(target.path), "w", container_options=options)
+            container = av.open(str(path), "w", container_format, container_options=options)
         with container:
             frames = FrameEncoder(
                 encoding, output, rate=rate, time_base=time_base, pixel_aspect=pixel_aspect
             )
             writer = VideoWriter(container, output, frames, encoding.pix_fmt)
+            if rendition and pixel_aspect != 1:
+                lost = f"pixel aspect of {pixel_aspect}, which {called(output)} does not hold"
+                writer.left_out.append(lost)
             yield writer
             writer.finish()
+        if rendition:
+            with _writing(output):
+                render(path, target.path, output, encoding)
+            path.unlink()
 
 
 @contextmanager

@@ -42,9 +42,9 @@ def command(
         typer.Option(
             "-o",
             "--output",
-            help="The image (.png, .jpg); the video (.mp4, .mkv, .mov, .webm); the folder, for "
-            "frame_00000.png and so on, or a pattern; of several videos the folder; - for y4m to "
-            "standard output.",
+            help="The image (.png, .tif, .jpg); the video (.mp4, .mkv, .mov, .webm, .ts, .y4m, "
+            "animated .gif or .webp); the folder, for frame_00000.png and so on, or a pattern; of "
+            "several videos the folder; - for y4m to standard output.",
         ),
     ],
     model: Annotated[
@@ -59,6 +59,10 @@ def command(
     ] = None,
     fps: Annotated[
         str | None, typer.Option(help="Video: frames a second, such as 60 or 60000/1001.")
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(help="Folder to a video: images a second, such as 24 or 24000/1001."),
     ] = None,
     slow: Annotated[
         str | None,
@@ -119,6 +123,14 @@ def command(
         str | None, typer.Option(help="The encoder's preset, such as veryfast.")
     ] = None,
     pix_fmt: PixFmt = None,
+    no_transcode: Annotated[
+        bool,
+        typer.Option(
+            "--no-transcode",
+            help="Video: fail where sound or subtitles would have to be encoded anew, for the "
+            "output's kind of file does not hold them as they are.",
+        ),
+    ] = False,
     segment: Annotated[
         float | None,
         typer.Option(
@@ -182,6 +194,9 @@ def command(
     A video of over 40 seconds is made in segments, which wait in `OUTPUT.partial` until all are
     there, as images do. Where a run ends early, the same command goes on from there.
 
+    GIFs, animated WebPs and the images of a video are made of a lossless video, which takes room on
+    the disk beside them until they are there.
+
     With `-`, or a named pipe, y4m is read or written, as of `ffmpeg -f yuv4mpegpipe -`; all else
     goes to standard error. Where nobody reads it any more it ends with 141, as by SIGPIPE.
 
@@ -190,20 +205,25 @@ def command(
     `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
     `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
     `rrin-deploy interpolate cartoon.mkv -o smooth.mkv --factor 2 --dedup`;
+    `rrin-deploy interpolate clip.mkv -o clip.webm --no-transcode`;
     `rrin-deploy interpolate film.mkv -o scene.mkv --start 1:02:30 --end 1:03:15.480`;
     `rrin-deploy interpolate film.mkv -o look.mp4 --preview`;
     `rrin-deploy interpolate tape.avi -o smooth.mp4 --deinterlace fields`;
     `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`;
     `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
     `rrin-deploy interpolate frames/ -o more/ --factor 2`;
-    `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
+    `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`;
+    `rrin-deploy interpolate frames/ -o clip.mp4 --rate 24 --factor 2`;
+    `rrin-deploy interpolate clip.mp4 -o frames/ --start 10 --end 12`;
+    `rrin-deploy interpolate clip.mp4 -o tiffs/f%05d.tif`;
+    `rrin-deploy interpolate clip.mp4 -o clip.gif --fps 50 --end 4`
     """
     if as_json and is_stdout(output):
         raise typer.BadParameter("--json prints to standard output, which is the video's here")
     order = order_of(
         inputs=inputs, output=output, overwrite=overwrite, model=model, ray=ray,
-        t=t, factor=factor, fps=fps, slow=slow, start=start, end=end, stream=stream,
-        preview=preview, deinterlace=deinterlace, dedup=dedup,
+        t=t, factor=factor, fps=fps, rate=rate, slow=slow, start=start, end=end, stream=stream,
+        preview=preview, deinterlace=deinterlace, dedup=dedup, no_transcode=no_transcode,
         cut_threshold=cut_threshold, no_cuts=no_cuts, codec=codec, crf=crf, preset=preset,
         pix_fmt=pix_fmt, segment=segment, share=share, allow_damaged=allow_damaged,
         max_pixels=max_pixels,

@@ -45,7 +45,7 @@ def test_the_ends_are_the_images_themselves(
     [
         ("mid.png", {"t": 1.5}, OptionError, "t is 1.5; expected a number from 0 to 1"),
         ("mid.png", {"t": float("nan")}, OptionError, "t is nan"),
-        ("mid.gif", {}, MediaError, "expected the name of an image, in .png or .jpg"),
+        ("mid.gif", {}, MediaError, "expected the name of an image, in .png, .tif or .jpg"),
         ("a.png", {"overwrite": True}, OptionError, r"a\.png: is an input as well"),
         ("old.png", {}, OutputExistsError, r"old\.png: exists"),
         ("none/mid.png", {}, InputNotFoundError, "no such folder"),

@@ -293,3 +293,21 @@ def test_a_pipe_that_does_not_block_is_waited_for(
         with os.fdopen(writing, "wb"):
             interpolate_pipe(interpolate, source, writing, VideoOptions(factor=2))
         assert len(y4m.read(content.result())[0]) == 6
+
+
+@pytest.mark.parametrize("tag", [b"C420jpeg", b"C420mpeg2"])
+def test_a_file_of_y4m_holds_what_a_pipe_gets(
+    tag: bytes, through: Through, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    content = retagged(y4m.written(y4m.scene(3, "yuv420p"), NTSC), b"C420jpeg", tag)
+    source, output = tmp_path / "source.y4m", tmp_path / "made.y4m"
+    source.write_bytes(content)
+    interpolate_pipe(interpolate, source, output, VideoOptions(factor=2))
+    assert output.read_bytes() == through(content)
+    assert len(y4m.read(output.read_bytes())[0]) == 6
+    with pytest.raises(OutputExistsError):
+        interpolate_pipe(interpolate, source, output, VideoOptions(factor=2))
+    options = VideoOptions(factor=2, encoding=LOSSLESS, overwrite=True)
+    with pytest.raises(OptionError, match="leave out codec"):
+        interpolate_pipe(interpolate, source, output, options)
+    assert output.read_bytes() == through(content)

@@ -467,10 +467,10 @@ def test_slow_motion_is_silent_and_says_so(interpolate: Interpolator, tmp_path: 
 
 def test_what_a_container_cannot_hold_is_named(interpolate: Interpolator, tmp_path: Path) -> None:
     summary = interpolate_video(
-        interpolate, rich_source(tmp_path), tmp_path / "out.mp4", multiplied(2)
+        interpolate, rich_source(tmp_path), tmp_path / "out.ts", multiplied(2)
     )
-    assert summary.left_out == ["subtitle (subrip), which .mp4 cannot hold"]
-    assert packets_of(tmp_path / "out.mp4", "audio")
+    assert summary.left_out == ["subtitle (subrip), which .ts cannot hold"]
+    assert packets_of(tmp_path / "out.ts", "audio")
 
 
 @pytest.mark.parametrize("fps", [Fraction(60), Fraction(60000, 1001)])

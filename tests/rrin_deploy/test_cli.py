@@ -34,6 +34,7 @@ from runtime.installation import install_hint
 from runtime.manifest import manifest_path
 from runtime.scene import render, render_bytes
 from tests.conftest import ROOT, Exporter, write_png
+from tests.media.test_sound import clicking
 from tests.models import SMALL_MODEL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -571,6 +572,17 @@ def test_slow_motion_at_a_rate(run: Run, clip: Path) -> None:
     assert run("interpolate", clip, "-o", "x.mp4", "--factor", "2", "--fps", "60")[0] == 2
 
 
+def test_sound_that_is_encoded_anew_is_said(run: Run, tmp_path: Path) -> None:
+    clicking(tmp_path / "in.mkv")
+    line = ("interpolate", "in.mkv", "-o", "out.webm", "--end", "0.1")
+    code, _, err = run(*line, "--no-transcode")
+    assert code == 1
+    assert ".webm does not hold audio (pcm_s16le)" in err
+    code, out, err = run(*line)
+    assert (code, err) == (0, "")
+    assert "in.mkv: encoded anew: audio (pcm_s16le) as libopus, for .webm does not hold it" in out
+
+
 def test_folder(run: Run, tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     for time in range(3):
@@ -596,6 +608,42 @@ def test_repeats_are_taken_out_and_counted(run: Run, tmp_path: Path) -> None:
     assert "more: 15 images from 8, 0 cuts, 2 repeats taken out" in out
 
 
+def test_folder_to_a_video(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for time in range(3):
+        save_scene(tmp_path / "frames" / f"{time}.png", time)
+    line = ("interpolate", "frames", "-o", "clip.mkv")
+    code, _, err = run(*line)
+    assert (code, "has no frame rate of its own; give --rate" in err) == (2, True)
+    code, _, err = run(*line, "--rate", "24", "--start", "1")
+    assert (code, "--start is for videos" in err) == (2, True)
+    code, out, err = run(*line, "--rate", "24000/1001", "--factor", "2", "--codec", "ffv1")
+    assert (code, err) == (0, "")
+    assert "clip.mkv: 6 frames from 3," in out
+    assert "at 47.952 fps; 2 made" in out
+    with av.open(str(tmp_path / "clip.mkv")) as reader:
+        first = next(reader.decode(video=0)).to_ndarray(format="rgb24")
+    assert np.array_equal(first, np.asarray(Image.open(tmp_path / "frames" / "0.png")))
+
+
+def test_video_to_images_and_animations(run: Run, clip: Path, tmp_path: Path) -> None:
+    code, out, err = run("interpolate", clip, "-o", "frames/", "--end", "0.08")
+    assert (code, err) == (0, "")
+    assert "frames: 4 frames from 2," in out
+    assert len(list((tmp_path / "frames").iterdir())) == 4
+    code, _, err = run("interpolate", clip, "-o", "out.gif", "--factor", "4")
+    assert (code, err.strip()[-8:]) == (1, "--fps 50")
+    for name in ("out.gif", "out.webp", "out.y4m", "out.ts"):
+        code, out, err = run("interpolate", clip, "-o", name)
+        assert (code, err) == (0, "")
+        assert f"{name}: 8 frames from 4," in out
+    assert [Image.open(tmp_path / f"out.{kind}").format for kind in ("gif", "webp")] == [
+        "GIF",
+        "WEBP",
+    ]
+    assert run("interpolate", clip, "-o", "out.y4m", "--segment", "1")[0] == 2
+
+
 def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path) -> None:
     a, b = pair
     for arguments in (
@@ -611,6 +659,8 @@ def test_wrong_usage_exits_with_2(run: Run, pair: tuple[Path, Path], clip: Path)
         ("interpolate", Path.cwd(), "-o", "more", "--factor", "2.5"),
         ("interpolate", Path.cwd(), "-o", "more", "--crf", "20"),
         ("interpolate", Path.cwd(), "-o", "more", "--no-cuts", "--cut-threshold", "0.2"),
+        ("interpolate", Path.cwd(), "-o", "more", "--rate", "24"),
+        ("interpolate", clip, "-o", "x.mp4", "--rate", "24"),
         ("interpolate", a, "-o", "x.png"),
         ("interpolate", a, b, a, "-o", "x.png"),
         ("interpolate", a, b),
