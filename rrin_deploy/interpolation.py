@@ -1,4 +1,4 @@
-"""What `rrin-deploy interpolate` does with two images, with a folder, and with a video."""
+"""What `rrin-deploy interpolate` makes videos of: a video, or a folder of images."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ import typer
 
 from rrin_deploy.console import parse_rational, say
 from rrin_deploy.given import (
-    CUTS,
-    FACTOR,
     Given,
     VideoTask,
-    cut_threshold,
     flag,
-    refuse_others,
     video_task,
 )
-from rrin_deploy.leftovers import images_kept, resumable, segments_kept
+from rrin_deploy.leftovers import resumable, segments_kept
 from rrin_deploy.progress import frame_progress
 from rrin_deploy.results import Maker, Outputs, made_entry
 from runtime.errors import RrinError
@@ -35,73 +31,6 @@ if TYPE_CHECKING:
 Artifact = Callable[
     [], AbstractContextManager[Interpolator]
 ]  # opened when all that was asked for is known to fit
-
-
-def pair(
-    artifact: Artifact,
-    inputs: Sequence[Path],
-    output: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
-    """Make the image between two."""
-    from media.images.pair import interpolate_pair
-
-    refuse_others(given, "two images", "t", "max_pixels")
-    image0, image1 = inputs
-    started = time.perf_counter()
-    with artifact() as interpolate:
-        done = interpolate_pair(interpolate, image0, image1, output, overwrite=overwrite, **given)
-    for path in done.profiles:
-        say(": not kept: ICC profile", subject=path)
-    outputs.append(made_entry(inputs, output, done, started, interpolate))
-    _say_made(output, f"{done.width}x{done.height}, t = {done.t:g}", started, interpolate)
-
-
-def folder(
-    artifact: Artifact,
-    source: Path,
-    output: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
-    """Fill up a folder or pattern of images."""
-    from media.images.sequence import interpolate_folder
-
-    refuse_others(given, "a folder", "factor", "dedup", "max_pixels", *CUTS)
-    factor = parse_rational(given.get("factor", FACTOR))
-    threshold = cut_threshold(given)
-    if factor.denominator != 1:
-        raise typer.BadParameter(f"--factor {factor} of a folder; expected a whole number")
-    started = time.perf_counter()
-    with (
-        resumable(images_kept, output) as begun,
-        artifact() as interpolate,
-        frame_progress(source.name) as progress,
-    ):
-        done = interpolate_folder(
-            interpolate,
-            source,
-            output,
-            int(factor),
-            cut_threshold=threshold,
-            overwrite=overwrite,
-            progress=partial(begun, progress),
-            tell=partial(begun, partial(tell_of, output)),
-            **{name: given[name] for name in ("max_pixels", "dedup") if name in given},
-        )
-    if done.profiles:
-        say(f": not kept: ICC profile of {done.profiles} images", subject=source)
-    if done.missing:
-        say(f": {done.missing}; the images beside are taken for neighbours", subject=source)
-    outputs.append(made_entry([source], output, done, started, interpolate))
-    made = (
-        f"{done.images_written} images from {done.images_read}, {done.cuts} cuts"
-        f"{_taken_out(done.repeats)}"
-    )
-    _say_made(output, made, started, interpolate)
 
 
 def footage(
@@ -216,7 +145,7 @@ def say_video(
         say(f": not kept: {stream}", subject=source)
     for stream in done.transcoded:
         say(f": encoded anew: {stream}", subject=source)
-    _say_made(output, _video_made(done) + speed, started, by)
+    say_made(output, _video_made(done) + speed, started, by)
     for found in done.damage:
         say(f": damaged: {found}", subject=source)
 
@@ -252,7 +181,7 @@ def _share(
         "when all shares are there, the same command without --share joins them"
     )
     outputs.append(made_entry([source], output, done, started, interpolate))
-    _say_made(output, made, started, interpolate)
+    say_made(output, made, started, interpolate)
 
 
 def tell_of(output: Path, line: str) -> None:
@@ -272,16 +201,18 @@ def _video_made(done: VideoSummary) -> str:
         f"{done.frames_written} frames from {done.frames_read}, {done.width}x{done.height} "
         f"at {float(done.rate):.6g} fps{resumed}; {done.frames_made} made, {done.frames_repeated} "
         f"shown again{unshown if done.frames_left_out else ''}, {done.cuts} cuts"
-        f"{_taken_out(done.repeats)}; decoding {done.decode_seconds:.1f} s, inference "
+        f"{taken_out(done.repeats)}; decoding {done.decode_seconds:.1f} s, inference "
         f"{done.inference_seconds:.1f} s, encoding {done.encode_seconds:.1f} s, all at once"
     )
 
 
-def _taken_out(repeats: int | None) -> str:
+def taken_out(repeats: int | None) -> str:
+    """Say how many repeats there were; empty where none were looked for."""
     return "" if repeats is None else f", {repeats} repeats taken out"
 
 
-def _say_made(output: Path, made: str, started: float, by: Maker) -> None:
+def say_made(output: Path, made: str, started: float, by: Maker) -> None:
+    """Say what was made, in how long, and by what; `started` by `time.perf_counter`."""
     seconds = time.perf_counter() - started
     how = f"{by.backend}, {by.metadata.precision}"
     if by.inferred is not None and by.inferred < 1:

@@ -11,11 +11,12 @@ import typer
 
 from rrin_deploy.batch import videos
 from rrin_deploy.given import Given
-from rrin_deploy.interpolation import Artifact, folder, footage, pair, video
+from rrin_deploy.interpolation import Artifact, footage, video
 from rrin_deploy.on_cluster import on_cluster
 from rrin_deploy.pipes import is_piped, piped
 from rrin_deploy.preview import preview
 from rrin_deploy.results import Outputs
+from rrin_deploy.stills import folder, pair
 from runtime.interpolator import Interpolator
 
 
