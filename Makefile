@@ -1,4 +1,4 @@
-# `make demo`, `make test`, `make test-vapoursynth`, `make test-page`, `make fuzz`, `make kills`, `make live` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
+# `make demo`, `make test`, `make test-long`, `make test-vapoursynth`, `make test-page`, `make fuzz`, `make kills`, `make live` and `make gpu-proof` do all their set-up; nothing is installed outside this folder.
 PYTHON ?= python3
 RUN_ENV = .venv-run
 TEST_ENV = .venv-test
@@ -24,7 +24,7 @@ BROWSER = @sparticuz/chromium@147.0.0 puppeteer-core@24.43.1 axe-core@4.14.1
 # Of `make live`: how long each of its two long streams is.
 MINUTES ?= 10
 
-.PHONY: demo test test-vapoursynth test-page fuzz kills live gpu-proof clean
+.PHONY: demo test test-long test-vapoursynth test-page fuzz kills live gpu-proof clean
 
 demo: $(RUN_ENV)/ready
 	$(RUN_ENV)/bin/rrin-deploy demo
@@ -35,6 +35,10 @@ test: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/mypy
 	$(TEST_ENV)/bin/lint-imports
 	$(TEST_ENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+# What `make test` leaves out to stay under ten minutes on two cores; `.ci/run` runs both.
+test-long: $(TEST_ENV)/ready
+	$(TEST_ENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m long
 
 # With Python 3.12 or newer: make test-vapoursynth PYTHON=python3.12. Other tests' fixtures want torch.
 test-vapoursynth: $(VS_ENV)/ready
