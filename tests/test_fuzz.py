@@ -32,6 +32,7 @@ def _faulty(path: Path) -> None:
             assert len(b"\1" * 2**30) == 2**30
 
 
+@pytest.mark.long
 def test_each_fault_is_told_apart() -> None:
     kinds = ("passed", "refused", "exception", "crash", "hang", "memory", "passed")
     worker = Worker({"planted": _faulty}, Limits(seconds=15, bytes=2**30))

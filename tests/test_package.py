@@ -40,6 +40,7 @@ def test_wheel_holds_the_rooms_and_the_model_and_no_tests(wheel: Path) -> None:
     assert "runtime/py.typed" in names
 
 
+@pytest.mark.long
 def test_installed_wheel_finds_its_model(wheel: Path, tmp_path: Path) -> None:
     # A virtual environment that sees the packages installed here but not the checkout.
     env = str(tmp_path / "env")

@@ -26,6 +26,7 @@ def test_every_command_is_a_step() -> None:
         assert entry.command.startswith(f"rrin-deploy {start}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", range(len(STEPS)), ids=[start for start, _, _ in STEPS])
 def test_commands_give_the_output_shown_and_write_nothing_else(number: int, shared: Path) -> None:
     entry, (_, _, outputs) = list(entries(TEXT))[number], STEPS[number]

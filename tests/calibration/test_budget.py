@@ -26,6 +26,8 @@ from runtime.scene import render_bytes
 from tests.conftest import write_png
 from tests.models import SMALL_MODEL
 
+pytestmark = pytest.mark.long  # INT8 is built many times
+
 HURT = "Mask.down_path.1"
 MAX_DROP = 0.15
 

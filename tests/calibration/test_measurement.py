@@ -115,6 +115,7 @@ def test_the_choice_does_not_depend_on_the_order_of_the_list(vimeo: Path) -> Non
     assert runs[0].data_sha256 == runs[1].data_sha256
 
 
+@pytest.mark.long
 def test_large_frames_are_cut_to_their_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

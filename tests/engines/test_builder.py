@@ -104,6 +104,7 @@ def test_half_engine_is_smaller(tmp_path: Path) -> None:
     assert sizes[1] < 0.8 * sizes[0]
 
 
+@pytest.mark.long
 def test_one_engine_for_three_capabilities(exported: Exporter, tmp_path: Path) -> None:
     report = build(
         exported(align_corners=True),
@@ -114,6 +115,7 @@ def test_one_engine_for_three_capabilities(exported: Exporter, tmp_path: Path) -
     assert report.manifest.metadata.align_corners is True
 
 
+@pytest.mark.long
 def test_full_width(exported: Exporter, tmp_path: Path) -> None:
     report = build(exported(32, "float32", True), tmp_path / "x.engine", options=RTX)
     assert report.manifest.metadata.base_width == 32

@@ -32,6 +32,7 @@ def run(ranges: Ranges, folder: Path, program: Path = PROGRAM) -> Any:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_every_precision_and_option_is_built_by_the_real_bindings(
     ranges: Ranges, tmp_path: Path
 ) -> None:

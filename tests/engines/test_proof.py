@@ -47,6 +47,7 @@ def without_last_layer(path: Path) -> None:
     onnx.save(graph, path)
 
 
+@pytest.mark.long
 def test_int8_whose_last_layer_was_zeroed_fails(model: Path) -> None:
     path = build_onnx(model, target="openvino").path
     assert check_parity(path).passed
@@ -61,6 +62,7 @@ def test_int8_whose_last_layer_was_zeroed_fails(model: Path) -> None:
     assert report.limits_from == "what the artifact measured when it was built"
 
 
+@pytest.mark.long
 def test_golden_file_of_another_build_of_the_model_is_refused(model: Path, ranges: Ranges) -> None:
     first = build_onnx(model, target="openvino").path
     kept = golden_beside(first).read_bytes()

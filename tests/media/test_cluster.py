@@ -80,6 +80,7 @@ def test_a_cluster_makes_what_one_process_makes(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["piece.mkv", "segments.mkv"]
 
 
+@pytest.mark.long
 def test_several_videos_one_of_which_cannot_be_made(
     cluster: Cluster, source: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -103,6 +104,7 @@ def test_several_videos_one_of_which_cannot_be_made(
     assert told[-1][:2] == (200, 200)
 
 
+@pytest.mark.long
 def test_a_source_that_goes_meanwhile_costs_itself_alone(
     cluster: Cluster, source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +122,7 @@ def test_a_source_that_goes_meanwhile_costs_itself_alone(
     assert decoded(tmp_path / "b.mkv") == decoded(whole)
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_costs_its_segment(
     cluster: Cluster, source: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +141,7 @@ def test_a_worker_that_is_killed_costs_its_segment(
     assert killed
 
 
+@pytest.mark.long
 def test_a_run_that_ends_early_is_finished_without_a_cluster(
     cluster: Cluster, source: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +170,7 @@ def test_a_source_that_changes_its_place_is_said(cluster: Cluster, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_the_command(source: Path, whole: Path, tmp_path: Path) -> None:
     line = command(source, tmp_path / "out.mkv", "ffv1", "--ray", "local")
     done = subprocess.run(
@@ -218,6 +223,7 @@ def test_no_node_has_what_a_segment_takes(cluster: Cluster) -> None:
         Cluster("local", SMALL_MODEL, {"providers": ["CUDAExecutionProvider"]})
 
 
+@pytest.mark.long
 def test_a_cluster_is_joined_from_any_thread(source: Path, whole: Path, tmp_path: Path) -> None:
     def make() -> list[Any]:
         with Cluster("local", SMALL_MODEL, WHERE) as opened:

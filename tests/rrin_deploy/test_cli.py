@@ -93,6 +93,7 @@ def test_version_and_help(run: Run) -> None:
         assert f"rrin-deploy {name}" in out.split("Example")[1]  # every help has an example
 
 
+@pytest.mark.long
 def test_parity_with_a_checkpoint_is_live_and_by_stage(
     run: Run, small_checkpoint: Path, exported: Exporter
 ) -> None:
@@ -963,6 +964,7 @@ def test_calibrate_build_and_evaluate_int8(run: Run, vimeo: Path, tmp_path: Path
     assert abs(scores["rrin.onnx"]["psnr_db"] - scores["rrin.ort.int8.onnx"]["psnr_db"]) < 0.2
 
 
+@pytest.mark.long
 def test_build_int8_by_a_budget(run: Run, ranges: Ranges, tmp_path: Path) -> None:
     shutil.copy(SMALL_MODEL, tmp_path / "rrin.onnx")
     ranges.save(tmp_path / "rrin.ranges.json")

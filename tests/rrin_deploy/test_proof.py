@@ -47,6 +47,7 @@ def python(code: str, *arguments: object, **environment: str) -> "subprocess.Com
     )
 
 
+@pytest.mark.long
 def test_every_part_of_the_proof_runs_on_the_fake_driver(tmp_path: Path) -> None:
     libcuda = build_libcuda(tmp_path)
     (tmp_path / "scratch").mkdir()
@@ -81,6 +82,8 @@ def test_every_part_of_the_proof_runs_on_the_fake_driver(tmp_path: Path) -> None
     }  # fmt: skip
 
 
+@pytest.mark.long
+@pytest.mark.long
 @pytest.mark.needs_no_gpu
 @pytest.mark.usefixtures("simulated_gpu")
 def test_every_precision_is_built_and_its_kernels_are_told(

@@ -366,6 +366,8 @@ def test_session_gives_the_frames_of_onnx_runtime_and_leaves_nothing(
     assert found["backend"].endswith("Fake GPU with CUDA graphs")
 
 
+@pytest.mark.long
+@pytest.mark.long
 @pytest.mark.parametrize("package", PACKAGES)
 def test_engine_that_cannot_be_captured_gives_the_same_frames(package: str, libcuda: Path) -> None:
     found = json.loads(run_on(libcuda, package, "waits"))
@@ -400,6 +402,8 @@ def test_nobody_waits_for_the_whole_gpu_while_a_run_is_captured(libcuda: Path) -
     assert run_on(libcuda, "cuda.bindings", code=SETTLED_MEANWHILE) == "2 1 []\n"
 
 
+@pytest.mark.long
+@pytest.mark.long
 @pytest.mark.parametrize("package", PACKAGES)
 def test_session_that_nobody_closed_is_freed_at_exit_without_a_word(
     package: str, libcuda: Path
@@ -409,6 +413,8 @@ def test_session_that_nobody_closed_is_freed_at_exit_without_a_word(
     assert report == {"left": 0, "without context": 0, "bad copies": 0}
 
 
+@pytest.mark.long
+@pytest.mark.long
 @pytest.mark.parametrize("package", PACKAGES)
 def test_device_arrays_of_any_size_give_the_frames_of_a_call(package: str, libcuda: Path) -> None:
     found = json.loads(run_on(libcuda, package, code=DEVICE_ARRAYS))

@@ -478,6 +478,7 @@ def test_the_bundled_model_passes_in_both_precisions() -> None:
         assert check_parity(artifact, backend="openvino").passed
 
 
+@pytest.mark.long
 def test_int8_of_the_bundled_model_loses_nothing_visible(data: Path) -> None:
     """Against true frames that nothing was chosen by."""
     losses = []

@@ -69,7 +69,7 @@ def test_the_tiles_of_fewest_pixels_are_chosen(extent: Extent) -> None:
     assert pixels(Tiling(extent)) == min(tried)
 
 
-@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("align_corners", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("harsh", [False, True])
 def test_tiled_frames_are_those_of_whole_frames(
     align_corners: bool, harsh: bool, exported: Exporter, tmp_path: Path

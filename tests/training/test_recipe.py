@@ -66,6 +66,7 @@ class OneSample(Samples):
         return Batch(*frames, torch.tensor([0.5]), flow, across, seen, torch.ones(1))
 
 
+@pytest.mark.long
 def test_the_loss_falls_and_flow_supervision_turns_the_flow_to_the_truth(tmp_path: Path) -> None:
     samples = OneSample(free_stills(), [], SIZE, 1.0, seed=1)
     batch, window = samples.batch(0, 1), torch.tensor([0.0, 0, SIZE, SIZE])
