@@ -345,7 +345,7 @@ def test_options_that_it_lacks_are_refused(
 CUDA_LIBRARY = "libonnxruntime_providers_cuda.so"
 
 
-@pytest.mark.parametrize(("broken", "other"), permutations(("onnxruntime", "openvino")))
+@pytest.mark.parametrize(("broken", "other"), list(permutations(("onnxruntime", "openvino"))))
 def test_a_backend_that_is_broken_names_the_other(broken: str, other: str, tmp_path: Path) -> None:
     (tmp_path / broken / "capi").mkdir(parents=True)
     (tmp_path / broken / "capi" / CUDA_LIBRARY).touch()
