@@ -57,7 +57,6 @@ def linked(packages: set[str], folder: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.long
 @pytest.mark.parametrize("extras", COMMANDS)
 def test_extras_bring_what_their_command_needs(extras: str, tmp_path: Path) -> None:
     site, work = tmp_path / "site", tmp_path / "work"

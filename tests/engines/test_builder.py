@@ -197,6 +197,7 @@ def test_options_that_cannot_be(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_workspace_of_rtx_is_the_memory_of_a_context(tmp_path: Path) -> None:
     free = build(SMALL_MODEL, tmp_path / "free.engine", options=RTX).manifest.context_bytes
     assert free

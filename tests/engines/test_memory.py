@@ -43,6 +43,7 @@ def test_memory_of_one_time_and_of_seven(engine: Path, tmp_path: Path) -> None:
     assert fixed == pytest.approx(MEASURED_OF_ONE_SIZE, rel=0.2)
 
 
+@pytest.mark.long
 def test_every_precision_and_several_gpus(ranges: Ranges, tmp_path: Path) -> None:
     ranges.save(tmp_path / "rrin.ranges.json")
     options = dataclasses.replace(OPTIONS, compute_capabilities=(86, 89, 120))

@@ -76,6 +76,7 @@ def test_golden_file_of_another_build_of_the_model_is_refused(model: Path, range
     assert check_parity(first, golden_beside(model)).artifact == str(first)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
 def test_golden_file_of_a_build_holds_what_its_graph_loses(target: Any, model: Path) -> None:
     report = build_onnx(model, target=target)

@@ -51,7 +51,7 @@ def artifact_in(precision: VsPrecision, source: Path, folder: Path) -> Path:
     return build_onnx(source, folder / "half.onnx", precision="fp16").path
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("fp16", marks=pytest.mark.long)])
 @pytest.mark.parametrize("io", ["float32", "uint8"])
 def test_both_forms_give_the_interpolators_frames(
     precision: VsPrecision, io: Io, exported: Exporter, tmp_path: Path

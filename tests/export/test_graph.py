@@ -51,6 +51,7 @@ def test_small_model_equals_pytorch(
     assert np.abs(made - reference(frame0, frame1, t)).max() <= limit
 
 
+@pytest.mark.long
 def test_full_width_equals_pytorch(exported: Exporter, full_width_checkpoint: Path) -> None:
     reference = Reference(load_checkpoint(full_width_checkpoint, align_corners=True))
     frame0, frame1 = map(unit, pair(200, 90))

@@ -45,7 +45,7 @@ def weighted(exported: Exporter, tmp_path: Path) -> Weighted:
 
 
 @pytest.mark.parametrize("align_corners", [True, False])
-@pytest.mark.parametrize("width", [8, 32])
+@pytest.mark.parametrize("width", [8, pytest.param(32, marks=pytest.mark.long)])
 def test_is_harsh_and_yet_well_conditioned(width: int, align_corners: bool) -> None:
     network = harsh_network(width, align_corners=align_corners)
     stages = stages_in_float64(network)
@@ -59,7 +59,11 @@ def test_is_harsh_and_yet_well_conditioned(width: int, align_corners: bool) -> N
     assert error < 1e-4
 
 
-@pytest.mark.parametrize(("width", "align_corners"), [(8, True), (8, False), (32, True)], ids=str)
+@pytest.mark.parametrize(
+    ("width", "align_corners"),
+    [(8, True), (8, False), pytest.param(32, True, marks=pytest.mark.long)],
+    ids=str,
+)
 def test_graph_is_as_near_as_pytorch(width: int, align_corners: bool, weighted: Weighted) -> None:
     path, network = weighted(width, "float32", align_corners)
     frames = list(map(unit, pair()))

@@ -140,7 +140,7 @@ def test_a_full_disk_is_said_of_the_name_that_was_given() -> None:
         (("-", "-o", "-", "--segment", 5), b"--segment is not for"),
         (("-", "-o", "-", "--share", "1/2"), b"--share is not for"),
         (("-", "-o", "-", "--start", "1"), b"leave out start and end"),
-        (("-", "-o", "-", "--ray", "auto"), b"--ray is for files"),
+        (("-", "-o", "-", "--ray", "auto"), b"--ray is not for pipes"),
         (("-", "-o", "-", "--codec", "ffv1"), b"leave out codec"),
         (("a.png", "-o", "-"), b"one image"),
     ],

@@ -83,7 +83,6 @@ def test_every_part_of_the_proof_runs_on_the_fake_driver(tmp_path: Path) -> None
 
 
 @pytest.mark.long
-@pytest.mark.long
 @pytest.mark.needs_no_gpu
 @pytest.mark.usefixtures("simulated_gpu")
 def test_every_precision_is_built_and_its_kernels_are_told(

@@ -190,6 +190,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_whole(
     assert decoded(output) == decoded(whole)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("share", "variables"),
     [

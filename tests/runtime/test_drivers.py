@@ -367,7 +367,6 @@ def test_session_gives_the_frames_of_onnx_runtime_and_leaves_nothing(
 
 
 @pytest.mark.long
-@pytest.mark.long
 @pytest.mark.parametrize("package", PACKAGES)
 def test_engine_that_cannot_be_captured_gives_the_same_frames(package: str, libcuda: Path) -> None:
     found = json.loads(run_on(libcuda, package, "waits"))
@@ -403,7 +402,6 @@ def test_nobody_waits_for_the_whole_gpu_while_a_run_is_captured(libcuda: Path) -
 
 
 @pytest.mark.long
-@pytest.mark.long
 @pytest.mark.parametrize("package", PACKAGES)
 def test_session_that_nobody_closed_is_freed_at_exit_without_a_word(
     package: str, libcuda: Path
@@ -413,7 +411,6 @@ def test_session_that_nobody_closed_is_freed_at_exit_without_a_word(
     assert report == {"left": 0, "without context": 0, "bad copies": 0}
 
 
-@pytest.mark.long
 @pytest.mark.long
 @pytest.mark.parametrize("package", PACKAGES)
 def test_device_arrays_of_any_size_give_the_frames_of_a_call(package: str, libcuda: Path) -> None:
