@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -27,6 +28,7 @@ _FILTERS = {
         ("decimate", ""),
     ],
 }
+_GAP = Fraction(7, 4)  # intervals; repeated fields lengthen one to 3/2, and containers round
 _RATES = {"fields": Fraction(2), "telecine": Fraction(4, 5)}
 
 
@@ -60,6 +62,7 @@ def whole_frames(
     """
     graph: Graph | None = None
     form: tuple[object, ...] = ()
+    times: deque[int | None] = deque(maxlen=2)
     for item in chain(items, [None]):
         if isinstance(item, Packet):
             yield item
@@ -67,13 +70,17 @@ def whole_frames(
             _check(item, source)
             yield item
         else:
-            if graph is not None and (item is None or _form(item) != form):
+            if graph is not None and (
+                item is None or _form(item) != form or _is_behind_a_gap(item, times)
+            ):
                 yield from _through(graph, None)
                 graph = None
+                times.clear()
             if item is not None:
                 if graph is None:
                     form, graph = _form(item), _graph(_FILTERS[how or ""], item, stream, source)
                 yield from _through(graph, item)
+                times.append(item.pts)
 
 
 def _check(frame: VideoFrame, source: Path) -> None:
@@ -83,6 +90,17 @@ def _check(frame: VideoFrame, source: Path) -> None:
             "ask for telecine, else have each field made a frame",
             remedy=("deinterlace", "fields"),
         )
+
+
+def _is_behind_a_gap(frame: VideoFrame, times: Sequence[int | None]) -> bool:
+    """Say whether frames are missing before one, by when the two before it are shown.
+
+    The filters know none: bwdif would show a field in its middle, decimate would leave it out.
+    """
+    if len(times) < 2 or frame.pts is None or times[0] is None or times[1] is None:
+        return False
+    interval = times[1] - times[0]
+    return interval > 0 and frame.pts - times[1] >= _GAP * interval
 
 
 def _form(frame: VideoFrame) -> tuple[object, ...]:
