@@ -214,3 +214,10 @@ def test_refusals(interpolate: Interpolator, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="deinterlace is 'bob'; expected fields or telecine"):
         made(interpolate, source, deinterlace="bob")
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+    halves = [(truth[0], truth[1])] * 9
+    deep = written(
+        tmp_path / "deep.mkv", "ffv1", {}, halves, Fraction(25), True, pix_fmt="yuv422p10le"
+    )
+    with pytest.raises(MediaError, match=r"deep\.mkv: .* yuv422p10le \(only as yuv422p\)"):
+        made(interpolate, deep, deinterlace="telecine")
+    made(interpolate, deep, deinterlace="fields")
