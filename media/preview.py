@@ -32,6 +32,7 @@ from runtime.repeats import RUN_UP
 
 SECONDS = 10
 _PLACES, _FRAMES = 60, 6  # looked at, and in each
+_SPAN = 3  # seconds, at most; behind a still that lasts there is another place
 _LEAD = 3  # seconds: formats without an index are entered behind what was asked for
 
 
@@ -82,6 +83,8 @@ def _motion(reader: InputContainer, stream: VideoStream, time: Fraction) -> floa
         for frame in reader.decode(stream):
             if frame.time is None or frame.time < float(time):
                 continue
+            if frame.time > float(time) + _SPAN:
+                break
             picture = frame.reformat(64, 36, "gray").to_ndarray() / 255
             if before is not None:
                 differences.append(float(np.abs(picture - before).mean()))

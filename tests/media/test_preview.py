@@ -53,6 +53,21 @@ def test_it_is_where_the_video_moves(suffix: str, moves: int, tmp_path: Path) ->
     assert 0 <= start <= moves - 1 <= moves + 1 <= end <= 60
 
 
+def test_motion_behind_a_long_still_is_where_it_is(tmp_path: Path) -> None:
+    # As screens are recorded: no frame while nothing moves.
+    with av.open(str(tmp_path / "in.mkv"), "w") as writer:
+        encoder = writer.add_stream("libx264", rate=10)
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
+        for index, tick in enumerate((0, *range(400, 450), 600)):
+            picture = render_bytes(96, 64, index / 2)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = tick, Fraction(1, 10)
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    start, end = strongest_motion(tmp_path / "in.mkv")
+    assert start <= 41 <= end
+
+
 def scene(count: int, width: int = 96) -> Iterable[NDArray[np.uint8]]:
     return (render_bytes(width, 64, time / 4) for time in range(count))
 
