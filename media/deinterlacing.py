@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any, Literal, get_args
 import av
 from av import Packet, VideoFrame
 from av.filter import Graph
+from av.video.format import VideoFormat
 from av.video.stream import VideoStream
 
 from media.errors import MediaError
+from media.pixel_formats import losses
 from runtime.options import check_choice
 
 Deinterlacing = Literal["fields", "telecine"]
+_Form = tuple[int, int, str]  # width, height, pixel format
 
 # Both pass what is whole already, and deinterlace what is not and finds no partner.
 _FILTERS = {
@@ -27,6 +31,7 @@ _FILTERS = {
         ("decimate", ""),
     ],
 }
+_GAP = Fraction(7, 4)  # intervals; repeated fields lengthen one to 3/2, and containers round
 _RATES = {"fields": Fraction(2), "telecine": Fraction(4, 5)}
 
 
@@ -59,7 +64,8 @@ def whole_frames(
             do not take it.
     """
     graph: Graph | None = None
-    form: tuple[object, ...] = ()
+    form: _Form | None = None
+    times: deque[int | None] = deque(maxlen=2)
     for item in chain(items, [None]):
         if isinstance(item, Packet):
             yield item
@@ -67,13 +73,19 @@ def whole_frames(
             _check(item, source)
             yield item
         else:
-            if graph is not None and (item is None or _form(item) != form):
-                yield from _through(graph, None)
+            if (
+                graph
+                and form
+                and (item is None or _form(item) != form or _is_behind_a_gap(item, times))
+            ):
+                yield from _through(graph, None, form, source)
                 graph = None
+                times.clear()
             if item is not None:
-                if graph is None:
+                if graph is None or form is None:
                     form, graph = _form(item), _graph(_FILTERS[how or ""], item, stream, source)
-                yield from _through(graph, item)
+                yield from _through(graph, item, form, source)
+                times.append(item.pts)
 
 
 def _check(frame: VideoFrame, source: Path) -> None:
@@ -85,7 +97,18 @@ def _check(frame: VideoFrame, source: Path) -> None:
         )
 
 
-def _form(frame: VideoFrame) -> tuple[object, ...]:
+def _is_behind_a_gap(frame: VideoFrame, times: Sequence[int | None]) -> bool:
+    """Say whether frames are missing before one, by when the two before it are shown.
+
+    The filters know none: bwdif would show a field in its middle, decimate would leave it out.
+    """
+    if len(times) < 2 or frame.pts is None or times[0] is None or times[1] is None:
+        return False
+    interval = times[1] - times[0]
+    return interval > 0 and frame.pts - times[1] >= _GAP * interval
+
+
+def _form(frame: VideoFrame) -> _Form:
     return frame.width, frame.height, frame.format.name
 
 
@@ -109,14 +132,20 @@ def _graph(
             last = node
         graph.configure()
     except av.FFmpegError as error:
-        raise MediaError(
-            f"{source}: FFmpeg's {filters[0][0]} does not take its frames, {first.format.name} "
-            f"({error.strerror}); convert it to yuv420p first"
-        ) from error
+        raise _not_taken(source, first.format.name, error.strerror or "") from error
     return graph
 
 
-def _through(graph: Graph, frame: VideoFrame | None) -> Iterator[VideoFrame]:
+def _not_taken(source: Path, pix_fmt: str, why: str) -> MediaError:
+    return MediaError(
+        f"{source}: FFmpeg's filters that make whole frames do not take its frames, {pix_fmt} "
+        f"({why}); convert it first, as to yuv420p or yuv422p"
+    )
+
+
+def _through(
+    graph: Graph, frame: VideoFrame | None, form: _Form, source: Path
+) -> Iterator[VideoFrame]:
     graph.push(frame)
     while True:
         try:
@@ -124,4 +153,6 @@ def _through(graph: Graph, frame: VideoFrame | None) -> Iterator[VideoFrame]:
         except (av.BlockingIOError, av.EOFError):
             return
         assert isinstance(done, VideoFrame)  # noqa: S101 - of a graph of pictures
+        if losses(VideoFormat(form[2]), done.format.name):  # FFmpeg converts what it can
+            raise _not_taken(source, form[2], f"only as {done.format.name}")
         yield done

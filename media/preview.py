@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -14,20 +15,24 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from media.colour import copy_tags, in_format, planes_of
+from media.colour import in_format, planes_of
 from media.errors import MediaError
 from media.filling import Filling, Shown
 from media.options import Progress, VideoOptions
+from media.pixel_formats import bits_of
 from media.reading.container import chosen_video, claimed_seconds, open_media
 from media.reading.part import part_of
-from media.reading.segments import planned
-from media.reading.source import SourceVideo
+from media.reading.segments import WHOLE, planned
+from media.reading.source import SourceVideo, head_of
+from media.side_data import display_matrix
 from media.writing.writer import open_writer
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
+from runtime.repeats import RUN_UP
 
 SECONDS = 10
 _PLACES, _FRAMES = 60, 6  # looked at, and in each
+_SPAN = 3  # seconds, at most; behind a still that lasts there is another place
 _LEAD = 3  # seconds: formats without an index are entered behind what was asked for
 
 
@@ -78,6 +83,8 @@ def _motion(reader: InputContainer, stream: VideoStream, time: Fraction) -> floa
         for frame in reader.decode(stream):
             if frame.time is None or frame.time < float(time):
                 continue
+            if frame.time > float(time) + _SPAN:
+                break
             picture = frame.reformat(64, 36, "gray").to_ndarray() / 255
             if before is not None:
                 differences.append(float(np.abs(picture - before).mean()))
@@ -124,10 +131,14 @@ def write_side_by_side(
     """
     source, made, output = Path(source), Path(made), Path(output)
     target = Publication(output, overwrite=options.overwrite)
-    (part,) = planned(source, options.stream, 0, part_of(source, options)).segments or (None,)
-    count, begin = 0, None
+    early = RUN_UP if options.dedup else 0  # as of what was made, for telecine counts from there
+    plan = planned(source, options.stream, 0, part_of(source, options), early)
+    (part,) = plan.segments or (WHOLE,)
+    # At a cut and over repeats, too, the source's frames stay until the next one.
+    options = replace(options, cut_threshold=None, dedup=False)
+    start, count = head_of(source, options, part).start, 0
     with SourceVideo.opened(source, options) as opened, open_media(made) as reader:
-        decoding = opened.decoding() if part is None else opened.decoding(segment=part)
+        decoding = opened.decoding(segment=part, start=start)
         filling = Filling(cast(Interpolator, _Held()))
         frames = reader.decode(video=0)
         with open_writer(
@@ -144,18 +155,32 @@ def write_side_by_side(
                 if right is None:
                     raise MediaError(f"{made}: has {count} frames; expected more: make it again")
                 left = shown.frame if isinstance(shown.frame, VideoFrame) else shown.frame()
+                right = _planar(right)
                 both = _beside(in_format(left, right.format.name), right)
-                begin = shown.time if begin is None else begin  # a part's times go on from before
-                writer.write(both, shown.time - begin, shown.duration)
+                writer.write(both, shown.time, shown.duration)
                 count += 1
-                progress(count, opened.frames_expected, float(shown.time - begin))
+                progress(count, opened.frames_expected, float(shown.time))
     return count
 
 
+def _planar(frame: VideoFrame) -> VideoFrame:
+    if len(frame.planes) == len(frame.format.components):
+        return frame
+    family = "gbrp" if frame.format.is_rgb else "yuv444p"
+    return in_format(frame, f"{family}16le" if bits_of(frame.format) > 8 else family)
+
+
 def _beside(left: VideoFrame, right: VideoFrame) -> VideoFrame:
-    both = VideoFrame(left.width + right.width, right.height, right.format.name)
-    for plane, first, second in zip(*map(planes_of, (both, left, right)), strict=True):
-        plane[:, : first.shape[1]] = first
-        plane[:, plane.shape[1] - second.shape[1] :] = second  # odd widths share a column of chroma
-    copy_tags(right, both)
+    """Return a frame that players show as both side by side, turned as they turn `right`."""
+    matrix = display_matrix(right)
+    across, down = (1, 0) if matrix is None else (int(matrix[0]), int(matrix[3]))
+    on_its_side = abs(down) > abs(across)
+    first, second = (left, right) if (down if on_its_side else across) > 0 else (right, left)
+    width, height = right.width, right.height
+    size = (width, 2 * height) if on_its_side else (2 * width, height)
+    both = right.reformat(*size)  # keeps tags and rotation; its pixels are replaced
+    for views in zip(*map(planes_of, (both, first, second)), strict=True):
+        plane, one, two = (view.T if on_its_side else view for view in views)
+        plane[:, : one.shape[1]] = one
+        plane[:, plane.shape[1] - two.shape[1] :] = two  # odd sizes share a line of chroma
     return both

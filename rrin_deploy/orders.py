@@ -104,8 +104,10 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     piping = any(map(is_piped, (*inputs, output))) or is_y4m(output)
     of_one_file = len(inputs) == 1 and not inputs[0].is_dir() and not is_pattern(inputs[0])
     to_video = output.suffix.lower() in (*CODECS, *ANIMATIONS)
-    if order.preview and (not of_one_file or not to_video or order.ray is not None or piping):
+    if order.preview and (not of_one_file or order.ray is not None or piping):
         raise typer.BadParameter("--preview is of one video, that is a file and made here")
+    if order.preview and output.suffix.lower() not in CODECS:
+        raise typer.BadParameter(f"--preview makes videos; expected one of {', '.join(CODECS)}")
     if piping:
         if order.ray is not None:
             raise typer.BadParameter("--ray is not for pipes and .y4m, which are made here")

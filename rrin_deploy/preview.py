@@ -26,7 +26,7 @@ def preview(
     """Make the part of a video that moves most, and a video of source and result side by side.
 
     Raises:
-        BadParameter: the part was chosen already, or shared.
+        BadParameter: the part was chosen already, or shared; or the source would be replaced.
         MediaError: the source is damaged; what could be made is there.
     """
     from media.preview import strongest_motion, write_side_by_side
@@ -37,6 +37,8 @@ def preview(
     refuse_images([source])
     task = video_task(given, overwrite)
     beside = output.with_name(f"{output.stem}.beside{output.suffix}")
+    if beside.resolve() == source.resolve():
+        raise typer.BadParameter(f"{beside} is the source as well; choose another output")
     Publication(beside, overwrite=overwrite)  # is refused before the work, if at all
     with frame_progress(f"{source.name}: where it moves", unit="places/s") as looked:
         start, end = strongest_motion(source, task.options.stream, progress=looked)

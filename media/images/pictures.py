@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from media.images.stills import Still, read_for
 from runtime.cuts import CutDetector
+from runtime.errors import FrameError
 from runtime.interpolator import Interpolator
 from runtime.options import check_flag
 from runtime.repeats import RepeatFinder
@@ -61,10 +62,20 @@ class Pictures:
         """Yield those that are not left out.
 
         Raises: as `read_for`.
+
+        Raises:
+            FrameError: one has another size than the first.
         """
         finder: RepeatFinder[Picture] = RepeatFinder()
+        first: tuple[int, ...] = ()
         for number, path in enumerate(self._images):
             still = read_for(interpolate, path, self._max_pixels)
+            first = first or still.rgb.shape
+            if still.rgb.shape != first:
+                raise FrameError(
+                    f"{path}: is {still.rgb.shape[1]}x{still.rgb.shape[0]}, and "
+                    f"{self._images[0].name} {first[1]}x{first[0]}; expected images of one size"
+                )
             seen = _on_black(still)
             picture = Picture(number, still, self._is_cut(seen))
             self.cuts += picture.begins

@@ -69,19 +69,23 @@ def written(
     frames: Sequence[tuple[Planes, Planes]],
     rate: Fraction,
     top_first: bool,
+    gap: int = 0,
+    pix_fmt: str = "yuv420p",
 ) -> Path:
+    """Show them one after the other, and `gap` intervals nothing before the second half."""
     marked = Graph()
     marked.link_nodes(
-        marked.add_buffer(width=WIDTH, height=HEIGHT, format="yuv420p", time_base=1 / rate),
+        marked.add_buffer(width=WIDTH, height=HEIGHT, format=pix_fmt, time_base=1 / rate),
         marked.add("setfield", "tff" if top_first else "bff"),
         marked.add("buffersink"),
     ).configure()
     with av.open(str(path), "w") as writer:
         encoder = writer.add_stream(codec, rate=rate, options=options)
-        encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, pix_fmt
         for index, (top, bottom) in enumerate(frames):
-            frame = woven(top, bottom)
-            frame.pts, frame.time_base = index, 1 / rate
+            frame = woven(top, bottom).reformat(format=pix_fmt)
+            late = gap if 2 * index >= len(frames) else 0
+            frame.pts, frame.time_base = index + late, 1 / rate
             marked.push(frame)
             writer.mux(encoder.encode(cast(av.VideoFrame, marked.pull())))
         writer.mux(encoder.encode(None))
@@ -141,6 +145,21 @@ def test_the_frames_of_a_film_are_found_again(interpolate: Interpolator, tmp_pat
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize(("how", "factor"), [("fields", 2), ("telecine", Fraction(4, 5))])
+def test_times_are_kept_where_frames_are_missing(
+    how: str, factor: Fraction, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    truth, rate, gap = pictures(41), Fraction(25), 30
+    halves = [(truth[i], truth[i + 1]) for i in range(40)]
+    options = {"flags": "+ildct+ilme", "x264-params": "qp=0:keyint=5"}
+    source = written(tmp_path / "in.mkv", "libx264", options, halves, rate, True, gap)
+    times = [at for at, _ in shown(made(interpolate, source, deinterlace=how))][::2]
+    expected = [i / factor / rate for i in range(int(40 * factor))]
+    for index, (at, due) in enumerate(zip(times, expected, strict=True)):
+        late = gap / rate if 2 * index >= len(expected) else 0
+        assert abs(at - due - late) <= 2 * TICK
+
+
 def test_segments_and_parts_are_those_of_one_piece(
     interpolate: Interpolator, tmp_path: Path
 ) -> None:
@@ -195,3 +214,10 @@ def test_refusals(interpolate: Interpolator, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="deinterlace is 'bob'; expected fields or telecine"):
         made(interpolate, source, deinterlace="bob")
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+    halves = [(truth[0], truth[1])] * 9
+    deep = written(
+        tmp_path / "deep.mkv", "ffv1", {}, halves, Fraction(25), True, pix_fmt="yuv422p10le"
+    )
+    with pytest.raises(MediaError, match=r"deep\.mkv: .* yuv422p10le \(only as yuv422p\)"):
+        made(interpolate, deep, deinterlace="telecine")
+    made(interpolate, deep, deinterlace="fields")

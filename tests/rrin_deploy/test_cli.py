@@ -432,6 +432,17 @@ def test_a_preview_of_a_video(run: Run, clip: Path, tmp_path: Path) -> None:
         code, _, err = run("interpolate", clip, *wrong, "-o", "x.mp4", "--preview")
         assert code == 2
         assert "--preview" in err
+    for output in ("x.gif", "x.webp", "x", "x/%05d.png", "x.mxf"):
+        code, _, err = run("interpolate", clip, "-o", output, "--preview")
+        assert code == 2
+        assert "--preview makes videos; expected one of .mp4, .mkv" in err
+    assert not list(tmp_path.glob("x*"))
+    source = (tmp_path / "look.beside.mp4").read_bytes()
+    both = ("look.beside.mp4", "-o", "look.mp4", "--preview", "--overwrite")
+    code, _, err = run("interpolate", *both)
+    assert code == 2
+    assert "look.beside.mp4 is the source as well" in err
+    assert (tmp_path / "look.beside.mp4").read_bytes() == source
 
 
 @pytest.mark.parametrize(
