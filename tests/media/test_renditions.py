@@ -17,7 +17,7 @@ from media.images.stills import read_still
 from media.options import Share, VideoOptions
 from media.video import interpolate_share, interpolate_video, write_video
 from media.waiting import partial_of
-from runtime import Interpolator, OutputExistsError
+from runtime import Interpolator, OptionError, OutputExistsError
 from runtime.scene import render_bytes
 from tests.media.test_segments import LOSSLESS, Blend, StoppedError, clip, stopping
 from tests.media.test_video import rich_source
@@ -233,3 +233,30 @@ def test_frames_of_python_become_a_gif(tmp_path: Path) -> None:
     ours = list(animated(tmp_path / "out.gif"))
     assert [duration for _, duration in ours] == [100] * 4
     assert max(abs(a.astype(int) - b).mean() for (a, _), b in zip(ours, frames, strict=True)) < 4
+
+
+@pytest.mark.parametrize("segment", [0, 0.4])
+@pytest.mark.parametrize("name", [".", "%03d.tif", "../here/%03d.tif"])
+def test_images_go_into_the_working_directory(
+    name: str,
+    segment: float,
+    interpolate: Interpolator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = clip(tmp_path / "in.mp4")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    options = VideoOptions(factor=2, cut_threshold=None, segment=segment)
+    done = interpolate_video(interpolate, source, Path(name), options)
+    assert len(list(here.iterdir())) == done.frames_written
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "in.mp4"]
+
+
+def test_a_pattern_has_one_number(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4")
+    with pytest.raises(OptionError, match="expected one number"):
+        interpolate_video(
+            interpolate, source, tmp_path / "out" / "%d_%d.png", VideoOptions(factor=2)
+        )
