@@ -235,6 +235,30 @@ def test_frames_of_python_become_a_gif(tmp_path: Path) -> None:
     assert max(abs(a.astype(int) - b).mean() for (a, _), b in zip(ours, frames, strict=True)) < 4
 
 
+@pytest.mark.parametrize("times", [(0, 100, 202, 203, 400), (0, 1, 200), (0, 1, 2)])
+@pytest.mark.parametrize("name", ["out.gif", "out.webp"])
+def test_frames_that_follow_at_once(
+    name: str, times: tuple[int, ...], interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as writer:
+        stream = writer.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for index, time in enumerate(times):
+            levels = np.full((72, 64), 128, np.uint8)
+            levels[:48] = 20 + 40 * index
+            frame = av.VideoFrame.from_ndarray(levels, format="yuv420p")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            writer.mux(stream.encode(frame))
+        writer.mux(stream.encode(None))
+    result, _ = made(interpolate, source, name, end=Fraction(times[-1] + 1, 1000))
+    frames = list(animated(result))
+    last = times[-1] / (2 * len(times) - 3)  # libwebp shows the last one as long as others
+    error = 11 if name == "out.gif" else 11 + last
+    assert sum(length for _, length in frames) == pytest.approx(times[-1], abs=error)
+
+
 @pytest.mark.parametrize("segment", [0, 0.4])
 @pytest.mark.parametrize("name", [".", "%03d.tif", "../here/%03d.tif"])
 def test_images_go_into_the_working_directory(
