@@ -104,9 +104,14 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     piping = any(map(is_piped, (*inputs, output))) or is_y4m(output)
     of_one_file = len(inputs) == 1 and not inputs[0].is_dir() and not is_pattern(inputs[0])
     to_video = output.suffix.lower() in (*CODECS, *ANIMATIONS)
-    if order.preview and (not of_one_file or not to_video or order.ray is not None or piping):
-        raise typer.BadParameter("--preview is of one video, that is a file and made here")
+    previewed = of_one_file and output.suffix.lower() in CODECS
+    if order.preview and (not previewed or order.ray is not None or piping):
+        raise typer.BadParameter(
+            f"--preview is of one video, a file, made here as one of {', '.join(CODECS)}"
+        )
     if piping:
+        if inputs[0].is_dir() or is_pattern(inputs[0]):
+            raise typer.BadParameter(f"images become one of {', '.join(CODECS)}, and no y4m")
         if order.ray is not None:
             raise typer.BadParameter("--ray is not for pipes and .y4m, which are made here")
         piped(artifact, inputs, *rest)

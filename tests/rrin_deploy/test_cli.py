@@ -431,6 +431,18 @@ def test_a_preview_of_a_video(run: Run, clip: Path, tmp_path: Path) -> None:
         code, _, err = run("interpolate", clip, *wrong, "-o", "x.mp4", "--preview")
         assert code == 2
         assert "--preview" in err
+    for name in ("x.gif", "x.webp"):  # of which frames are left out and merged
+        code, _, err = run("interpolate", clip, "-o", name, "--preview")
+        assert code == 2
+        assert "made here as one of .mp4" in err
+    assert not [*tmp_path.glob("x.*")]
+
+
+def test_images_become_no_y4m(run: Run, tmp_path: Path) -> None:
+    for source in (tmp_path, tmp_path / "%d.png"):
+        code, _, err = run("interpolate", source, "-o", "out.y4m", "--rate", "24")
+        assert code == 2
+        assert "images become one of .mp4" in err
 
 
 @pytest.mark.parametrize(
