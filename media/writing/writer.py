@@ -43,7 +43,8 @@ class VideoWriter:
     """A video being written; make one with `open_writer`.
 
     Attributes:
-        left_out: what of the source is not in the output, for people; complete after `finish`.
+        left_out: what of the source is not in the output, for people; complete when `open_writer`
+            is left.
         transcoded: what of the source was encoded anew beside the pictures, and as what.
     """
 
