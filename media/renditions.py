@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import av
 
 from media.errors import MediaError
-from media.images.numbering import NAME, is_pattern
+from media.images.numbering import NAME, check_pattern, is_pattern
 from media.qualities import quality_options
 from media.suffixes import VIDEO_SUFFIXES
 
@@ -47,8 +47,15 @@ def are_images(output: Path) -> bool:
 
 
 def place_of(output: Path) -> tuple[Path, str]:
-    """Return the folder that images are written to, and the pattern of their names."""
-    return (output.parent, output.name) if is_pattern(output) else (output, NAME)
+    """Return the folder that images are written to, and the pattern of their names.
+
+    Raises:
+        OptionError: the pattern has not one number in it.
+    """
+    if not is_pattern(output):
+        return output, NAME
+    check_pattern(output.name)
+    return output.parent, output.name
 
 
 def called(output: Path) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -61,7 +62,7 @@ def read_jobs(file: Path) -> list[Job]:
     if (size := file.stat().st_size) > _MOST_BYTES:
         raise OptionError(f"{file}: has {size} bytes; expected {_MOST_BYTES} at most")
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise OptionError(f"{file}: is no TOML: {error}") from error
     if unknown := content.keys() - {"job", "defaults"}:
@@ -77,10 +78,14 @@ def read_jobs(file: Path) -> list[Job]:
     for number, table in enumerate(tables, 1):
         try:
             job = Job(number, _order(command, {**defaults, **table}, file.parent))
-            _check(job, jobs)
+            _check(job)
         except (typer.BadParameter, RrinError, OSError) as error:
             raise OptionError(f"{file}: job {number}: {explanation(error)[0]}") from error
         jobs.append(job)
+    try:
+        _check_apart(jobs)
+    except OptionError as error:
+        raise OptionError(f"{file}: {error}") from error
     return jobs
 
 
@@ -154,7 +159,7 @@ def _texts(name: str, value: object) -> list[str]:
 
 
 def _refuse(name: str, value: object, expected: str) -> NoReturn:
-    shown = str(value).lower() if isinstance(value, bool) else value
+    shown = json.dumps(value) if isinstance(value, (bool, str)) else value
     raise OptionError(f"{name} is {shown}; expected {expected}")
 
 
@@ -165,7 +170,7 @@ def _within(folder: Path, value: Any) -> Any:
     return [_within(folder, each) for each in value] if isinstance(value, list) else value
 
 
-def _check(job: Job, before: Sequence[Job]) -> None:
+def _check(job: Job) -> None:
     """Raise where a job cannot be made, as far as that is known before its artifact is open.
 
     Raises:
@@ -186,11 +191,40 @@ def _check(job: Job, before: Sequence[Job]) -> None:
     within = order.output.parent.parent if is_pattern(order.output) else order.output.parent
     if not within.is_dir():
         raise OptionError(f"{within}: no such folder, for {order.output.name}; make it first")
-    for other in before:
-        if order.output.resolve() == other.order.output.resolve():
-            raise OptionError(f"{order.output} is the output of job {other.number}, too")
     with suppress(_Fits):
         make(order, _not_opened, [])
+
+
+def _check_apart(jobs: Sequence[Job]) -> None:
+    """Raise where two jobs write to one file or folder, or one reads what another writes.
+
+    Raises:
+        OptionError: why.
+    """
+    writers: dict[Path, Job] = {}
+    for job in jobs:
+        output = job.order.output
+        other = writers.setdefault(_place_of(output), job)
+        if other is not job:
+            raise OptionError(
+                f"job {job.number}: {output} is the output of job {other.number}, too, or in it"
+            )
+    for job in jobs:
+        for path in job.order.inputs:
+            place = _place_of(path)
+            writer = writers.get(place) or writers.get(place.parent)
+            if writer is not None:
+                raise OptionError(
+                    f"job {job.number}: {path} is the output of job {writer.number}, or in it; "
+                    "run the one that reads it from another file, afterwards"
+                )
+
+
+def _place_of(path: Path) -> Path:
+    """Return the file or, of a pattern, the folder that is read or written."""
+    from media.images.numbering import is_pattern
+
+    return (path.parent if is_pattern(path) else path).resolve()
 
 
 def _not_opened() -> NoReturn:

@@ -109,6 +109,8 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     if order.preview and output.suffix.lower() not in CODECS:
         raise typer.BadParameter(f"--preview makes videos; expected one of {', '.join(CODECS)}")
     if piping:
+        if inputs[0].is_dir() or is_pattern(inputs[0]):
+            raise typer.BadParameter(f"images become one of {', '.join(CODECS)}, and no y4m")
         if order.ray is not None:
             raise typer.BadParameter("--ray is not for pipes and .y4m, which are made here")
         piped(artifact, inputs, *rest)

@@ -169,7 +169,9 @@ class Job:
 
 
 def _folder_of(output: Path) -> Path:
-    return partial_of(place_of(output)[0] if are_images(output) else output)
+    if not are_images(output):
+        return partial_of(output)
+    return partial_of(place_of(output)[0].resolve())  # that the working directory has a name
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,11 @@ def _shown(frame: VideoFrame) -> NDArray[Any]:
 
 
 def _bytes_of(video: Path, base: Fraction) -> Iterator[VideoFrame]:
-    """Yield frames as they are shown, in 8 bits, with times and durations in ticks of `base`."""
+    """Yield frames as they are shown, in 8 bits, with times and durations in ticks of `base`.
+
+    Those that are shown for no tick are left out, for a GIF has one frame at a time.
+    """
+    made: VideoFrame | None = None
     for frame in _frames(video):
         rgb = _shown(frame)
         if bits_of(frame.format) > 8:
@@ -110,6 +114,10 @@ def _bytes_of(video: Path, base: Fraction) -> Iterator[VideoFrame]:
         begin, end = frame.pts * frame.time_base, (frame.pts + frame.duration) * frame.time_base
         made.pts, made.time_base = round(begin / base), base
         made.duration = round(end / base) - made.pts
+        if made.duration:
+            yield made
+    if made is not None and not made.pts and not made.duration:  # nothing lasts a tick
+        made.duration = 1
         yield made
 
 

@@ -25,6 +25,7 @@ _STALE = ("duration", "encoder", "bps", "number_of_", "_statistics", "handler_na
           "alpha_mode")  # fmt: skip
 # Codecs whose chroma lies beside the left one of its pixels; PyAV does not tell what a stream says.
 _SITED_LEFT = ("h263", "h264", "hevc", "mpeg2video", "mpeg4", "vc1", "wmv3")
+_NEAR = Fraction(1, 100)  # codecs hold fractions of few bits
 # PyAV gives encoders none of it.
 _LOST_SIDE_DATA = {
     "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
@@ -89,6 +90,20 @@ def lost_with(frame: VideoFrame) -> list[str]:
         for key, name in _LOST_SIDE_DATA.items()
         if carries(frame, key)
     ]
+
+
+def aspect_lost(video: Path, pixel_aspect: Fraction) -> list[str]:
+    """Return for people that a finished video does not say the aspect of its pixels.
+
+    FFmpeg writes it into Matroska only where it is told beside the encoder, as PyAV cannot; there
+    it is what the codec itself holds, as H.264 does, and FFV1, VP9 and AV1 do not.
+    """
+    with open_media(video) as reader:
+        found = reader.streams.video[0].sample_aspect_ratio or Fraction(1)
+        if abs(found / pixel_aspect - 1) < _NEAR:
+            return []
+        codec = reader.streams.video[0].codec_context.codec.canonical_name
+    return [f"pixel aspect of {pixel_aspect}, which is not written of {codec} in this container"]
 
 
 def heard_from(streams: Iterable[Stream], default: Fraction) -> Fraction:

@@ -30,14 +30,18 @@ class EncodedText:
         self.stream.time_base = self._encoder.time_base
 
     def packets(self, packet: Packet[Any]) -> list[Packet[Any]]:
-        """Return what is written for a packet; nothing where it is damaged, or holds no text."""
+        """Return what is written for a packet.
+
+        Nothing where it is damaged, holds no text, or more than the encoder takes: one text is not
+        worth the video.
+        """
         try:
             text = self._decoder.decode2(packet)
+            if not text:
+                return []
+            made = self._encoder.encode_subtitle(text)
         except av.FFmpegError:
             return []
-        if not text:
-            return []
-        made = self._encoder.encode_subtitle(text)
         made.pts, made.dts, made.duration = packet.pts, packet.pts, packet.duration
         made.time_base, made.stream = packet.time_base, self.stream
         return [made]

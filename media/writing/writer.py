@@ -26,7 +26,14 @@ from media.writing.frame_encoder import FrameEncoder
 from media.writing.light import light_lost
 from media.writing.rendering import render
 from media.writing.span import EVERYTHING, Span
-from media.writing.streams import alpha_left_out, fresh, heard_from, lost_with, siting_of
+from media.writing.streams import (
+    alpha_left_out,
+    aspect_lost,
+    fresh,
+    heard_from,
+    lost_with,
+    siting_of,
+)
 from media.writing.tracks import COPY, Track, kind_of, track, way_into
 from runtime.errors import OutputError
 from runtime.publishing import Publication
@@ -36,7 +43,8 @@ class VideoWriter:
     """A video being written; make one with `open_writer`.
 
     Attributes:
-        left_out: what of the source is not in the output, for people; complete after `finish`.
+        left_out: what of the source is not in the output, for people; complete when `open_writer`
+            is left.
         transcoded: what of the source was encoded anew beside the pictures, and as what.
     """
 
@@ -253,6 +261,8 @@ def open_writer(
             with _writing(output):
                 render(path, target.path, output, encoding)
             path.unlink()
+        elif pixel_aspect != 1:
+            writer.left_out += aspect_lost(path, pixel_aspect)
 
 
 @contextmanager

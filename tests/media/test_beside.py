@@ -79,6 +79,16 @@ def texts(path: Path) -> list[tuple[float, float, str]]:
     return shown
 
 
+@pytest.mark.parametrize(("name", "length"), [("out.mp4", 2**16), ("out.webm", 2**20)])
+def test_a_text_that_is_too_long_does_not_cost_the_video(
+    name: str, length: int, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.srt"
+    text.write_text(SRT.replace("<i>first</i> ü", "x" * length))
+    result, _ = made(interpolate, beside(tmp_path / "long.mkv", text), name)
+    assert [said for _, _, said in texts(result)] == ["second\nline"]
+
+
 def source_of(kind: str, folder: Path) -> Path:
     text = folder / f"text.{kind}"
     text.write_text(SRT if kind == "srt" else ASS)

@@ -17,7 +17,7 @@ from media.images.stills import read_still
 from media.options import Share, VideoOptions
 from media.video import interpolate_share, interpolate_video, write_video
 from media.waiting import partial_of
-from runtime import Interpolator, OutputExistsError
+from runtime import Interpolator, OptionError, OutputExistsError
 from runtime.scene import render_bytes
 from tests.media.test_segments import LOSSLESS, Blend, StoppedError, clip, stopping
 from tests.media.test_video import rich_source
@@ -233,3 +233,54 @@ def test_frames_of_python_become_a_gif(tmp_path: Path) -> None:
     ours = list(animated(tmp_path / "out.gif"))
     assert [duration for _, duration in ours] == [100] * 4
     assert max(abs(a.astype(int) - b).mean() for (a, _), b in zip(ours, frames, strict=True)) < 4
+
+
+@pytest.mark.parametrize("times", [(0, 100, 202, 203, 400), (0, 1, 200), (0, 1, 2)])
+@pytest.mark.parametrize("name", ["out.gif", "out.webp"])
+def test_frames_that_follow_at_once(
+    name: str, times: tuple[int, ...], interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as writer:
+        stream = writer.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for index, time in enumerate(times):
+            levels = np.full((72, 64), 128, np.uint8)
+            levels[:48] = 20 + 40 * index
+            frame = av.VideoFrame.from_ndarray(levels, format="yuv420p")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            writer.mux(stream.encode(frame))
+        writer.mux(stream.encode(None))
+    result, _ = made(interpolate, source, name, end=Fraction(times[-1] + 1, 1000))
+    frames = list(animated(result))
+    last = times[-1] / (2 * len(times) - 3)  # libwebp shows the last one as long as others
+    error = 11 if name == "out.gif" else 11 + last
+    assert sum(length for _, length in frames) == pytest.approx(times[-1], abs=error)
+
+
+@pytest.mark.parametrize("segment", [0, 0.4])
+@pytest.mark.parametrize("name", [".", "%03d.tif", "../here/%03d.tif"])
+def test_images_go_into_the_working_directory(
+    name: str,
+    segment: float,
+    interpolate: Interpolator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = clip(tmp_path / "in.mp4")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    options = VideoOptions(factor=2, cut_threshold=None, segment=segment)
+    done = interpolate_video(interpolate, source, Path(name), options)
+    assert len(list(here.iterdir())) == done.frames_written
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "in.mp4"]
+
+
+def test_a_pattern_has_one_number(interpolate: Interpolator, tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4")
+    with pytest.raises(OptionError, match="expected one number"):
+        interpolate_video(
+            interpolate, source, tmp_path / "out" / "%d_%d.png", VideoOptions(factor=2)
+        )

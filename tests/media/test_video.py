@@ -200,6 +200,28 @@ def test_rgb_sources_keep_their_colours(
         assert np.abs(rgb / 255 - render(64, 96, time)).mean() < 0.03
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("out.mkv", "ffv1"), ("out.mov", "prores_ks"), ("out.mkv", "libvpx-vp9")]
+)
+@pytest.mark.parametrize("segment", [0, 0.2])
+def test_pixel_aspect_is_kept_or_said_to_be_lost(
+    name: str, codec: str, segment: float, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.mp4"
+    with av.open(str(path), "w") as writer:
+        encoder = writer.add_stream("libx264", rate=Fraction(10), options={"g": "2"})
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
+        encoder.codec_context.sample_aspect_ratio = Fraction(128, 117)
+        for frame in scene_frames(6):
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    options = multiplied(2, encoding=Encoding(codec=codec), segment=segment)
+    done = interpolate_video(interpolate, path, tmp_path / name, options)
+    with av.open(str(tmp_path / name)) as reader:
+        kept = reader.streams.video[0].sample_aspect_ratio == Fraction(128, 117)
+    assert kept is not any("pixel aspect of 128/117" in line for line in done.left_out)
+
+
 def test_pixel_aspect_is_kept_and_key_frames_are_the_encoders(
     interpolate: Interpolator, tmp_path: Path
 ) -> None:

@@ -445,6 +445,13 @@ def test_a_preview_of_a_video(run: Run, clip: Path, tmp_path: Path) -> None:
     assert (tmp_path / "look.beside.mp4").read_bytes() == source
 
 
+def test_images_become_no_y4m(run: Run, tmp_path: Path) -> None:
+    for source in (tmp_path, tmp_path / "%d.png"):
+        code, _, err = run("interpolate", source, "-o", "out.y4m", "--rate", "24")
+        assert code == 2
+        assert "images become one of .mp4" in err
+
+
 @pytest.mark.parametrize(
     ("start", "frames"), [("0.04", 4), ("0:00.04", 4), ("00:00:00.040", 4), ("0.041", 2)]
 )

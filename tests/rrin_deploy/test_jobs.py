@@ -138,6 +138,20 @@ def test_images_and_folders_are_jobs_too(run: Run, desk: Path) -> None:
         ("[[job]]\noutput = 'out.mkv'\n", "job 1: has no input"),
         ("[[job]]\ninput = 'clip.mp4'\n", "job 1: has no output"),
         (A_JOB + A_JOB, "job 2: {desk}/out.mkv is the output of job 1, too"),
+        (A_JOB + A_JOB.replace("out.mkv", "out/../out.mkv"), "is the output of job 1, too"),
+        (
+            A_JOB.replace("out.mkv", "out") + A_JOB.replace("out.mkv", "out/%d.tif"),
+            "job 2: {desk}/out/%d.tif is the output of job 1, too, or in it",
+        ),
+        (
+            A_JOB + A_JOB.replace("out.mkv", "clip.mp4"),
+            "{desk}/clip.mp4 is the output of job 2",
+        ),
+        (
+            "[[job]]\ninput = ['0.png', '1.png']\noutput = 'mid.png'\n"
+            + A_JOB.replace("out.mkv", "%d.tif"),
+            "{desk}/0.png is the output of job 2, or in it; run",
+        ),
         (A_JOB.replace("clip", "none"), "job 1: {desk}/none.mp4: no such file or folder"),
         (A_JOB.replace("out.mkv", "none/a.mkv"), "job 1: {desk}/none: no such folder, for a.mkv"),
         (A_JOB + "factr = 2", "job 1: factr is no option of a job; did you mean factor?"),
@@ -150,6 +164,7 @@ def test_images_and_folders_are_jobs_too(run: Run, desk: Path) -> None:
         (A_JOB + "factor = [2, 3]", "job 1: factor is [2, 3]; expected one value"),
         (A_JOB + "factor = []", "job 1: factor is []; expected text or a number"),
         (A_JOB + "start = 00:00:10", 'job 1: start is 00:00:10; expected a time in quotes, as "0'),
+        (A_JOB + "no-cuts = 'true'", 'job 1: no-cuts is "true"; expected true or false'),
         (A_JOB + "no-cuts = 1", "job 1: no-cuts is 1; expected true or false"),
         (A_JOB + "threads = 'two'", "job 1: Invalid value for '--threads': "),
         (A_JOB + "threads = 0", "job 1: Invalid value for '--threads': "),
