@@ -168,14 +168,16 @@ class Made:
 
 def make(video: Video, interpolate: Interpolator, job: Job, indices: Iterable[int]) -> Made:
     """Make the segments of these numbers that are still to be made."""
-    frames = elsewhere = 0
-    for index in indices:
-        with job.claimed(index) as ours:
-            if not ours:
-                elsewhere += 1
-            elif not is_made(video, job, index):
-                frames += _make_one(video, interpolate, job, index)
-    return Made(frames, elsewhere)
+    frames, left = 0, [*indices]
+    for _ in range(2):  # what others were at they may have finished since, or given up
+        waiting, left = left, []
+        for index in waiting:
+            with job.claimed(index) as ours:
+                if not ours:
+                    left.append(index)
+                elif not is_made(video, job, index):
+                    frames += _make_one(video, interpolate, job, index)
+    return Made(frames, len(left))
 
 
 def join(video: Video, job: Job, frames: int) -> VideoSummary:

@@ -608,3 +608,21 @@ def test_the_network_makes_the_same_frames(tmp_path: Path) -> None:
     with Interpolator(SMALL_MODEL, backend="onnxruntime") as interpolate:
         whole, cut = both(interpolate, clip(tmp_path / "in.mkv", **OPEN))
     assert decoded(cut) == decoded(whole)
+
+
+def test_a_segment_that_another_run_has_left_meanwhile_is_made(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source, output = clip(tmp_path / "in.mkv"), tmp_path / "out.mkv"
+    options = VideoOptions(factor=2, cut_threshold=None, segment=0.4)
+    interpolate_share(interpolate, source, output, options, Share(6, 6))
+    other = claimed(partial_of(output), "segment-00000")
+    assert other.__enter__()
+    ended = []
+
+    def progress(*_: object) -> None:
+        if not ended:
+            ended.append(other.__exit__(None, None, None))
+
+    interpolate_video(interpolate, source, output, options, progress=progress)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["in.mkv", "out.mkv"]
