@@ -213,7 +213,7 @@ def _check_apart(jobs: Sequence[Job]) -> None:
         for path in job.order.inputs:
             place = _place_of(path)
             writer = writers.get(place) or writers.get(place.parent)
-            if writer is not None:
+            if writer is not None and writer is not job:
                 raise OptionError(
                     f"job {job.number}: {path} is the output of job {writer.number}, or in it; "
                     "run the one that reads it from another file, afterwards"
