@@ -63,8 +63,8 @@ def called(output: Path) -> str:
     return "a folder of images" if are_images(output) else output.suffix
 
 
-def lossless(encoding: Encoding, output: Path, rate: Fraction) -> Encoding:
-    """Return how the video is encoded that an output is made of.
+def encoding_of(encoding: Encoding, output: Path, rate: Fraction) -> Encoding:
+    """Return how the video is encoded that is an output, or that one is made of.
 
     Args:
         encoding: that was asked for.
@@ -73,6 +73,8 @@ def lossless(encoding: Encoding, output: Path, rate: Fraction) -> Encoding:
     Raises:
         MediaError: the output cannot be made so, or not here.
     """
+    if not is_rendition(output):
+        return encoding
     suffix = output.suffix.lower()
     given = replace(encoding, pix_fmt=None, crf=None if suffix == WEBP else encoding.crf)
     if given != type(encoding)():

@@ -19,6 +19,7 @@ from media.options import VideoOptions
 from media.pipeline import run
 from media.reading.segments import Segment
 from media.reading.source import Opener, SourceVideo, head_of
+from media.renditions import encoding_of
 from media.resuming.packet_file import PacketFile, SegmentSummary
 from media.writing.frame_encoder import FrameEncoder
 from runtime.interpolator import Interpolator
@@ -62,7 +63,7 @@ def interpolate_segment(
         filling = Filling(interpolate)
         with av.open(io.BytesIO(), "w", format=format_of(output)) as container:
             frames = FrameEncoder(
-                options.encoding,
+                encoding_of(options.encoding, output, video.timing.shown_rate),
                 output,
                 rate=video.timing.shown_rate,
                 time_base=video.timing.schedule.time_base,

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from media.colour import in_format
 from media.encoding import SMALLEST_DEEP, Encoder, Encoding, Pictures
 from media.pixel_formats import bits_of
-from media.renditions import LOSSLESS, is_rendition, lossless
+from media.renditions import LOSSLESS
 from media.schedule import LARGEST_DENOMINATOR
 from media.writing.light import light_options
 
@@ -47,8 +47,6 @@ class FrameEncoder:
     ) -> None:
         self.time_base = time_base
         self.pix_fmt = self.siting = ""
-        if is_rendition(path := Path(output)):
-            encoding = lossless(encoding, path, rate)
         self._encoding, self._output = encoding, output
         self._choice = Encoder(encoding, output, time_base)
         self._rate = rate.limit_denominator(LARGEST_DENOMINATOR)

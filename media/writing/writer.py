@@ -19,7 +19,7 @@ from media.encoding import Encoding, format_of
 from media.errors import MediaError
 from media.ffmpeg_log import quiet
 from media.pixel_formats import losses, plain
-from media.renditions import called, is_rendition
+from media.renditions import called, encoding_of, is_rendition
 from media.side_data import display_matrix
 from media.writing.covers import add_cover, holds_cover
 from media.writing.frame_encoder import FrameEncoder
@@ -248,8 +248,9 @@ def open_writer(
         with _writing(output):
             container = av.open(str(path), "w", container_format, container_options=options)
         with container:
+            chosen = encoding_of(encoding, output, rate)
             frames = FrameEncoder(
-                encoding, output, rate=rate, time_base=time_base, pixel_aspect=pixel_aspect
+                chosen, output, rate=rate, time_base=time_base, pixel_aspect=pixel_aspect
             )
             writer = VideoWriter(container, output, frames, encoding.pix_fmt)
             if rendition and pixel_aspect != 1:
