@@ -28,6 +28,21 @@ def test_files_that_are_named_exist(page: str) -> None:
         assert (ROOT / name).exists(), name
 
 
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s:]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)", there.read_text(), re.MULTILINE)
+            slugs = [re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings]
+            assert anchor in slugs, target
+
+
 def test_every_room_and_nearly_every_module_has_its_place_on_the_page() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
     for room in ROOMS:
