@@ -118,7 +118,8 @@ def find_device(name: str) -> Device:
     ]
     listed = ", ".join(near or [device.name for device in DEVICES])
     raise OptionError(
-        f"device {name!r} is not in the table; expected {'one' if near else 'any'} of {listed}"
+        f"device {name!r} is not in the table; "
+        f"{'near to it are' if near else 'expected one of'} {listed}"
     )
 
 
