@@ -173,7 +173,7 @@ def test_devices_are_found_by_any_spelling(name: str) -> None:
 
 
 def test_near_names_are_listed() -> None:
-    with pytest.raises(OptionError, match=r"'rtx 40'.*one of RTX 4090, RTX 4060$"):
+    with pytest.raises(OptionError, match=r"'rtx 40'.*near to it are RTX 4090, RTX 4060$"):
         find_device("rtx 40")
     with pytest.raises(OptionError, match="RTX 4090"):
         find_device("RTX 4070")
