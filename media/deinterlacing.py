@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,14 +15,14 @@ from av.video.format import VideoFormat
 from av.video.stream import VideoStream
 
 from media.errors import MediaError
+from media.filtering import filtered
 from media.pixel_formats import losses
 from runtime.options import check_choice
 
 Deinterlacing = Literal["fields", "telecine"]
-_Form = tuple[int, int, str]  # width, height, pixel format
 
 # Both pass what is whole already, and deinterlace what is not and finds no partner.
-_FILTERS = {
+_FILTERS: dict[Deinterlacing, list[tuple[str, str]]] = {
     "fields": [("bwdif", "mode=send_field:deint=interlaced")],
     "telecine": [
         ("fieldmatch", ""),
@@ -32,7 +31,7 @@ _FILTERS = {
     ],
 }
 _GAP = Fraction(7, 4)  # intervals; repeated fields lengthen one to 3/2, and containers round
-_RATES = {"fields": Fraction(2), "telecine": Fraction(4, 5)}
+_RATES: dict[Deinterlacing, Fraction] = {"fields": Fraction(2), "telecine": Fraction(4, 5)}
 
 
 def check_deinterlacing(how: Any) -> None:
@@ -63,29 +62,21 @@ def whole_frames(
         MediaError: a frame is interlaced, and nothing is to be done about it; or FFmpeg's filters
             do not take it.
     """
-    graph: Graph | None = None
-    form: _Form | None = None
-    times: deque[int | None] = deque(maxlen=2)
-    for item in chain(items, [None]):
+    run: _Run | None = None
+    for item in items:
         if isinstance(item, Packet):
             yield item
-        elif item is not None and how is None:
+        elif how is None:
             _check(item, source)
             yield item
         else:
-            if (
-                graph
-                and form
-                and (item is None or _form(item) != form or _is_behind_a_gap(item, times))
-            ):
-                yield from _through(graph, None, form, source)
-                graph = None
-                times.clear()
-            if item is not None:
-                if graph is None or form is None:
-                    form, graph = _form(item), _graph(_FILTERS[how or ""], item, stream, source)
-                yield from _through(graph, item, form, source)
-                times.append(item.pts)
+            if run is not None and not run.goes_on_with(item):
+                yield from run.through(None)
+                run = None
+            run = run or _Run(item, how, stream, source)
+            yield from run.through(item)
+    if run is not None:
+        yield from run.through(None)
 
 
 def _check(frame: VideoFrame, source: Path) -> None:
@@ -97,62 +88,63 @@ def _check(frame: VideoFrame, source: Path) -> None:
         )
 
 
-def _is_behind_a_gap(frame: VideoFrame, times: Sequence[int | None]) -> bool:
-    """Say whether frames are missing before one, by when the two before it are shown.
+class _Run:
+    """Frames of one form without a gap between them, on their way through the filters."""
 
-    The filters know none: bwdif would show a field in its middle, decimate would leave it out.
-    """
-    if len(times) < 2 or frame.pts is None or times[0] is None or times[1] is None:
-        return False
-    interval = times[1] - times[0]
-    return interval > 0 and frame.pts - times[1] >= _GAP * interval
-
-
-def _form(frame: VideoFrame) -> _Form:
-    return frame.width, frame.height, frame.format.name
-
-
-def _graph(
-    filters: list[tuple[str, str]], first: VideoFrame, stream: VideoStream, source: Path
-) -> Graph:
-    graph = Graph()
-    last = graph.add(
-        "buffer",
-        video_size=f"{first.width}x{first.height}",
-        pix_fmt=first.format.name,
-        time_base=str(first.time_base),
-        frame_rate=str(stream.average_rate or stream.guessed_rate),
-        colorspace=str(int(first.colorspace)),
-        range=str(int(first.color_range)),
-    )
-    try:
-        for name, arguments in (*filters, ("buffersink", "")):
-            node = graph.add(name, arguments)
-            last.link_to(node)
-            last = node
-        graph.configure()
-    except av.FFmpegError as error:
-        raise _not_taken(source, first.format.name, error.strerror or "") from error
-    return graph
-
-
-def _not_taken(source: Path, pix_fmt: str, why: str) -> MediaError:
-    return MediaError(
-        f"{source}: FFmpeg's filters that make whole frames do not take its frames, {pix_fmt} "
-        f"({why}); convert it first, as to yuv420p or yuv422p"
-    )
-
-
-def _through(
-    graph: Graph, frame: VideoFrame | None, form: _Form, source: Path
-) -> Iterator[VideoFrame]:
-    graph.push(frame)
-    while True:
+    def __init__(
+        self, first: VideoFrame, how: Deinterlacing, stream: VideoStream, source: Path
+    ) -> None:
+        self._form = _form(first)
+        self._source = source
+        self._times: deque[int | None] = deque(maxlen=2)  # when the last frames are shown
+        self._graph = Graph()
+        last = self._graph.add(
+            "buffer",
+            video_size=f"{first.width}x{first.height}",
+            pix_fmt=first.format.name,
+            time_base=str(first.time_base),
+            frame_rate=str(stream.average_rate or stream.guessed_rate),
+            colorspace=str(int(first.colorspace)),
+            range=str(int(first.color_range)),
+        )
         try:
-            done = graph.pull()
-        except (av.BlockingIOError, av.EOFError):
-            return
-        assert isinstance(done, VideoFrame)  # noqa: S101 - of a graph of pictures
-        if losses(VideoFormat(form[2]), done.format.name):  # FFmpeg converts what it can
-            raise _not_taken(source, form[2], f"only as {done.format.name}")
-        yield done
+            for name, arguments in (*_FILTERS[how], ("buffersink", "")):
+                node = self._graph.add(name, arguments)
+                last.link_to(node)
+                last = node
+            self._graph.configure()
+        except av.FFmpegError as error:
+            raise self._not_taken(error.strerror or "") from error
+
+    def goes_on_with(self, frame: VideoFrame) -> bool:
+        """Say whether a frame has the same form, and none are missing before it.
+
+        The filters know no gaps: bwdif would show a field in its middle, decimate would leave it
+        out.
+        """
+        if _form(frame) != self._form:
+            return False
+        before, last = self._times if len(self._times) == 2 else (None, None)
+        if before is None or last is None or frame.pts is None:
+            return True
+        interval = last - before
+        return interval <= 0 or frame.pts - last < _GAP * interval
+
+    def through(self, frame: VideoFrame | None) -> Iterator[VideoFrame]:
+        """Yield the whole frames that come of a frame, or with None of those that are left."""
+        if frame is not None:
+            self._times.append(frame.pts)
+        for made in filtered(self._graph, frame):
+            if losses(VideoFormat(self._form[2]), made.format.name):  # FFmpeg converts what it can
+                raise self._not_taken(f"only as {made.format.name}")
+            yield made
+
+    def _not_taken(self, why: str) -> MediaError:
+        return MediaError(
+            f"{self._source}: FFmpeg's filters that make whole frames do not take its frames, "
+            f"{self._form[2]} ({why}); convert it first, as to yuv420p or yuv422p"
+        )
+
+
+def _form(frame: VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from media.colour import rgb_of
 from media.encoding import Encoding
+from media.filtering import filtered
 from media.images.file import upright
 from media.images.numbering import named
 from media.images.stills import Still, encoded
@@ -69,8 +70,7 @@ def _write_gif(video: Path, target: Path) -> None:
         stream = _stream(writer, GIF, frame, "pal8", _CENTISECOND, {})
         applied = _with_palette(frame, palette)
         for each in (*_bytes_of(video, _CENTISECOND), None):
-            applied.push(each, at=0)
-            for paletted in _pulled(applied):
+            for paletted in filtered(applied, each, at=0):
                 writer.mux(stream.encode(paletted))
         writer.mux(stream.encode(None))
 
@@ -142,14 +142,6 @@ def _with_palette(frame: VideoFrame, palette: VideoFrame) -> Graph:
     graph.push(palette, at=1)
     graph.push(None, at=1)
     return graph
-
-
-def _pulled(graph: Graph) -> Iterator[VideoFrame]:
-    while True:
-        try:
-            yield cast(VideoFrame, graph.pull())
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
 
 
 def _stream(

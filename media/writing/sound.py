@@ -12,6 +12,8 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.filter import Graph
 
+from media.filtering import filtered
+
 # Bits a second for each channel: of AAC and Opus alike so many that few hear a difference.
 _BIT_RATE = 96_000
 # Sound that is missing is filled up with silence, and what comes twice is cut, from so many seconds
@@ -48,33 +50,22 @@ class EncodedSound:
     def flush(self) -> list[Packet[Any]]:
         """Return what decoder and encoder still hold."""
         frames = self._source.codec_context.decode(None)
-        return [*self._encoded(frames), *self._drained(), *self.stream.encode(None)]
+        return [*self._encoded(frames), *self._through(None), *self.stream.encode(None)]
 
     def _encoded(self, frames: list[AudioFrame]) -> list[Packet[Any]]:
         packets = []
         for frame in frames:
             given = (frame.format.name, frame.layout.name, frame.sample_rate, frame.time_base)
             if given != self._given:  # as television changes between stereo and surround
-                packets += self._drained()
+                packets += self._through(None)
                 self._given, self._graph = given, self._opened(frame)
-            assert self._graph is not None  # noqa: S101 - made for the first frame
-            self._graph.push(frame)
-            packets += self._pulled(self._graph)
+            packets += self._through(frame)
         return packets
 
-    def _drained(self) -> list[Packet[Any]]:
-        if self._graph is None:
-            return []
-        self._graph.push(None)
-        return self._pulled(self._graph)
-
-    def _pulled(self, graph: Graph) -> list[Packet[Any]]:
-        packets = []
-        while True:
-            try:
-                packets += self.stream.encode(cast(AudioFrame, graph.pull()))
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return packets
+    def _through(self, frame: AudioFrame | None) -> list[Packet[Any]]:
+        """Encode what comes of a frame, or with None what the filters still hold."""
+        made = filtered(self._graph, frame) if self._graph is not None else ()
+        return [packet for each in made for packet in self.stream.encode(each)]
 
     def _opened(self, frame: AudioFrame) -> Graph:
         context, graph = self.stream.codec_context, Graph()
