@@ -28,7 +28,6 @@ from media.side_data import display_matrix
 from media.writing.writer import open_writer
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
-from runtime.repeats import RUN_UP
 
 SECONDS = 10
 _PLACES, _FRAMES = 60, 6  # looked at, and in each
@@ -131,8 +130,8 @@ def write_side_by_side(
     """
     source, made, output = Path(source), Path(made), Path(output)
     target = Publication(output, overwrite=options.overwrite)
-    early = RUN_UP if options.dedup else 0  # as of what was made, for telecine counts from there
-    plan = planned(source, options.stream, 0, part_of(source, options), early)
+    # As of what was made, for telecine counts from where decoding begins.
+    plan = planned(source, options.stream, 0, part_of(source, options), options.dedup)
     (part,) = plan.segments or (WHOLE,)
     # At a cut and over repeats, too, the source's frames stay until the next one.
     options = replace(options, cut_threshold=None, dedup=False)

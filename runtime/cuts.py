@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from .frames import check_frame, two_sizes
+from .frames import check_next
 from .options import check_within
 
 # Chosen on the pictures and clips of `tests/cut_material.py`: real motion between two frames
@@ -57,9 +57,7 @@ class CutDetector:
         Raises:
             FrameError: it is no such frame, or of another size than the one before.
         """
-        check_frame(frame, "frame")
-        if self._shape not in ((), frame.shape):
-            raise two_sizes(self._shape, frame.shape)
+        check_next(frame, self._shape)
         self._shape = frame.shape
         before, self._picture = self._picture, _small(frame)
         return before is not None and _change(before, self._picture) >= self._threshold

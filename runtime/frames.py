@@ -87,6 +87,16 @@ def two_sizes(shape0: tuple[int, ...], shape1: tuple[int, ...]) -> FrameError:
     )
 
 
+def check_next(frame: Frame, shape: tuple[int, ...]) -> None:
+    """Raise FrameError unless it is a frame, of the shape of the one before; () before the first.
+
+    Its dtype may be another.
+    """
+    check_frame(frame, "frame")
+    if shape not in ((), frame.shape):
+        raise two_sizes(shape, frame.shape)
+
+
 def check_several(frames: Any) -> None:
     """Raise FrameError unless frames come one after another."""
     if not isinstance(frames, Iterable):

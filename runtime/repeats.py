@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .frames import check_frame, two_sizes
+from .frames import check_next
 
 # Seconds until the next picture. Animation on fours takes 1/6 at 24 frames a second; what is held
 # for longer is meant to stand still, and motion must not be smeared over it.
@@ -82,9 +82,7 @@ class RepeatFinder(Generic[Item]):
         Raises:
             FrameError: it is no such frame, or of another size than the one before.
         """
-        check_frame(frame, "frame")
-        if self._shape not in ((), frame.shape):
-            raise two_sizes(self._shape, frame.shape)
+        check_next(frame, self._shape)
         self._shape = frame.shape
         means, before = _block_means(frame), self._run[-1] if self._run else self._picture
         change = 0.0 if before is None else _change(before.means, means)

@@ -83,7 +83,7 @@ class Decoding:
             segment,
             base=stream.time_base or Fraction(1),
             rate=rate,
-            early=RUN_UP if dedup else 1,
+            early=RUN_UP if dedup else 0,
             start=start,
         )
         self._source = source

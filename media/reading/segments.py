@@ -18,9 +18,10 @@ from media.errors import MediaError
 from media.reading.container import chosen_video, claimed_seconds, open_media
 from media.reading.damage import declared_size
 from runtime.records import Between
+from runtime.repeats import RUN_UP
 
 # Packets that are decoded before a segment's own, at least, for what is decided by several frames:
-# a cut, by the frame before it; a time that strays, by its neighbours.
+# a whole frame of fields, and a time that strays, by the neighbours.
 _RUN_UP = 8
 # By how many packets a frame may be shown before one that is decoded earlier.
 _REORDERED = 16
@@ -85,13 +86,13 @@ class Plan:
 
 
 def planned(
-    source: Path, stream: int | None, seconds: float, part: Segment = WHOLE, early: int = 0
+    source: Path, stream: int | None, seconds: float, part: Segment = WHOLE, dedup: bool = False
 ) -> Plan:
     """Find segments of so many seconds at least.
 
     Args:
         part: what of the video; where its keyframe cannot be found, it stays as it is.
-        early: how many frames before a segment's own have to be decoded.
+        dedup: repeats are looked for, which takes more frames before a segment's own.
 
     Raises:
         InputNotFoundError, OptionError, MediaError: as `open_media` and `chosen_video` do.
@@ -108,7 +109,7 @@ def planned(
             return Plan(in_one, "its format does not say when frames are shown")
         least = _NEVER if short else round(Fraction(seconds) / video.time_base)
         try:
-            run_up = max(_RUN_UP, early + _REORDERED if early else 0)
+            run_up = max(_RUN_UP, RUN_UP + _REORDERED) if dedup else _RUN_UP
             segments = _cut(reader, video, least, part, run_up)
         except av.FFmpegError as error:
             return Plan(in_one, f"it cannot be read to its end: {error.strerror}")

@@ -26,7 +26,6 @@ from media.writing.tracks import way_into
 from runtime.errors import ArtifactError, OptionError, OutputError
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
-from runtime.repeats import RUN_UP
 
 
 class Artifact(Protocol):
@@ -125,8 +124,7 @@ def _planned(video: Video) -> tuple[Segment, ...]:
     part = part_of(video.source, options)
     # Of five telecined frames four are left, counted from the first of all.
     seconds = 0 if options.deinterlace == "telecine" else options.segment
-    early = RUN_UP if options.dedup else 0
-    plan = planned(video.source, options.stream, seconds, part, early)
+    plan = planned(video.source, options.stream, seconds, part, options.dedup)
     if plan.reason:
         video.tell(
             f"is made in one piece, as of the source {plan.reason}; a run that ends early keeps "
