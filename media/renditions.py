@@ -7,27 +7,14 @@ or in one piece as others are, and `media.writing` makes the output of it at the
 
 from __future__ import annotations
 
-from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import av
-
-from media.errors import MediaError
 from media.images.numbering import NAME, check_pattern, is_pattern
-from media.qualities import quality_options
 from media.suffixes import VIDEO_SUFFIXES
-
-if TYPE_CHECKING:
-    from media.encoding import Encoding
 
 LOSSLESS = "ffv1"
 GIF, WEBP = ".gif", ".webp"
 ANIMATIONS = {GIF: "gif", WEBP: "libwebp_anim"}
-# Times of a GIF are in hundredths, and browsers show for a tenth what is to be shown for one.
-_MOST_FPS_OF_GIF = 50
-_IMAGES = (".png", ".tif", ".tiff")
 
 
 def is_rendition(output: Path) -> bool:
@@ -61,37 +48,3 @@ def place_of(output: Path) -> tuple[Path, str]:
 def called(output: Path) -> str:
     """Say for people what kind of output it is."""
     return "a folder of images" if are_images(output) else output.suffix
-
-
-def encoding_of(encoding: Encoding, output: Path, rate: Fraction) -> Encoding:
-    """Return how the video is encoded that is an output, or that one is made of.
-
-    Args:
-        encoding: that was asked for.
-        rate: frames a second, on average.
-
-    Raises:
-        MediaError: the output cannot be made so, or not here.
-    """
-    if not is_rendition(output):
-        return encoding
-    suffix = output.suffix.lower()
-    given = replace(encoding, pix_fmt=None, crf=None if suffix == WEBP else encoding.crf)
-    if given != type(encoding)():
-        names = [name for name in ("codec", "crf", "preset") if getattr(given, name) is not None]
-        raise MediaError(
-            f"{output}: {called(output)} is not encoded by choice; leave out {' and '.join(names)}"
-        )
-    if suffix == GIF and rate > _MOST_FPS_OF_GIF:
-        raise MediaError(
-            f"{output}: has {float(rate):.6g} frames a second, of which players show "
-            f"{_MOST_FPS_OF_GIF} in a GIF; ask for fewer",
-            remedy=("fps", _MOST_FPS_OF_GIF),
-        )
-    if is_pattern(output) and suffix not in _IMAGES:
-        raise MediaError(f"{output}: images of a video are {', '.join(_IMAGES)}")
-    encoder = ANIMATIONS.get(suffix, LOSSLESS)
-    quality_options(encoder, encoding.crf, output)
-    if not {encoder, LOSSLESS} <= av.codecs_available:
-        raise MediaError(f"{output}: no encoder {encoder} here; see ffmpeg -encoders")
-    return replace(encoding, codec=LOSSLESS, crf=None)

@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rrin_deploy.console import parse_rational, say
-from rrin_deploy.given import (
-    Given,
-    VideoTask,
-    flag,
-    video_task,
-)
+from rrin_deploy.given import Given, VideoTask, flag, video_task
 from rrin_deploy.leftovers import resumable, segments_kept
 from rrin_deploy.progress import frame_progress
 from rrin_deploy.results import Maker, Outputs, made_entry

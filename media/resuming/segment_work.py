@@ -19,9 +19,9 @@ from media.options import VideoOptions
 from media.pipeline import run
 from media.reading.segments import Segment
 from media.reading.source import Opener, SourceVideo, head_of
-from media.renditions import encoding_of
 from media.resuming.packet_file import PacketFile, SegmentSummary
 from media.writing.frame_encoder import FrameEncoder
+from media.writing.rendering import encoding_of
 from runtime.interpolator import Interpolator
 
 

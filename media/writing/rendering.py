@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -18,16 +19,63 @@ from numpy.typing import NDArray
 
 from media.colour import rgb_of
 from media.encoding import Encoding
+from media.errors import MediaError
 from media.filtering import filtered
 from media.images.file import upright
-from media.images.numbering import named
+from media.images.numbering import is_pattern, named
 from media.images.stills import Still, encoded
 from media.pixel_formats import bits_of
 from media.qualities import quality_options
-from media.renditions import ANIMATIONS, GIF, WEBP, are_images, place_of
+from media.renditions import (
+    ANIMATIONS,
+    GIF,
+    LOSSLESS,
+    WEBP,
+    are_images,
+    called,
+    is_rendition,
+    place_of,
+)
 
 _CENTISECOND, _MILLISECOND = Fraction(1, 100), Fraction(1, 1000)
 _LOOP = {"loop": "0"}  # for ever
+# Times of a GIF are in hundredths, and browsers show for a tenth what is to be shown for one.
+_MOST_FPS_OF_GIF = 50
+_IMAGES = (".png", ".tif", ".tiff")
+
+
+def encoding_of(encoding: Encoding, output: Path, rate: Fraction) -> Encoding:
+    """Return how the video is encoded that is an output, or that one is made of.
+
+    Args:
+        encoding: that was asked for.
+        rate: frames a second, on average.
+
+    Raises:
+        MediaError: the output cannot be made so, or not here.
+    """
+    if not is_rendition(output):
+        return encoding
+    suffix = output.suffix.lower()
+    given = replace(encoding, pix_fmt=None, crf=None if suffix == WEBP else encoding.crf)
+    if given != Encoding():
+        names = [name for name in ("codec", "crf", "preset") if getattr(given, name) is not None]
+        raise MediaError(
+            f"{output}: {called(output)} is not encoded by choice; leave out {' and '.join(names)}"
+        )
+    if suffix == GIF and rate > _MOST_FPS_OF_GIF:
+        raise MediaError(
+            f"{output}: has {float(rate):.6g} frames a second, of which players show "
+            f"{_MOST_FPS_OF_GIF} in a GIF; ask for fewer",
+            remedy=("fps", _MOST_FPS_OF_GIF),
+        )
+    if is_pattern(output) and suffix not in _IMAGES:
+        raise MediaError(f"{output}: images of a video are {', '.join(_IMAGES)}")
+    encoder = ANIMATIONS.get(suffix, LOSSLESS)
+    quality_options(encoder, encoding.crf, output)
+    if not {encoder, LOSSLESS} <= av.codecs_available:
+        raise MediaError(f"{output}: no encoder {encoder} here; see ffmpeg -encoders")
+    return replace(encoding, codec=LOSSLESS, crf=None)
 
 
 def render(video: Path, target: Path, output: Path, encoding: Encoding) -> None:

@@ -19,12 +19,12 @@ from media.encoding import Encoding, format_of
 from media.errors import MediaError
 from media.ffmpeg_log import quiet
 from media.pixel_formats import losses, plain
-from media.renditions import called, encoding_of, is_rendition
+from media.renditions import called, is_rendition
 from media.side_data import display_matrix
 from media.writing.covers import add_cover, holds_cover
 from media.writing.frame_encoder import FrameEncoder
 from media.writing.light import light_lost
-from media.writing.rendering import render
+from media.writing.rendering import encoding_of, render
 from media.writing.span import EVERYTHING, Span
 from media.writing.streams import (
     alpha_left_out,

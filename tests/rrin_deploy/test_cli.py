@@ -36,23 +36,7 @@ from runtime.scene import render, render_bytes
 from tests.conftest import ROOT, Exporter, write_png
 from tests.media.test_sound import clicking
 from tests.models import SMALL_MODEL
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run the command in a folder of its own; return exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        code = stopped.value.code
-        return (0 if code is None else int(code)), out, err
-
-    return run
+from tests.rrin_deploy.conftest import Run
 
 
 def save_scene(path: Path, time: float, mode: str = "RGB") -> Path:

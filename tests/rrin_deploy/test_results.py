@@ -21,12 +21,12 @@ from PIL import Image
 from media.video import write_video
 from precision import Ranges
 from rrin_deploy import __version__, progress
-from rrin_deploy.cli import main
 from rrin_deploy.progress import frame_progress, progress_as
 from runtime.golden import golden_beside
 from runtime.scene import render_bytes
 from tests.conftest import ROOT, write_png
 from tests.models import SMALL_MODEL
+from tests.rrin_deploy import conftest
 
 PAGE = (ROOT / "docs" / "automation.md").read_text()
 Run = Callable[..., tuple[int, Any, str]]
@@ -34,18 +34,16 @@ SMALL = ("--model", SMALL_MODEL, "--backend", "onnxruntime", "--json")
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+def run(run: conftest.Run) -> Run:
     """Run the command in a folder of its own; return exit code, document and stderr."""
-    monkeypatch.chdir(tmp_path)
+    command = run
 
     def run(*arguments: object) -> tuple[int, Any, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
+        code, out, err = command(*arguments)
         found = json.loads(out)
         for name in {*found, *(name for each in found.get("outputs", ()) for name in each)}:
             assert f"`{name}`" in PAGE, name
-        return int(stopped.value.code or 0), found, err
+        return code, found, err
 
     return run
 

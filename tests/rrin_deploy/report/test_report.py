@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,24 +21,16 @@ from runtime.scene import render_bytes
 from tests.conftest import write_png
 from tests.models import SMALL_MODEL
 from tests.page.reading import Read
+from tests.rrin_deploy.conftest import Run
 
-Run = Callable[..., tuple[int, str, str]]
 ENGINE = "double.uint8.engine"
 TRIPLETS = ("calm", "fast & <b>bold</b>")
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run the command in a folder of its own; return exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
+def run(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command, which measures ceilings once."""
     monkeypatch.setattr("rrin_deploy.bench.ceiling._ROUNDS", 1)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        return int(stopped.value.code or 0), *capsys.readouterr()
-
     return run
 
 
