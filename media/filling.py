@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+import numpy as np
 from av import Packet, VideoFrame
 from numpy.typing import NDArray
 
 from media.colour import SourceFrame, video_frame
 from media.schedule import Wanted
 from runtime.frames import Frame
-from runtime.interpolator import Interpolator
 
 Kind = Literal["motion", "still", "cut"]
 
@@ -47,6 +47,15 @@ class Shown:
     start: Fraction
 
 
+class Interpolates(Protocol):
+    """What makes the frames."""
+
+    def fill(
+        self, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
+    ) -> Iterator[tuple[Frame, NDArray[Any]]]:
+        """See `Interpolator.fill`."""
+
+
 class Filling:
     """The second stage: intervals to the frames that are shown; packets pass, in their order.
 
@@ -55,7 +64,7 @@ class Filling:
             has ended.
     """
 
-    def __init__(self, interpolate: Interpolator) -> None:
+    def __init__(self, interpolate: Interpolates) -> None:
         self.frames_made = self.frames_repeated = 0
         self.seconds = 0.0
         self._interpolate = interpolate

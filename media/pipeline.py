@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from typing import Any, Protocol
@@ -11,9 +11,8 @@ from typing import Any, Protocol
 from av import Packet, VideoFrame
 from av.stream import Disposition, Stream
 
-from media.filling import Filling
+from media.filling import Filling, Interval
 from media.options import Progress
-from media.reading.decoding import Decoding
 from media.reading.overlap import overlapped
 from media.reading.source import SourceVideo
 from media.summary import VideoSummary
@@ -66,7 +65,7 @@ def whole(
     with opened as (writer, copied):
         decoding = source.decoding(copied)
         written, seconds = run(
-            decoding, filling, writer, lambda done, at: progress(done, total, at), leave
+            decoding.run(), filling, writer, lambda done, at: progress(done, total, at), leave
         )
     return VideoSummary(
         width=source.stream.width,
@@ -89,7 +88,7 @@ def whole(
 
 
 def run(
-    decoding: Decoding,
+    items: Iterator[Interval | Packet[Any]],
     filling: Filling,
     sink: Sink,
     progress: Callable[[int, float], None],
@@ -98,11 +97,12 @@ def run(
     """Run all stages at once; return how many frames there are, and the seconds the last one took.
 
     Args:
+        items: of the first stage; see `Decoding.run`.
         progress: called after each frame with how many there are, and when the last is shown.
         leave: see `whole`.
     """
     written, seconds = 0, 0.0
-    shown = filling.run(overlapped(decoding.run(), _DEPTH))
+    shown = filling.run(overlapped(items, _DEPTH))
     for item in overlapped(shown, _DEPTH, leave):
         started = time.perf_counter()
         if isinstance(item, Packet):

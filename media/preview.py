@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 import numpy as np
@@ -26,7 +26,7 @@ from media.reading.segments import WHOLE, planned
 from media.reading.source import SourceVideo, head_of
 from media.side_data import display_matrix
 from media.writing.writer import open_writer
-from runtime.interpolator import Interpolator
+from runtime.frames import Frame
 from runtime.publishing import Publication
 
 SECONDS = 10
@@ -99,8 +99,8 @@ class _Held:
     """In an `Interpolator`'s place: shows the frame before again, as players of the source do."""
 
     def fill(
-        self, frames: Iterable[tuple[NDArray[Any], list[float]]]
-    ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        self, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
+    ) -> Iterator[tuple[Frame, NDArray[Any]]]:
         before = None
         for frame, times in frames:
             shown = np.empty((0, *frame.shape), frame.dtype) if before is None else before[None]
@@ -138,7 +138,7 @@ def write_side_by_side(
     start, count = head_of(source, options, part).start, 0
     with SourceVideo.opened(source, options) as opened, open_media(made) as reader:
         decoding = opened.decoding(segment=part, start=start)
-        filling = Filling(cast(Interpolator, _Held()))
+        filling = Filling(_Held())
         frames = reader.decode(video=0)
         with open_writer(
             target,

@@ -70,7 +70,7 @@ def interpolate_segment(
                 pixel_aspect=video.pixel_aspect,
             )
             sink = _SegmentWriter(container, file, frames, head.frame)
-            _, seconds = run(decoding, filling, sink, progress)
+            _, seconds = run(decoding.run(), filling, sink, progress)
             packets = sink.finish()
         losses = decoding.losses()
         undecoded, leapt, corrupt = (

@@ -16,6 +16,7 @@ from rrin_deploy.progress import frame_progress, waiting
 from rrin_deploy.results import AsJson, document
 from rrin_deploy.triplets import Middlebury, Samples, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.golden import ARTIFACT_SUFFIXES
+from runtime.manifest import is_engine
 from runtime.options import check_file
 from runtime.publishing import Publication
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from rrin_deploy.report.page import Content
 
 _HERE = "this machine"
-_PARTS = ("parity", "quality", "speed")
+_PARTS = ("parity", "quality", "speed", "estimates")
+_FACTOR = 2  # of estimates
 
 
 def _part(text: str) -> str:
@@ -46,9 +48,15 @@ def command(
     samples: Samples = None,
     sizes: Annotated[
         list[str] | None,
-        typer.Option("--size", help="Frame size to time; may be repeated; default 448x256."),
+        typer.Option(
+            "--size", help="Frame size to time and to estimate; may be repeated; default 448x256."
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option(help="Timed calls of each.", min=1)] = 10,
+    fps: Annotated[
+        float,
+        typer.Option(help="Frames a second that other devices are estimated by.", min=0.001),
+    ] = 60,
     skipped: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,8 +71,8 @@ def command(
         list[Path] | None,
         typer.Option(
             "--from",
-            help="What `parity`, `eval`, `bench` or `report` printed with --json, such as on "
-            "another machine; repeatable. Its name up to the first dot is the machine's.",
+            help="What `parity`, `eval`, `bench`, `estimate` or `report` printed with --json, such "
+            "as on another machine; repeatable. Its name up to the first dot is the machine's.",
         ),
     ] = None,
     least_db: Annotated[
@@ -86,8 +94,8 @@ def command(
     """Write one page of HTML: what artifacts are, how exact, how good and how fast, and where.
 
     It needs no network and no other file, and says what was not run. Quality is judged where a data
-    set is given. Figures of other machines stand beside those made here; with `--from` alone none
-    are made.
+    set is given. What devices that are not here would reach is estimated. Figures of other machines
+    stand beside those made here; with `--from` alone none are made.
 
     Examples: `rrin-deploy report rrin.onnx rrin.ort.int8.onnx --vimeo90k vimeo_triplet`;
     `rrin-deploy report --from jetson.bench.json --from workstation.bench.json -o speed.html`
@@ -122,6 +130,7 @@ def command(
             samples=samples,
             sizes=sizes or ["448x256"],
             rounds=rounds,
+            fps=fps,
             skipped=frozenset(skipped or ()),
         )  # fmt: skip
         target = Publication(output)
@@ -155,6 +164,7 @@ class _Task:
     samples: int | None
     sizes: Sequence[str]
     rounds: int
+    fps: float
     skipped: frozenset[str]
 
 
@@ -176,6 +186,7 @@ def _gather(task: _Task) -> Gathering:
 
     names = short_names(task.files)
     gathering = Gathering(dict(zip(names, task.files, strict=True)), task.where)
+    sizes = [parse_size(size) for size in task.sizes]
     with waiting("reading artifacts"):
         gathering.inspect()
     for part in sorted(task.skipped):
@@ -191,7 +202,9 @@ def _gather(task: _Task) -> Gathering:
                 gathering.evaluate(task.triplets, str(task.data[1]), progress)
     if "speed" not in task.skipped:
         with frame_progress("timing", unit="rounds/s") as progress:
-            gathering.time([parse_size(size) for size in task.sizes], task.rounds, progress)
+            gathering.time(sizes, task.rounds, progress)
+    if "estimates" not in task.skipped:
+        gathering.expect(sizes, _FACTOR, task.fps)
     return gathering
 
 
@@ -209,11 +222,24 @@ def _commands(task: _Task) -> dict[str, list[str]]:
     if task.data:
         data = [task.data[0], str(task.data[1]), *_given(samples=task.samples)]
         commands["quality"] = [["eval", *files, *data, *threads, *own]]
-    return {
+    typed = {
         part: [shlex.join(["rrin-deploy", *line]) for line in lines]
         for part, lines in commands.items()
-        if part not in task.skipped
     }
+    typed["estimates"] = [_of_each_device(task, size) for size in task.sizes]
+    return {part: lines for part, lines in typed.items() if part not in task.skipped}
+
+
+def _of_each_device(task: _Task, size: str) -> str:
+    from rrin_deploy.estimate.devices import DEVICES
+
+    files = shlex.join(str(file) for file in task.files if not is_engine(file))
+    names = shlex.join(device.name for device in DEVICES)
+    asked = shlex.join(_given(size=size, fps=task.fps))
+    return (
+        f"for file in {files}; do for device in {names}; do "
+        f'rrin-deploy estimate "$file" {asked} --device "$device"; done; done'
+    )
 
 
 def _given(**options: Any) -> list[str]:

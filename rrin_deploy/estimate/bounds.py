@@ -16,7 +16,7 @@ from rrin_deploy.estimate.workload import Workload
 from runtime.architecture import padded
 from runtime.metadata import Precision
 
-Limit = Literal["arithmetic", "memory", "PCIe"]
+Limit = Literal["arithmetic", "memory", "PCIe", "decoding and encoding"]
 Verdict = Literal["reaches", "may reach", "does not reach"]
 
 # Shares of the bound that whole calls reached on CPUs, least and greatest, by base width; see
@@ -69,12 +69,37 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Footage:
+    """What a video costs the CPU beside the network, for a frame of the result.
+
+    Attributes:
+        seconds: from one to the next, where nothing else is done.
+        processor_seconds: of all cores together.
+        cores: how many this machine has.
+    """
+
+    seconds: float
+    processor_seconds: float
+    cores: int
+
+    def beside(self, network: float, threads: int, frames: int) -> float:
+        """Return the seconds that so many frames take, of which the network's take `network`.
+
+        The stages run at the same time, on the same cores where the network has `threads` of them.
+        """
+        busy = network * threads + self.processor_seconds * frames
+        return max(network, busy / self.cores, self.seconds * frames)
+
+
+@dataclass(frozen=True)
 class Estimate:
     """How long a pair takes, seconds.
 
     Attributes:
         job, precision, base_width: what of.
         arithmetic, memory, link: least time of each: the convolutions, the device's memory, PCIe.
+        video: least time of decoding and encoding; 0 where they are not counted in.
+        least: the least time that a pair takes, whatever runs it.
         expected: shortest and longest that is expected.
         context: bytes of device memory for the tensors and weights; None on a CPU.
         fits: whether the device has that memory.
@@ -86,22 +111,20 @@ class Estimate:
     arithmetic: float
     memory: float
     link: float
+    video: float
+    least: float
     expected: tuple[float, float]
     context: float | None
     fits: bool
 
     @property
-    def least(self) -> float:
-        """The least time a pair takes, whatever runs it."""
-        return max(self.arithmetic, self.memory, self.link)
-
-    @property
     def limit(self) -> Limit:
-        """What takes that time."""
+        """What takes the least time, or most of it."""
         times: dict[Limit, float] = {
             "arithmetic": self.arithmetic,
             "memory": self.memory,
             "PCIe": self.link,
+            "decoding and encoding": self.video,
         }
         return max(times, key=lambda name: times[name])
 
@@ -116,11 +139,18 @@ class Estimate:
         return "reaches" if self.rate(self.expected[1]) >= fps else "may reach"
 
 
-def estimate(workload: Workload, device: Device, job: Job, precision: Precision) -> Estimate:
+def estimate(
+    workload: Workload,
+    device: Device,
+    job: Job,
+    precision: Precision,
+    footage: Footage | None = None,
+) -> Estimate:
     """Bound the time of a pair, and say what is expected.
 
     Args:
         device: one that has a rate for `precision`.
+        footage: of a video that the frames come from and go to; None counts neither in.
     """
     arithmetic = sum(
         layer.multiply_adds * pixels / device.rates[_type_of(layer.quantizes, precision, device)]
@@ -135,6 +165,10 @@ def estimate(workload: Workload, device: Device, job: Job, precision: Precision)
     bound = max(arithmetic, memory)
     around = 0.0 if device.is_cpu else _SESSION * job.pixels * job.times
     context = None if device.is_cpu else _context(workload, job, precision)
+
+    def beside(network: float) -> float:
+        return network if footage is None else footage.beside(network, device.threads, job.factor)
+
     return Estimate(
         job=job,
         precision=precision,
@@ -142,7 +176,9 @@ def estimate(workload: Workload, device: Device, job: Job, precision: Precision)
         arithmetic=arithmetic,
         memory=memory,
         link=link,
-        expected=(max(bound / high, link), bound / low + around),
+        video=beside(0.0),
+        least=beside(max(bound, link)),
+        expected=(beside(max(bound / high, link)), beside(bound / low + around)),
         context=context,
         fits=context is None or device.memory is None or context <= device.memory,
     )

@@ -27,6 +27,7 @@ class Device:
         memory: bytes; None for a CPU.
         link: bytes a second between host and device, one way; None where they share memory.
         source: where the figures stand.
+        threads: of the CPU, that the network takes; 0 for a GPU.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Device:
     memory: float | None
     link: float | None
     source: str
+    threads: int = 0
 
     @property
     def is_cpu(self) -> bool:
@@ -132,7 +134,8 @@ def this_machine(threads: int) -> Device:
 
     measured = cpu_ceilings(threads)
     rates: dict[Precision, float] = {"fp32": measured["FP32"], "int8": measured["INT8"]}
-    return Device("this CPU", rates, _copied_bytes(), None, None, f"measured, {threads} threads")
+    source = f"measured, {threads} {'thread' if threads == 1 else 'threads'}"
+    return Device("this CPU", rates, _copied_bytes(), None, None, source, threads)
 
 
 def _copied_bytes() -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from rrin_deploy.estimate.bounds import Estimate, Job, estimate
+from rrin_deploy.estimate.bounds import Estimate, Footage, Job, Verdict, estimate
 from rrin_deploy.estimate.devices import Device
 from rrin_deploy.estimate.workload import Workload
 from runtime.architecture import PADDING_MULTIPLE
@@ -22,40 +22,61 @@ _FASTER: dict[Precision, tuple[Precision, ...]] = {
 
 @dataclass(frozen=True)
 class Remedy:
-    """A change, as words, and the estimate with it."""
+    """A change, as words, the estimate with it, and whether that reaches what is wanted."""
 
     change: str
     estimate: Estimate
+    verdict: Verdict
 
 
-def find_remedy(workload: Workload, device: Device, found: Estimate, fps: float) -> Remedy | None:
+def find_remedy(
+    workload: Workload,
+    device: Device,
+    found: Estimate,
+    fps: float,
+    footage: Footage | None = None,
+) -> Remedy | None:
     """Return the first change that reaches a rate, or else the first that may; None if none may.
 
     One thing is changed at a time: the precision, the factor, the base width, the size.
+
+    Args:
+        fps: frames a second of the result. Those of a video have its rate, and so are fewer with a
+            smaller factor.
+        footage: see `estimate`; a video is not made smaller.
     """
-    remedies = list(_changes(workload, device, found, fps))
+    remedies = [
+        Remedy(change, changed, changed.verdict(_wanted(fps, found, changed, footage)))
+        for change, changed in _changes(workload, device, found, fps, footage)
+    ]
     for verdict in ("reaches", "may reach"):
         for remedy in remedies:
-            if remedy.estimate.verdict(fps) == verdict:
+            if remedy.verdict == verdict:
                 return remedy
     return None
 
 
-def _changes(workload: Workload, device: Device, found: Estimate, fps: float) -> Iterator[Remedy]:
+def _wanted(fps: float, found: Estimate, changed: Estimate, footage: Footage | None) -> float:
+    return fps * changed.job.factor / found.job.factor if footage else fps
+
+
+def _changes(
+    workload: Workload, device: Device, found: Estimate, fps: float, footage: Footage | None
+) -> Iterator[tuple[str, Estimate]]:
     job, precision = found.job, found.precision
     for other in _FASTER[precision]:
         if other in device.rates:
-            yield Remedy(f"{other}", estimate(workload, device, job, other))
+            yield other, estimate(workload, device, job, other, footage)
     for factor in range(job.factor - 1, 1, -1):
-        fewer = estimate(workload, device, replace(job, factor=factor), precision)
-        yield Remedy(f"factor {factor}", fewer)
+        fewer = estimate(workload, device, replace(job, factor=factor), precision, footage)
+        yield f"factor {factor}", fewer
     for width in _WIDTHS:
         if width < workload.metadata.base_width:
-            narrower = estimate(workload.of_width(width), device, job, precision)
-            yield Remedy(f"base width {width}", narrower)
-    if size := _largest(workload, device, found, fps):
+            narrower = estimate(workload.of_width(width), device, job, precision, footage)
+            yield f"base width {width}", narrower
+    if footage is None and (size := _largest(workload, device, found, fps)):
         smaller = estimate(workload, device, Job(size, job.factor), precision)
-        yield Remedy(f"{size[0]}x{size[1]}", smaller)
+        yield f"{size[0]}x{size[1]}", smaller
 
 
 def _largest(

@@ -1,4 +1,4 @@
-"""JSON files of other machines: what `parity`, `eval`, `bench` and `report` printed there."""
+"""JSON files of other machines: what `parity`, `eval`, `bench` and others printed there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from runtime.options import check_file
 
 FINDINGS_FORMAT = 1
 _MAX_BYTES = 32 * 2**20
-_EXPECTED = "expected what `parity`, `eval`, `bench` or `report` print with --json"
+_EXPECTED = "expected what `parity`, `eval`, `bench`, `estimate` or `report` print with --json"
+_JOINED = ("parity", "estimates")  # of several files
 
 
 def read_findings(paths: Sequence[Path]) -> dict[str, Findings]:
@@ -31,9 +32,8 @@ def read_findings(paths: Sequence[Path]) -> dict[str, Findings]:
         document = _read(path)
         name = path.name.partition(".")[0] or path.name
         found = machines.setdefault(name, {})
-        parity = found.get("parity", [])
-        found |= document
-        found["parity"] = [*parity, *document.get("parity", [])]
+        joined = {part: [*found.get(part, ()), *document.get(part, ())] for part in _JOINED}
+        found |= document | joined
         findings[name] = parsed(found, path)
     return findings
 
@@ -61,6 +61,8 @@ def _read(path: Path) -> dict[str, Any]:
         return dict(document)
     if isinstance(document, Mapping) and "passed" in document:
         return {"parity": [document]}
+    if isinstance(document, Mapping) and "estimates" in document:
+        return {"estimates": [document]}
     if isinstance(document, Mapping) and "contenders" in document:
         return {"quality": document}
     raise ArtifactError(f"{path}: holds {shown(document)}; {_EXPECTED}")

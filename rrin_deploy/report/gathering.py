@@ -41,7 +41,9 @@ class Gathering:
         self.parity_pictures: list[ParityPicture] = []
         self.worst_cases: list[WorstCase] = []
         self._files, self._where = files, where
-        self._found: dict[str, Any] = {"artifacts": [], "parity": [], "quality": None, "speed": []}
+        self._found: dict[str, Any] = {
+            "artifacts": [], "parity": [], "quality": None, "speed": [], "estimates": [],
+        }  # fmt: skip
         self._not_run: list[dict[str, str]] = []
 
     def document(self, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -59,9 +61,9 @@ class Gathering:
             "commands": {part: [*lines] for part, lines in commands.items()},
         }
 
-    def leave_out(self, part: str, why: str) -> None:
-        """Say of a part of all artifacts that it was not run."""
-        self._not_run.append({"part": part, "subject": "all", "why": why})
+    def leave_out(self, part: str, why: str, name: str = "all") -> None:
+        """Say of a part of an artifact, or of all, that it was not run."""
+        self._not_run.append({"part": part, "subject": name, "why": why})
 
     def inspect(self) -> None:
         """Read what each file says of itself; the layers of an engine where they can be read.
@@ -147,14 +149,33 @@ class Gathering:
                 timings = run_benchmark(contenders, load, progress)
                 self._found["speed"].append(Report(load, timings, ceilings).to_dict())
 
+    def expect(self, sizes: Sequence[tuple[int, int]], factor: int, fps: float) -> None:
+        """Estimate what ONNX files reach on devices that are not here, at each size."""
+        from rrin_deploy.estimate.bounds import Job
+        from rrin_deploy.estimate.devices import DEVICES
+        from rrin_deploy.estimate.findings import Findings
+        from rrin_deploy.estimate.workload import read_workload
+
+        for name, file in self._files.items():
+            if is_engine(file):
+                why = "an engine does not say its work; give its ONNX file as well"
+                self.leave_out("estimates", why, name)
+                continue
+            with self._or_not_run("estimates", name):
+                workload = read_workload(file)
+                for size in sizes:
+                    for device in DEVICES:
+                        if workload.metadata.precision in device.rates:
+                            found = Findings.of(workload, device, Job(size, factor), fps)
+                            self._found["estimates"].append({"file": name, **found.to_dict()})
+
     @contextmanager
     def _or_not_run(self, part: str, name: str) -> Iterator[None]:
         """Keep as a reason what one of ours raises in the block; for layers and all that runs."""
         try:
             yield
         except RrinError as error:
-            why = explanation(error)[0]
-            self._not_run.append({"part": part, "subject": name, "why": why})
+            self.leave_out(part, explanation(error)[0], name)
 
 
 def _layers(file: Path, *, trusted: bool) -> tuple[dict[str, int], int | None]:

@@ -19,6 +19,7 @@ from rrin_deploy.console import printable
 from rrin_deploy.failures import CANNOT_RUN_HERE, FAILED
 from rrin_deploy.report.album import BRIGHTEST, ParityPicture, WorstCase
 from rrin_deploy.report.charts import bars, by_motion_chart
+from rrin_deploy.report.estimates import estimate_tables
 from rrin_deploy.report.records import Case, Findings, NotRun, Quality
 from rrin_deploy.report.verdicts import Card, cards
 
@@ -69,7 +70,7 @@ def page(content: Content) -> str:
     )
     environment.filters |= {
         "db": _decibels, "signed": _signed, "percent": _percent, "ms": _milliseconds,
-        "bytes": _bytes, "error": "{:.1e}".format, "figures": "{:.3g}".format,
+        "bytes": _bytes, "error": "{:.1e}".format, "figures": "{:.3g}".format, "rate": _rate,
     }  # fmt: skip
     style, script = _text("page.css"), _text("page.js")
     return environment.get_template("page.html.j2").render(
@@ -87,6 +88,7 @@ def page(content: Content) -> str:
         known=_MOST_KNOWN,
         worst_first=_worst_first,
         bars=bars,
+        estimate_tables=estimate_tables,
         by_motion_chart=by_motion_chart,
     )
 
@@ -98,7 +100,8 @@ def _not_run(content: Content) -> list[tuple[str, NotRun]]:
         told = {each.part for each in found.not_run}
         holds = {
             "artifacts": found.artifacts, "parity": found.parity, "quality": found.quality,
-            "speed": found.speed, "pictures": content.worst_cases or content.parity_pictures,
+            "speed": found.speed, "estimates": found.estimates,
+            "pictures": content.worst_cases or content.parity_pictures,
         }  # fmt: skip
         listed += [(machine, each) for each in found.not_run]
         for part, held in holds.items():
@@ -146,6 +149,10 @@ def _percent(value: float | None, digits: int = 0) -> str:
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _rate(fps: float) -> str:
+    return f"{fps:.3g}" if fps < 1000 else f"{fps:.0f}"
 
 
 def _bytes(count: int | None) -> str:

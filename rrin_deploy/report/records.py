@@ -178,6 +178,50 @@ class Speed(Known):
 
 
 @dataclass(frozen=True)
+class Expected(Known):
+    """What is expected in a precision: frames a second of the result, from the least on."""
+
+    precision: Text
+    best_fps: _Number
+    expected_fps: tuple[_Number, _Number]
+    bound_by: Text
+    verdict: Text
+    fits: bool
+    device_memory_bytes: _Number | None = None
+
+
+@dataclass(frozen=True)
+class DeviceName(Known):
+    """A device, and where its figures stand."""
+
+    name: Text
+    source: Text
+
+
+@dataclass(frozen=True)
+class Estimated(Known):
+    """As `rrin-deploy estimate --json`; `precision` is the file's own, `video` what one costs."""
+
+    file: Text
+    size: tuple[_Side, _Side]
+    factor: Annotated[int, Between(2, 64)]
+    fps: _Number
+    device: DeviceName
+    precision: Text
+    estimates: Annotated[tuple[Expected, ...], Between(1, 10)]
+    video: Mapping[str, _Number] | None = None
+
+    @property
+    def own(self) -> Expected:
+        """What is expected of the file as it is."""
+        return next(each for each in self.estimates if each.precision == self.precision)
+
+    def __post_init__(self) -> None:
+        if self.precision not in {each.precision for each in self.estimates}:
+            raise ValueError(f"has no estimate of its own precision, {self.precision}")
+
+
+@dataclass(frozen=True)
 class Artifact(Known):
     """A file.
 
@@ -226,6 +270,7 @@ class Findings(Known):
     parity: Annotated[tuple[Parity, ...], Between(0, _ENTRIES)] = ()
     quality: Quality | None = None
     speed: Annotated[tuple[Speed, ...], Between(0, _ENTRIES)] = ()
+    estimates: Annotated[tuple[Estimated, ...], Between(0, 1000)] = ()
     not_run: Annotated[tuple[NotRun, ...], Between(0, 1000)] = ()
     commands: Mapping[str, Annotated[tuple[Text, ...], Between(0, _ENTRIES)]] = field(
         default_factory=dict

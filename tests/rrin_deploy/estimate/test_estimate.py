@@ -3,19 +3,24 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 
+from media.options import VideoOptions
+from media.rehearsal import rehearse
+from media.video import write_video
 from rrin_deploy.cli import main
-from rrin_deploy.estimate.bounds import Job, estimate
+from rrin_deploy.estimate.bounds import Footage, Job, estimate
 from rrin_deploy.estimate.devices import DEVICES, Device, find_device
 from rrin_deploy.estimate.remedies import find_remedy
 from rrin_deploy.estimate.workload import Workload, read_workload
 from runtime.architecture import multiply_adds
 from runtime.bundled import BUNDLED_MODEL
 from runtime.errors import OptionError
+from runtime.scene import render_bytes
 from tests.models import SMALL_MODEL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -158,6 +163,73 @@ def test_the_first_change_that_reaches_is_named(small: Workload) -> None:
     assert remedy is None or remedy.change not in ("factor 2", "factor 3")
 
 
+def test_a_video_takes_the_slowest_of_stages_that_run_at_once(small: Workload) -> None:
+    job = Job((64, 32), 2)
+    gpu = Device("gpu", {"fp32": 1e9}, 1e15, 1e12, 1e12, "of this test")
+    alone = estimate(small, gpu, job, "fp32")
+    # Two frames a pair; the network's time is hidden behind the encoder's, or the other way round.
+    slow = Footage(seconds=alone.least, processor_seconds=0.0, cores=8)
+    found = estimate(small, gpu, job, "fp32", slow)
+    assert (found.least, found.limit) == (2 * alone.least, "decoding and encoding")
+    quick = Footage(seconds=alone.least / 100, processor_seconds=alone.least / 50, cores=8)
+    found = estimate(small, gpu, job, "fp32", quick)
+    assert (found.least, found.expected) == (alone.least, alone.expected)
+
+
+def test_a_video_shares_the_cores_with_the_network(small: Workload) -> None:
+    job = Job((64, 32), 2)
+    on_all = replace(SLOW, threads=4)
+    alone = estimate(small, on_all, job, "fp32").least
+    footage = Footage(seconds=alone / 100, processor_seconds=alone, cores=4)
+    # Of four cores' time a pair has two frames' more; one thread leaves that to idle cores.
+    shared = estimate(small, on_all, job, "fp32", footage).least
+    assert shared == pytest.approx(alone * (1 + 2 / 4))
+    assert estimate(small, replace(SLOW, threads=1), job, "fp32", footage).least == alone
+
+
+def test_a_smaller_factor_wants_fewer_frames_of_a_video(small: Workload) -> None:
+    job, footage = Job((64, 32), 4), Footage(1e-9, 1e-9, 1)
+    float_alone = Device("float", {"fp32": 1e9}, 1e15, None, None, "of this test")
+    found = estimate(small, float_alone, job, "fp32", footage)
+    halved = estimate(small, float_alone, replace(job, factor=2), "fp32", footage)
+    # So many pairs a second, that all of a pair's two frames are made in time, and of four are not.
+    fps = 4 * 0.99 / halved.expected[1]
+    remedy = find_remedy(small, float_alone, found, fps, footage)
+    assert remedy is not None
+    assert (remedy.change, remedy.verdict) == ("factor 2", "reaches")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("estimate") / "clip.mp4"
+    write_video(path, [render_bytes(96, 64, time / 4) for time in range(6)], 25)
+    return path
+
+
+def test_a_rehearsal_takes_the_way_of_a_video_and_leaves_nothing(clip: Path) -> None:
+    before = {*clip.parent.iterdir()}
+    found = rehearse(clip, VideoOptions(factor=3))
+    # Five pairs of six frames, and the last one is shown as long as the others.
+    assert (found.size, found.rate, found.frames) == ((96, 64), 75, 18)
+    assert found.seconds > 0
+    assert found.processor_seconds > 0
+    assert {*clip.parent.iterdir()} == before
+
+
+def test_a_video_is_asked_for_at_the_rate_that_it_plays_at(run: Run, clip: Path) -> None:
+    options = ("--device", "L4", "--video", clip, "--factor", "3")
+    code, out, _ = run("estimate", SMALL_MODEL, *options, "--json")
+    assert code == 0
+    report = json.loads(out)
+    assert (report["size"], report["fps"]) == ([96, 64], 75)
+    own = next(each for each in report["estimates"] if each["precision"] == "fp32")
+    assert own["least_seconds"] >= own["video_seconds"] == 3 * report["video"]["seconds"]
+    code, out, _ = run("estimate", SMALL_MODEL, *options, "--fps", "1e6")
+    assert code == 0
+    assert "decoding and encoding take" in out
+    assert "L4 does not reach 1e+06 frames/s" in out
+
+
 def test_the_table_is_consistent() -> None:
     assert len({device.name for device in DEVICES}) == len(DEVICES)
     for device in DEVICES:
@@ -221,6 +293,7 @@ def test_this_machine_is_measured(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         (("--device", "abacus"), "not in the table"),
         (("--device", "L4", "--threads", "2"), "leave out --device"),
         (("--size", "big"), "no size"),
+        (("--size", "64x64", "--video", "clip.mp4"), "leave out --size"),
         (("--size", "99999x10", "--device", "L4"), "16384"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from calibration import triplet_folders
 from rrin_deploy.cli import main
+from rrin_deploy.estimate.devices import DEVICES
 from rrin_deploy.proof.double import write_engine
 from runtime import Interpolator
 from runtime.golden import golden_beside
@@ -146,7 +148,7 @@ def test_drawn_from_json_the_figures_are_the_same(made: Made, run: Run, apart: b
     assert (code, err) == (0, "")
     assert out.startswith("rrin.onnx: pass\n")
     again, first = Read(Path("report.html").read_text()), Read(made.html)
-    for section in ("parity", "quality", "speed"):
+    for section in ("parity", "quality", "speed", "estimates")[: 3 if apart else 4]:
         assert again.rows[section] == first.rows[section]
     assert not again.named("img")
     assert ["pictures", "all"] in [row[:2] for row in again.rows["not-run"]]
@@ -163,6 +165,32 @@ def test_machines_stand_side_by_side(made: Made, run: Run) -> None:
     (jetson,) = [row for row in rows if row[:2] == ["rrin.onnx", "jetson"]]
     assert jetson[3] == "250 ms"
     assert [row[1] for row in rows if row[0] == "rrin.onnx"] == ["here", "jetson"]
+
+
+def test_other_devices_are_estimated_as_by_the_command(made: Made, run: Run) -> None:
+    page = Read(made.html)
+    by_name = {row[0]: row for row in page.rows["estimates"]}
+    marks = {"reaches": "✓", "may reach": "?", "does not reach": "✗"}
+    assert {device.name for device in DEVICES} <= set(by_name)
+    for name in ("RTX 4060", "H100 SXM"):
+        code, printed, _ = run("estimate", made.folder / "rrin.onnx", "--device", name,
+                               "--size", "64x48", "--json")  # fmt: skip
+        assert code == 0
+        Path(f"{name.replace(' ', '')}.json").write_text(printed)
+        for cell, each in zip(by_name[name][1:4], json.loads(printed)["estimates"], strict=True):
+            least, most, best, mark = re.fullmatch(r"(\S+) to (\S+) \((\S+)\) (.)", cell).groups()  # type: ignore[union-attr]
+            shown = [float(least), float(most), float(best)]
+            assert shown == pytest.approx([*each["expected_fps"], each["best_fps"]], rel=0.005)
+            assert mark == marks[each["verdict"]]
+    # And what the command printed elsewhere stands in one table, a row each.
+    assert run("report", "--from", "RTX4060.json", "--from", "H100SXM.json")[0] == 0
+    rows = Read(Path("report.html").read_text()).rows["estimates"]
+    assert [row for row in rows if row[0] in ("RTX 4060", "H100 SXM")] == [
+        by_name["RTX 4060"], by_name["H100 SXM"],
+    ]  # fmt: skip
+    assert [ENGINE, "an engine does not say its work"] in [
+        [row[1], row[2].partition(";")[0]] for row in page.rows["not-run"]
+    ]
 
 
 HOSTILE = [
@@ -210,7 +238,7 @@ def test_documents_that_are_damaged_are_refused_in_a_line(made: Made, run: Run) 
         ("nothing", "is no JSON"),
         ("[" * 100_000, "is no JSON"),
         ('{"passed": NaN}', "is no JSON (NaN, expected finite numbers)"),
-        ("3", "holds 3; expected what `parity`, `eval`, `bench` or `report` print with --json"),
+        ("3", "holds 3; expected what `parity`, `eval`, `bench`, `estimate` or `report` print"),
         ('{"a": 1}', "holds {'a': 1}; expected"),
         (json.dumps({**parity, "passed": False}), "a verdict that its cases do not bear out"),
         (json.dumps({**parity, "cases": []}), "a verdict that its cases do not bear out"),
@@ -223,6 +251,9 @@ def test_documents_that_are_damaged_are_refused_in_a_line(made: Made, run: Run) 
         (json.dumps([{**speed, "size": [64, 1e9]}]), "size [1]"),
         (json.dumps([{**speed, "contenders": [{"name": "x", "kind": "artifact"}]}]),
          "has neither figures nor the failure that explains why"),
+        (json.dumps({**made.document["estimates"][0], "precision": "fp8"}),
+         "has no estimate of its own precision, fp8"),
+        (json.dumps({**made.document["estimates"][0], "factor": 1}), "factor is 1"),
         (json.dumps({**made.document, "findings_format": 2}), "has findings format 2"),
     ]  # fmt: skip
     for content, message in broken:
