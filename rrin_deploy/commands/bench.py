@@ -72,8 +72,10 @@ def command(
     this machine reaches on one large convolution; the start is from nothing to the first frame.
     Beside PyTorch, how near its frames everybody's are is shown as well.
 
-    Examples: `rrin-deploy bench rrin.onnx rrin.ort.int8.onnx --peers --chart bench.png`;
-    `rrin-deploy bench rrin.onnx --backend onnxruntime --backend openvino --size 1280x720`
+    Examples:
+
+    - `rrin-deploy bench rrin.onnx rrin.ort.int8.onnx --peers --chart bench.png`
+    - `rrin-deploy bench rrin.onnx --backend onnxruntime --backend openvino --size 1280x720`
     """
     with document(as_json) as give:
         from rrin_deploy.bench.benchmark import Load, Report, run_benchmark, usable_cores

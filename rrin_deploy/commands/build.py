@@ -158,8 +158,10 @@ def command(
     the others goes its own golden file: how far its graph is from PyTorch, measured on the CPU, to
     which `parity` holds it. Exit code 1 if it runs here and does not keep to that.
 
-    Examples: `rrin-deploy build rrin.onnx --int8 --max-drop 0.02 --triplets DIR`;
-    `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
+    Examples:
+
+    - `rrin-deploy build rrin.onnx --int8 --max-drop 0.02 --triplets DIR`
+    - `rrin-deploy build rrin.onnx --fp16 --target rtx --sm 89 --shape 1280x720`
     """
     with document(as_json) as give, progress_as(progress):
         give({"format": FORMAT})

@@ -52,7 +52,10 @@ def command(as_json: AsJson = False, progress: ProgressAs = "bar") -> None:
 
     Exit code 3 if no backend runs.
 
-    Examples: `rrin-deploy doctor`; `rrin-deploy doctor --json`
+    Examples:
+
+    - `rrin-deploy doctor`
+    - `rrin-deploy doctor --json`
     """
     with document(as_json) as give, progress_as(progress):
         facts: dict[str, Any] = {

@@ -67,8 +67,10 @@ def command(
     machines for GPUs. Nothing is run but, without --device, a few convolutions, and with --video
     its way through this machine's CPU, with averages in the place of frames that the network makes.
 
-    Examples: `rrin-deploy estimate rrin.onnx --size 1920x1080 --fps 60 --device "RTX 4060"`;
-    `rrin-deploy estimate --video holiday.mp4 --factor 2 --device "RTX 4060"`
+    Examples:
+
+    - `rrin-deploy estimate rrin.onnx --size 1920x1080 --fps 60 --device "RTX 4060"`
+    - `rrin-deploy estimate --video holiday.mp4 --factor 2 --device "RTX 4060"`
     """
     with document(as_json) as give:
         from rrin_deploy.estimate.bounds import Footage, Job

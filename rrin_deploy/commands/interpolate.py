@@ -9,6 +9,9 @@ import typer
 
 from rrin_deploy.given import FACTOR
 from rrin_deploy.options import (
+    LONG,
+    RUNS,
+    WRITTEN,
     Backend,
     Crf,
     Device,
@@ -115,12 +118,17 @@ def command(
         str | None,
         typer.Option(
             help="FFmpeg's encoder, such as libx265 or hevc_nvenc; default H.264, H.265 for more "
-            "than 8 bits; VP9 for .webm, AV1 for more."
+            "than 8 bits; VP9 for .webm, AV1 for more.",
+            rich_help_panel=WRITTEN,
         ),
     ] = None,
     crf: Crf = None,
     preset: Annotated[
-        str | None, typer.Option(help="The encoder's preset, such as veryfast.")
+        str | None,
+        typer.Option(
+            help="The encoder's preset, such as veryfast.",
+            rich_help_panel=WRITTEN,
+        ),
     ] = None,
     pix_fmt: PixFmt = None,
     no_transcode: Annotated[
@@ -129,6 +137,7 @@ def command(
             "--no-transcode",
             help="Video: fail where sound or subtitles would have to be encoded anew, for the "
             "output's kind of file does not hold them as they are.",
+            rich_help_panel=WRITTEN,
         ),
     ] = False,
     segment: Annotated[
@@ -137,6 +146,7 @@ def command(
             help="Video: seconds that are made at a time, at least, and kept where a run ends "
             "early; default 20; 0 makes it in one piece.",
             min=0,
+            rich_help_panel=LONG,
         ),
     ] = None,
     share: Annotated[
@@ -144,6 +154,7 @@ def command(
         typer.Option(
             help="Video: make this share of its segments alone, such as 3/16, for a run without "
             "--share to join; or auto in a job array, or auto/16; see docs/cluster.md.",
+            rich_help_panel=LONG,
         ),
     ] = None,
     ray: Annotated[
@@ -152,6 +163,7 @@ def command(
             metavar="address",
             help="Videos: make the segments on a Ray cluster: local for one of this machine alone, "
             "auto for the one that it is a node of, or HOST:PORT; see docs/cluster.md.",
+            rich_help_panel=LONG,
         ),
     ] = None,
     allow_damaged: Annotated[
@@ -173,7 +185,8 @@ def command(
         Path | None,
         typer.Option(
             help="A folder for what OpenVINO compiles, so that the next start is quick; it is as "
-            "trusted as code."
+            "trusted as code.",
+            rich_help_panel=RUNS,
         ),
     ] = None,
     tile: Tile = None,
@@ -200,23 +213,25 @@ def command(
     With `-`, or a named pipe, y4m is read or written, as of `ffmpeg -f yuv4mpegpipe -`; all else
     goes to standard error. Where nobody reads it any more it ends with 141, as by SIGPIPE.
 
-    Examples: `rrin-deploy interpolate a.png b.png -o mid.png`;
-    `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`;
-    `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`;
-    `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`;
-    `rrin-deploy interpolate cartoon.mkv -o smooth.mkv --factor 2 --dedup`;
-    `rrin-deploy interpolate clip.mkv -o clip.webm --no-transcode`;
-    `rrin-deploy interpolate film.mkv -o scene.mkv --start 1:02:30 --end 1:03:15.480`;
-    `rrin-deploy interpolate film.mkv -o look.mp4 --preview`;
-    `rrin-deploy interpolate tape.avi -o smooth.mp4 --deinterlace fields`;
-    `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`;
-    `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`;
-    `rrin-deploy interpolate frames/ -o more/ --factor 2`;
-    `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`;
-    `rrin-deploy interpolate frames/ -o clip.mp4 --rate 24 --factor 2`;
-    `rrin-deploy interpolate clip.mp4 -o frames/ --start 10 --end 12`;
-    `rrin-deploy interpolate clip.mp4 -o tiffs/f%05d.tif`;
-    `rrin-deploy interpolate clip.mp4 -o clip.gif --fps 50 --end 4`
+    Examples:
+
+    - `rrin-deploy interpolate a.png b.png -o mid.png`
+    - `rrin-deploy interpolate clip.mp4 -o out.mp4 --factor 4`
+    - `rrin-deploy interpolate clip.mkv -o out.mkv --fps 60000/1001 --codec libx265 --crf 20`
+    - `rrin-deploy interpolate clip.mp4 -o slow.mp4 --slow 8 --fps 60`
+    - `rrin-deploy interpolate cartoon.mkv -o smooth.mkv --factor 2 --dedup`
+    - `rrin-deploy interpolate clip.mkv -o clip.webm --no-transcode`
+    - `rrin-deploy interpolate film.mkv -o scene.mkv --start 1:02:30 --end 1:03:15.480`
+    - `rrin-deploy interpolate film.mkv -o look.mp4 --preview`
+    - `rrin-deploy interpolate tape.avi -o smooth.mp4 --deinterlace fields`
+    - `ffmpeg -i a.ts -f yuv4mpegpipe - | rrin-deploy interpolate - -o - | ffmpeg -i - a.mkv`
+    - `rrin-deploy interpolate *.mkv -o out/ --fps 60 --ray auto`
+    - `rrin-deploy interpolate frames/ -o more/ --factor 2`
+    - `rrin-deploy interpolate in/frame_%05d.png -o out/frame_%05d.png`
+    - `rrin-deploy interpolate frames/ -o clip.mp4 --rate 24 --factor 2`
+    - `rrin-deploy interpolate clip.mp4 -o frames/ --start 10 --end 12`
+    - `rrin-deploy interpolate clip.mp4 -o tiffs/f%05d.tif`
+    - `rrin-deploy interpolate clip.mp4 -o clip.gif --fps 50 --end 4`
     """
     if as_json and is_stdout(output):
         raise typer.BadParameter("--json prints to standard output, which is the video's here")

@@ -116,9 +116,11 @@ def command(
     With `-o -` all but the stream goes to standard error. Where nobody reads it any more it ends
     with 141, as by SIGPIPE.
 
-    Examples: `rrin-deploy live /dev/video0 -o window --fps 60`;
-    `rrin-deploy live udp://@:5000 -o udp://127.0.0.1:5001 --fps 50 --latency 150ms`;
-    `rrin-deploy live rtsp://camera/stream -o out.mkv --fps 60 --stats stats.jsonl`
+    Examples:
+
+    - `rrin-deploy live /dev/video0 -o window --fps 60`
+    - `rrin-deploy live udp://@:5000 -o udp://127.0.0.1:5001 --fps 50 --latency 150ms`
+    - `rrin-deploy live rtsp://camera/stream -o out.mkv --fps 60 --stats stats.jsonl`
     """
     from media.encoding import Encoding
     from media.live.address import Address

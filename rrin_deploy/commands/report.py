@@ -97,8 +97,10 @@ def command(
     set is given. What devices that are not here would reach is estimated. Figures of other machines
     stand beside those made here; with `--from` alone none are made.
 
-    Examples: `rrin-deploy report rrin.onnx rrin.ort.int8.onnx --vimeo90k vimeo_triplet`;
-    `rrin-deploy report --from jetson.bench.json --from workstation.bench.json -o speed.html`
+    Examples:
+
+    - `rrin-deploy report rrin.onnx rrin.ort.int8.onnx --vimeo90k vimeo_triplet`
+    - `rrin-deploy report --from jetson.bench.json --from workstation.bench.json -o speed.html`
     """
     with document(as_json) as give:
         from rrin_deploy.report.documents import parsed, read_findings
