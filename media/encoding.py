@@ -48,7 +48,7 @@ def format_of(output: Path) -> str:
     if suffix not in CODECS:
         raise MediaError(
             f"{output}: no container is known by {output.suffix}; "
-            f"use one of {', '.join((*CODECS, *ANIMATIONS))}"
+            f"use one of {', '.join((*CODECS, *ANIMATIONS, '.y4m'))}"
         )
     return _FORMATS.get(suffix, suffix[1:])
 

@@ -132,6 +132,8 @@ def _arguments(command: Any, name: str, value: object) -> list[str]:
         help_ = f"did you mean {near[0]}?" if near else "see rrin-deploy interpolate --help"
         raise OptionError(f"{name} is no option of a job; {help_}")
     parameter = options[name]
+    if value is False and not parameter.is_flag:  # takes back a default
+        return []
     if parameter.is_flag:
         if not isinstance(value, bool):
             _refuse(name, value, "true or false")

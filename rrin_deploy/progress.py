@@ -85,7 +85,8 @@ def frame_progress(what: str, *, unit: str = "fps") -> Iterator[FrameProgress]:
     with _shown(what, *columns, *left, seconds=0.0) as change:
 
         def update(done: int, total: int, seconds: float = 0) -> None:
-            change(completed=done, total=total or None, seconds=seconds)
+            # What a source says of its length may be less than what comes of it.
+            change(completed=done, total=max(done, total) if total else None, seconds=seconds)
 
         yield update
 

@@ -31,7 +31,7 @@ from media.options import Tell
 from media.schedule import PORTION
 from media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from runtime.cuts import THRESHOLD
-from runtime.errors import InputNotFoundError, OptionError, OutputError
+from runtime.errors import InputNotFoundError, OptionError, OutputError, OutputExistsError
 from runtime.frames import MAX_TIMES
 from runtime.interpolator import Interpolator
 from runtime.options import check_path, check_whole
@@ -215,11 +215,17 @@ def checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublica
             f"{folder}: is named as a file; images are written to a folder, or to a pattern as "
             f"{folder.stem}/{NAME}"
         )
-    publication = FolderPublication(folder, overwrite=overwrite)
+    try:
+        publication = FolderPublication(folder, overwrite=overwrite)
+    except OutputExistsError:
+        _check_replaceable(output, folder)
+        raise
     if folder.is_dir():
-        ours = matching(output)[0] if is_pattern(output) else images_in(folder)
-        if len(ours) < len(contents(folder)):
-            raise MediaError(
-                f"{folder}: holds more than what would be replaced; choose another folder"
-            )
+        _check_replaceable(output, folder)
     return publication
+
+
+def _check_replaceable(output: Path, folder: Path) -> None:
+    ours = matching(output)[0] if is_pattern(output) else images_in(folder)
+    if len(ours) < len(contents(folder)):
+        raise MediaError(f"{folder}: holds more than what would be replaced; choose another folder")

@@ -12,7 +12,7 @@ from av.filter import Graph
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio
 
-from media import MediaError, VideoOptions, interpolate_video
+from media import MediaError, VideoOptions, interpolate_video, write_video
 from runtime import Interpolator, OptionError
 from runtime.scene import render_bytes
 from tests.media.test_segments import LOSSLESS, Blend, decoded
@@ -186,6 +186,22 @@ def test_whole_frames_pass_as_they_are(interpolate: Interpolator, tmp_path: Path
         writer.mux(encoder.encode(None))
     plain = made(interpolate, tmp_path / "in.mkv", "plain.mkv")
     assert decoded(made(interpolate, tmp_path / "in.mkv", deinterlace="fields")) == decoded(plain)
+
+
+@pytest.mark.parametrize("how", ["fields", "telecine"])
+def test_it_is_said_where_nothing_looks_interlaced(
+    how: Any, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    film = pictures(15)
+    woven = interlaced(tmp_path / "woven.mkv", [(each, each) for each in film], Fraction(30))
+    whole = tmp_path / "whole.mkv"
+    write_video(whole, (render_bytes(WIDTH, HEIGHT, time / 8) for time in range(15)), 30)
+    for source, expected in ((woven, 0), (whole, 1)):
+        said: list[str] = []
+        options = VideoOptions(factor=2, encoding=LOSSLESS, deinterlace=how)
+        output = source.with_suffix(".out.mkv")
+        interpolate_video(interpolate, source, output, options, tell=said.append)
+        assert len([line for line in said if "frames are not interlaced" in line]) == expected
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".avi", ".mpg"])

@@ -205,10 +205,10 @@ def test_pipes_are_no_files(run: Run, desk: Path) -> None:
 
 def test_options_are_those_of_the_command_line(desk: Path) -> None:
     (desk / "jobs.toml").write_text(
-        "[defaults]\nskip-still = false\nfactor = 4\n"
+        "[defaults]\nskip-still = false\nfactor = 4\npreset = 'slow'\n"
         + A_JOB
         + 'provider = ["CPUExecutionProvider", "b"]\ntile = "640x320"\nmemory = "2GB"\n'
-        + 'crf = 20\ncache = "cache"\noverwrite = true\nno-cuts = false\n'
+        + 'crf = 20\ncache = "cache"\noverwrite = true\nno-cuts = false\npreset = false\n'
         + A_JOB.replace("out.mkv", "b.mkv")
         + "factor = 2.5\nskip-still = true\nno-skip-still = false"
     )
@@ -219,7 +219,7 @@ def test_options_are_those_of_the_command_line(desk: Path) -> None:
     assert first.where["providers"] == ["CPUExecutionProvider", "b"]
     assert (first.where["tile"], first.where["memory_limit"]) == ((640, 320), 2 * 10**9)
     assert (first.where["cache"], first.where["skip_still"]) == (desk / "cache", False)
-    assert second.given == {"factor": "2.5"}
+    assert second.given == {"factor": "2.5", "preset": "slow"}
     assert (second.where["skip_still"], second.overwrite) == (True, False)
     (desk / "jobs.toml").write_text('[[job]]\ninput = "clip.mp4"\noutput = ["a", "b"]')
     with pytest.raises(OptionError, match="job 1: output is"):

@@ -330,6 +330,13 @@ def test_progress_is_told_twice_a_second_and_at_the_end(
     assert told[-1]["eta_s"] == pytest.approx(4, abs=1)
 
 
+def test_what_is_done_is_never_more_than_all(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_as("json"), frame_progress("x") as update:
+        update(12, 10)  # a source that is longer than it says
+    last = lines_of(capsys.readouterr().err)[-1]
+    assert (last["done"], last["total"]) == (12, 12)
+
+
 def test_progress_for_programs_ends_with_the_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
