@@ -37,12 +37,14 @@ def preview(
     refuse_images([source])
     task = video_task(given, overwrite)
     beside = output.with_name(f"{output.stem}.beside{output.suffix}")
-    if beside.resolve() == source.resolve():
-        raise typer.BadParameter(f"{beside} is the source as well; choose another output")
-    Publication(beside, overwrite=overwrite)  # is refused before the work, if at all
+    for each in (output, beside):
+        if each.resolve() == source.resolve():
+            raise typer.BadParameter(f"{each} is the source as well; choose another output")
+        Publication(each, overwrite=overwrite)  # is refused before the work, if at all
     with frame_progress(f"{source.name}: where it moves", unit="places/s") as looked:
         start, end = strongest_motion(source, task.options.stream, progress=looked)
-    say(f": is shown from {float(start):g} to {float(end):g} s", subject=source)
+    part = "whole" if end is None else f"from {float(start):g} to {float(end):g} s"
+    say(f": is shown {part}", subject=source)
     options = replace(task.options, start=start, end=end, segment=0)
     whole = make_video(artifact, source, output, replace(task, options=options), outputs)
     with frame_progress(beside.name) as progress:

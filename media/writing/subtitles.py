@@ -10,10 +10,15 @@ from av import Packet
 from av.container import OutputContainer
 from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
+from av.subtitles.subtitle import AssSubtitle, SubtitleSet
+
+_ANEW = rb"\N{\r}"  # a new line, without the styles of the last
 
 
 class EncodedText:
     """A stream of text that is decoded and encoded, with its styles; see `Track`.
+
+    Where the encoder has no two texts at a time, those that overlap are shown below each other.
 
     Args:
         container: that it is added to.
@@ -27,28 +32,59 @@ class EncodedText:
         self._decoder.open(strict=False)  # which makes the header, where styles are named
         self._encoder.subtitle_header = self._decoder.subtitle_header
         self._encoder.time_base = source.time_base or Fraction(1, 1000)
-        self.stream.time_base = self._encoder.time_base
+        self.stream.time_base = self._time_base = self._encoder.time_base
+        # A text track of these has one sample at a time.
+        self._one_at_a_time = encoder == "mov_text"
+        self._shown: list[tuple[int, bytes]] = []  # until when, and as what line of ASS
+        self._since = 0
 
     def packets(self, packet: Packet[Any]) -> list[Packet[Any]]:
-        """Return what is written for a packet.
+        """Return what is written for a packet, and for those before it.
 
         Nothing where it is damaged, holds no text, or more than the encoder takes: one text is not
         worth the video.
         """
         try:
             text = self._decoder.decode2(packet)
-            if not text:
-                return []
+        except av.FFmpegError:
+            return []
+        if not text or packet.pts is None:
+            return []
+        self._time_base, length = packet.time_base, packet.duration or 0
+        if not self._one_at_a_time:
+            return self._encoded(text, packet.pts, length)
+        begin = max(packet.pts, self._since)
+        made = self._until(begin)
+        self._shown += [(packet.pts + length, cast(AssSubtitle, each).ass) for each in text]
+        return made
+
+    def flush(self) -> list[Packet[Any]]:
+        """Return what is shown last."""
+        return self._until(None)
+
+    def _until(self, time: int | None) -> list[Packet[Any]]:
+        """Return a packet for each change of what is shown until then; None is the end."""
+        made = []
+        while self._shown and self._since != time:
+            ends = [end for end, _ in self._shown]
+            change = max(self._since, min(ends if time is None else [*ends, time]))
+            first, *others = (ass for _, ass in self._shown)
+            together = _ANEW.join([first, *(ass.split(b",", 8)[-1] for ass in others)])
+            text = SubtitleSet.create(together, 0, change - self._since)
+            made += self._encoded(text, self._since, change - self._since)
+            self._shown = [each for each in self._shown if each[0] > change]
+            self._since = change
+        self._since = self._since if time is None else time
+        return made
+
+    def _encoded(self, text: SubtitleSet, begin: int, length: int) -> list[Packet[Any]]:
+        try:
             made = self._encoder.encode_subtitle(text)
         except av.FFmpegError:
             return []
-        made.pts, made.dts, made.duration = packet.pts, packet.pts, packet.duration
-        made.time_base, made.stream = packet.time_base, self.stream
+        made.pts, made.dts, made.duration = begin, begin, length
+        made.time_base, made.stream = self._time_base, self.stream
         return [made]
-
-    def flush(self) -> list[Packet[Any]]:
-        """Return nothing."""
-        return []
 
 
 def takes_text(encoder: str, source: SubtitleStream) -> bool:

@@ -125,6 +125,48 @@ def test_text_is_written_as_the_container_holds_it(
     assert second[2] == "second\nline"
 
 
+TALK = """1
+00:00:00,200 --> 00:00:01,400
+<i>one</i>
+
+2
+00:00:00,600 --> 00:00:01,000
+two
+
+3
+00:00:00,600 --> 00:00:01,800
+three
+
+4
+00:00:02,000 --> 00:00:02,200
+four
+"""
+
+
+@pytest.mark.parametrize("segment", [0, 0.4])
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov"])
+def test_texts_that_overlap_are_all_shown(
+    name: str, segment: float, interpolate: Interpolator, tmp_path: Path
+) -> None:
+    talk = tmp_path / "talk.srt"
+    talk.write_text(TALK)
+    result, _ = made(interpolate, beside(tmp_path / "in.mkv", talk), name, segment=segment)
+    expected = [
+        (0.2, 0.4, ["one"]),
+        (0.6, 0.4, ["one", "two", "three"]),
+        (1.0, 0.4, ["one", "three"]),
+        (1.4, 0.4, ["three"]),
+        (2.0, 0.2, ["four"]),
+    ]
+    found = texts(result)
+    assert [each[:2] for each in found] == [pytest.approx(each[:2], abs=0.002) for each in expected]
+    for (*_, said), (*_, lines) in zip(found, expected, strict=True):
+        shown = said.split("\n")
+        assert len(shown) == len(lines)
+        assert all(line in text for line, text in zip(lines, shown, strict=True))
+        assert ["\\i1" in text for text in shown] == [line == "one" for line in lines]
+
+
 def test_text_comes_back_from_mp4(interpolate: Interpolator, tmp_path: Path) -> None:
     film, _ = made(interpolate, source_of("srt", tmp_path), "film.mp4")
     result, summary = made(interpolate, film, "out.mkv")
