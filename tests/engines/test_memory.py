@@ -28,6 +28,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(SMALL_MODEL, tmp_path_factory.mktemp("x") / "x.engine", options=OPTIONS).engine
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     trt.__version__ != RTX.version, reason=f"measured with TensorRT-RTX {RTX.version}"
 )

@@ -19,6 +19,7 @@ from runtime.golden import Golden, golden_beside
 from runtime.parity import judge, psnr_db
 from runtime.scene import render_bytes
 from tests.conftest import Exporter, unit
+from tests.models import SMALL_MODEL
 
 Inputs = dict[str, np.ndarray]
 STAGES = ("flow", "warped0", "warped1", "mask", "blend")
@@ -49,6 +50,18 @@ def test_small_model_equals_pytorch(
         made = interpolate(frame0, frame1, t)
     assert made.shape == (times, height, width, 3)
     assert np.abs(made - reference(frame0, frame1, t)).max() <= limit
+
+
+@pytest.mark.long
+def test_the_small_model_is_what_export_makes(small_checkpoint: Path, tmp_path: Path) -> None:
+    export_onnx(small_checkpoint, tmp_path / "again.onnx", io="float32")
+    kept, made = onnx.load(SMALL_MODEL).graph, onnx.load(tmp_path / "again.onnx").graph
+    assert [*made.node] == [*kept.node]
+    assert [*made.initializer] == [*kept.initializer]
+    assert [*made.input, *made.output] == [*kept.input, *kept.output]
+    again, golden = (golden_beside(path) for path in (tmp_path / "again.onnx", SMALL_MODEL))
+    for ours, theirs in zip(Golden.load(again).cases, Golden.load(golden).cases, strict=True):
+        assert np.abs(ours.frames - theirs.frames).max() < 1e-5
 
 
 @pytest.mark.long

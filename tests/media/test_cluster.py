@@ -218,6 +218,7 @@ def test_the_model_is_looked_at_before_a_cluster_starts(source: Path, tmp_path: 
         assert message in done.stderr
 
 
+@pytest.mark.long
 def test_no_node_has_what_a_segment_takes(cluster: Cluster) -> None:
     cluster.close()  # a process is in one cluster at a time
     with pytest.raises(BackendError, match=r"has the GPUs for a segment: "):

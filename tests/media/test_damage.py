@@ -14,6 +14,7 @@ from media.summary import VideoSummary
 from media.video import interpolate_video
 from runtime import Interpolator
 from runtime.scene import render
+from tests.marks import others_long
 
 CONTAINERS = {
     "clip.mp4": {"movflags": "faststart"},
@@ -51,7 +52,7 @@ def doubled(interpolate: Interpolator, source: Path) -> VideoSummary:
     return summary
 
 
-@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.parametrize("name", others_long(CONTAINERS, 2))
 def test_files_cut_short_are_noticed_and_whole_ones_are_not(
     name: str, interpolate: Interpolator, tmp_path: Path
 ) -> None:
@@ -134,7 +135,7 @@ HIDDEN = {
 }
 
 
-@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("name", others_long(HIDDEN, 2))
 def test_hidden_and_reordered_pictures_are_no_damage(
     name: str, interpolate: Interpolator, tmp_path: Path
 ) -> None:
@@ -179,6 +180,7 @@ def test_frames_beyond_an_edit_list_are_no_damage(
     assert summary.damage == []
 
 
+@pytest.mark.long
 def test_real_clips_raise_no_alarm(data: Path, interpolate: Interpolator, tmp_path: Path) -> None:
     options = VideoOptions(factor=Fraction(2))
     source = data / "clips" / "h264_10bits.mp4"

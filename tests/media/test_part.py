@@ -14,6 +14,7 @@ from media.options import Share, VideoOptions
 from media.video import interpolate_share, interpolate_video
 from media.waiting import partial_of
 from runtime import Interpolator, OptionError, OutputError
+from tests.marks import others_long
 from tests.media.test_segments import (
     LOSSLESS,
     OPEN,
@@ -76,7 +77,7 @@ WITH_TIMES = {**SOURCES, "AVI": lambda folder: clip(folder / "in.avi", "mpeg4", 
 
 
 @pytest.mark.parametrize("name", WITH_TIMES)
-@pytest.mark.parametrize("segment", [0, 0.4])
+@pytest.mark.parametrize("segment", others_long([0.4, 0]))
 def test_the_first_and_the_last_frame_are_those_shown(
     name: str,
     segment: float,
@@ -169,7 +170,7 @@ def heard(path: Path) -> list[tuple[Fraction, bytes]]:
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
 @pytest.mark.parametrize("output", ["part.mkv", "part.mp4"])
-@pytest.mark.parametrize("segment", [0, 0.4])
+@pytest.mark.parametrize("segment", others_long([0.4, 0]))
 def test_sound_is_cut_with_the_pictures(
     suffix: str,
     output: str,

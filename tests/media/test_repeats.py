@@ -15,6 +15,7 @@ from media.options import VideoOptions
 from media.video import interpolate_video
 from media.waiting import partial_of
 from runtime import Interpolator, OptionError, OutputError
+from tests.marks import others_long
 from tests.media.test_segments import LOSSLESS, Blend, StoppedError, both, decoded, stopping
 from tests.repeated import HOLDS, encoded, found_in, quality, rendered, repeats_in, shown
 
@@ -183,7 +184,7 @@ def test_a_job_goes_on_with_dedup_alone(blend: Interpolator, tmp_path: Path) -> 
     assert summary.repeats == 38
 
 
-@pytest.mark.parametrize(("holds", "crf"), [("twos", 28), ("mixed", 18)])
+@pytest.mark.parametrize(("holds", "crf"), others_long([("twos", 28), ("mixed", 18)]))
 def test_made_frames_are_nearer_to_the_truth(
     holds: str, crf: int, interpolate: Interpolator, tmp_path: Path
 ) -> None:

@@ -596,6 +596,7 @@ def test_segments_of_different_encoders_are_not_joined(
     assert not unfinished.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["arm_wrestling", "bikes"])
 def test_real_clips(name: str, data: Path, interpolate: Interpolator, tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"

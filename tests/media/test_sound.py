@@ -13,6 +13,7 @@ from media.options import VideoOptions
 from media.video import interpolate_video
 from media.waiting import partial_of
 from runtime import Interpolator
+from tests.marks import others_long
 from tests.media.test_segments import Blend
 
 RATE, SECONDS = 25, 4
@@ -121,7 +122,7 @@ SOURCES = [
 
 
 @pytest.mark.parametrize(("codec", "source", "output", "expected"), SOURCES)
-@pytest.mark.parametrize("segment", [0, 0.4])
+@pytest.mark.parametrize("segment", others_long([0.4, 0]))
 def test_clicks_stay_with_their_flashes(
     codec: str,
     source: str,

@@ -209,9 +209,14 @@ def build_large(run: Run, shape: str, *more: object) -> str:
     [
         ("parity", "x.engine", "--golden", golden_beside(SMALL_MODEL)),
         ("interpolate", "a.png", "b.png", "-o", "c.png", "--model", "x.engine"),
-        ("eval", "x.engine", "--triplets", "triplets"),
-        ("bench", "x.engine", "--rounds", "1"),
-        ("demo", "--model", "x.engine"),
+        *(
+            pytest.param(command, marks=pytest.mark.long)
+            for command in (
+                ("eval", "x.engine", "--triplets", "triplets"),
+                ("bench", "x.engine", "--rounds", "1"),
+                ("demo", "--model", "x.engine"),
+            )
+        ),
     ],
 )
 @pytest.mark.needs_no_gpu
@@ -629,6 +634,7 @@ def test_folder_to_a_video(run: Run, tmp_path: Path) -> None:
     assert np.array_equal(first, np.asarray(Image.open(tmp_path / "frames" / "0.png")))
 
 
+@pytest.mark.long
 def test_video_to_images_and_animations(run: Run, clip: Path, tmp_path: Path) -> None:
     code, out, err = run("interpolate", clip, "-o", "frames/", "--end", "0.08")
     assert (code, err) == (0, "")
@@ -785,6 +791,7 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+@pytest.mark.long
 def test_demo(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("demo")
     assert code == 0
@@ -1135,6 +1142,7 @@ def test_bench_prints_and_draws(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "bench.png").exists()
 
 
+@pytest.mark.long
 def test_bench_compares_backends_at_several_sizes(run: Run) -> None:
     code, out, _ = run(
         "bench", SMALL_MODEL, "--backend", "onnxruntime", "--backend", "openvino",

@@ -343,6 +343,7 @@ def test_the_jobs_of_the_page_are_some(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_the_same_command_goes_on(tmp_path: Path) -> None:
     source = source_of(tmp_path)

@@ -15,6 +15,7 @@ from media.images.job import ImageIdentity, ImageJob
 from media.waiting import claimed
 from runtime.scene import render_bytes
 from tests.conftest import write_png
+from tests.marks import others_long
 from tests.models import SMALL_MODEL
 from tests.rrin_deploy.kills import ROOT, command, decoded, killed_until_done, source_of
 
@@ -39,7 +40,7 @@ def whole(source: Path) -> Path:
     return output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", others_long([signal.SIGINT, signal.SIGTERM]))
 def test_a_signal_says_what_is_kept_and_how_to_go_on(
     number: signal.Signals, source: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -71,6 +72,7 @@ def test_a_signal_says_what_is_kept_and_how_to_go_on(
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
 
 
+@pytest.mark.long
 def test_what_another_job_keeps_is_not_offered_to_go_on_with(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
     assert ran(command(source, output, "ffv1", "--share", "1/2"))[0] == 0
@@ -125,6 +127,7 @@ def test_images_that_a_killed_run_made_are_not_made_again(tmp_path: Path) -> Non
     assert not partial.exists()
 
 
+@pytest.mark.long
 def test_several_videos_one_after_the_other(source: Path, whole: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.mp4", "c.mp4"):
@@ -219,6 +222,7 @@ def test_shares_and_the_run_that_joins_them(
     assert decoded(output) == decoded(whole)
 
 
+@pytest.mark.long
 def test_a_share_says_what_of_it_another_run_still_makes(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
     assert ran(command(source, output, "ffv1", "--share", "1/2"))[0] == 0

@@ -119,6 +119,7 @@ def test_a_larger_picture_is_judged_as_a_small_one() -> None:
         assert cuts_in([frame.swapaxes(0, 1) for frame in large]) == [3]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("clip", CLIPS)
 def test_real_clips(clip: str, data: Path) -> None:
     cuts, either = CLIPS[clip]

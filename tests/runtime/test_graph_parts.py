@@ -14,6 +14,7 @@ from engines import build_onnx
 from precision import Ranges
 from runtime import Interpolator
 from runtime.backends import open_session
+from runtime.bundled import BUNDLED_MODEL
 from runtime.graph_parts import parts_of
 from tests import harsh
 from tests.conftest import Exporter
@@ -75,8 +76,8 @@ def test_parts_of_other_precisions(precision: str, ranges: Ranges, tmp_path: Pat
     assert_as_whole(report.path)
 
 
-def test_parts_are_models_and_share_no_convolution(exported: Exporter) -> None:
-    path = exported(32, align_corners=True)
+def test_parts_are_models_and_share_no_convolution() -> None:
+    path = BUNDLED_MODEL
     parts = parts_of(path.read_bytes())
     assert parts.pair is not None
     pair, times = (onnx.load_from_string(part) for part in (parts.pair, parts.times))

@@ -14,6 +14,7 @@ from runtime.scene import render_bytes
 from runtime.tiles import Extent, Tiling
 from tests.conftest import Exporter, unit
 from tests.harsh import harsh_network, with_weights
+from tests.marks import others_long
 from tests.models import SMALL_MODEL
 
 Box = tuple[slice, slice]
@@ -56,7 +57,7 @@ def check(found: np.ndarray, expected: np.ndarray, source: np.ndarray, boxes: li
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-@pytest.mark.parametrize("name", MOVING)
+@pytest.mark.parametrize("name", others_long(MOVING, 2))
 def test_what_moves_is_made_and_the_rest_stays(name: str, backend: BackendName) -> None:
     boxes, most = MOVING[name]
     frame0, frame1 = pair(boxes)
@@ -72,7 +73,7 @@ def test_what_moves_is_made_and_the_rest_stays(name: str, backend: BackendName) 
     check(found, expected, frame0, boxes)
 
 
-@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("align_corners", others_long([True, False]))
 def test_large_flows_stay_in_what_is_inferred(
     align_corners: bool, exported: Exporter, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_large_flows_stay_in_what_is_inferred(
         check(interpolate(*frames, TIMES), whole(*frames, TIMES), frames[0], boxes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_where_all_moves_frames_are_the_very_ones_of_whole_frames(backend: BackendName) -> None:
     frames = pair([ALL])
@@ -101,6 +103,7 @@ def test_where_nothing_moves_the_frame_is_shown_again(interpolate: Interpolator)
         np.testing.assert_array_equal(made, [frame, frame])
 
 
+@pytest.mark.long
 def test_still_tiles_are_left_out() -> None:
     boxes, _ = MOVING["in a corner"]
     frames = pair(boxes)

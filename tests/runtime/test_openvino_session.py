@@ -80,6 +80,7 @@ def near(ours: np.ndarray, theirs: np.ndarray) -> bool:
     return bool(error.max() <= 1 and (error == 0).mean() > 0.999)
 
 
+@pytest.mark.long
 def test_keeps_to_the_reference(int8: Path) -> None:
     for artifact in (SMALL_MODEL, int8):
         report = check_parity(artifact, backend="openvino", threads=1)
@@ -87,6 +88,7 @@ def test_keeps_to_the_reference(int8: Path) -> None:
         assert "openvino" in str(report.backend)
 
 
+@pytest.mark.long
 def test_frames_of_sizes_that_take_turns(vino: Interpolator, other: Interpolator) -> None:
     for width, height in (*SIZES, *SIZES):  # more than it stays compiled for
         frames = pair(width, height)
@@ -114,6 +116,7 @@ def partly_moving(width: int, height: int) -> list[np.ndarray]:
     return [frame0, frame1]
 
 
+@pytest.mark.long
 def test_sizes_that_take_turns_stay_compiled_where_parts_move(
     compiled: list[tuple[int, int]],
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from runtime import ArtifactError, BackendError, InputNotFoundError, Interpolator
 from runtime.scene import render_bytes
+from tests.marks import others_long
 from tests.models import SMALL_MODEL
 
 FRAMES = [render_bytes(96, 64, time) for time in range(2)]
@@ -86,7 +87,7 @@ def test_a_forked_process_is_told_to_open_its_own(backend: str) -> None:
         assert np.array_equal(interpolate(*FRAMES), before)  # the parent's goes on
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("backend", others_long(["onnxruntime", "openvino"]))
 def test_other_threads_run_while_a_backend_computes(backend: str) -> None:
     black, white = (np.full((1024, 1024, 3), level, np.uint8) for level in (0, 255))
     seen = 0

@@ -31,6 +31,7 @@ from runtime.graph_check import read_checked
 from runtime.manifest import Manifest, Profile, manifest_path
 from runtime.scene import render
 from tests.conftest import unit
+from tests.marks import others_long
 from tests.models import SMALL_MODEL
 from tests.simulation import cuda, tensorrt
 from tests.simulation.machine import Machine
@@ -96,7 +97,7 @@ def frames(count: int, width: int = 96, height: int = 64) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("target", ["rtx", "tensorrt"])
-@pytest.mark.parametrize(("width", "height"), [(32, 32), (101, 70), (160, 96)])
+@pytest.mark.parametrize(("width", "height"), others_long([(101, 70), (32, 32), (160, 96)]))
 @pytest.mark.parametrize("times", [1, 3, 7])
 def test_calls_give_the_frames_of_onnx_runtime(
     width: int, height: int, times: int, target: str, machine: Machine, engine: MakeEngine,
@@ -545,6 +546,7 @@ def test_onnx_runtime_says_that_it_takes_no_device_arrays(
         interpolate.on_device(array, array)
 
 
+@pytest.mark.long
 def test_one_static_engine_serves_every_size(
     machine: Machine, engine: MakeEngine, interpolate: Interpolator
 ) -> None:
@@ -561,7 +563,7 @@ def test_one_static_engine_serves_every_size(
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
-@pytest.mark.parametrize("smallest", [(32, 32), (128, 96)])
+@pytest.mark.parametrize("smallest", [(32, 32), pytest.param((128, 96), marks=pytest.mark.long)])
 def test_an_engine_infers_what_moves_where_it_is_asked_to(
     smallest: tuple[int, int], machine: Machine, engine: MakeEngine
 ) -> None:
@@ -607,7 +609,7 @@ def test_engines_smaller_than_the_overlap_say_how_to_build(
     assert (machine.live_buffers, machine.live_handles) == (0, 0)
 
 
-@pytest.mark.parametrize("target", ["rtx", "tensorrt"])
+@pytest.mark.parametrize("target", others_long(["rtx", "tensorrt"]))
 def test_out_of_memory_at_every_allocation_in_turn(
     target: str, machine: Machine, engine: MakeEngine
 ) -> None:

@@ -13,6 +13,7 @@ from runtime.scene import render_bytes
 from runtime.tiles import Extent, Tiling, tiling
 from tests.conftest import Exporter
 from tests.harsh import harsh_network, with_weights
+from tests.marks import others_long
 from tests.models import SMALL_MODEL
 
 CPU = ["CPUExecutionProvider"]
@@ -106,12 +107,15 @@ def test_what_is_no_tile_is_refused(options: dict[str, Any], message: str) -> No
 
 @pytest.mark.parametrize(
     ("model", "backend", "limit"),
-    [
-        (SMALL_MODEL, "onnxruntime", 52 * 10**6),
-        (SMALL_MODEL, "openvino", 32 * 10**6),
-        (BUNDLED_INT8, "onnxruntime", 103 * 10**6),
-        (BUNDLED_INT8, "openvino", 39 * 10**6),
-    ],
+    others_long(
+        [
+            (SMALL_MODEL, "onnxruntime", 52 * 10**6),
+            (SMALL_MODEL, "openvino", 32 * 10**6),
+            (BUNDLED_INT8, "onnxruntime", 103 * 10**6),
+            (BUNDLED_INT8, "openvino", 39 * 10**6),
+        ],
+        2,
+    ),
 )
 def test_a_memory_limit_cuts_frames_and_bounds_them(
     model: Path, backend: BackendName, limit: int
