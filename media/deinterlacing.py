@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import av
 from av import Packet, VideoFrame
+from av.container import InputContainer
 from av.filter import Graph
 from av.video.format import VideoFormat
 from av.video.stream import VideoStream
@@ -30,6 +33,7 @@ _FILTERS: dict[Deinterlacing, list[tuple[str, str]]] = {
         ("decimate", ""),
     ],
 }
+_LOOKED_AT = 100  # frames
 _GAP = Fraction(7, 4)  # intervals; repeated fields lengthen one to 3/2, and containers round
 _RATES: dict[Deinterlacing, Fraction] = {"fields": Fraction(2), "telecine": Fraction(4, 5)}
 
@@ -43,6 +47,13 @@ def check_deinterlacing(how: Any) -> None:
 def frames_of_one(how: Deinterlacing | None) -> Fraction:
     """Return how many whole frames come of one, in the mean."""
     return Fraction(1) if how is None else _RATES[how]
+
+
+def looks_whole(reader: InputContainer, stream: VideoStream) -> bool:
+    """Say whether none of the first frames is interlaced, of those that can be read."""
+    with suppress(av.FFmpegError):
+        return not any(each.interlaced_frame for each in islice(reader.decode(stream), _LOOKED_AT))
+    return True
 
 
 def whole_frames(

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rrin_deploy.console import errors, say
 from rrin_deploy.failures import explanation
-from rrin_deploy.given import Given, video_task
+from rrin_deploy.given import Order, video_task
 from rrin_deploy.interpolation import Artifact, make_video, refuse_images
 from rrin_deploy.results import Outputs
 from runtime.errors import OutputError, OutputExistsError, RrinError
@@ -62,14 +62,7 @@ class Tally:
             raise OutputError(f"{folder}: {'; '.join(faults)}")
 
 
-def videos(
-    artifact: Artifact,
-    sources: Sequence[Path],
-    folder: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
+def videos(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     """Make each video under its own name in a folder; one that fails does not keep others from it.
 
     What is there already stays, unless it is to be overwritten: the same command goes on.
@@ -78,7 +71,8 @@ def videos(
         OutputError: not all were made, or not without fault.
         BadParameter: see `outputs_in`.
     """
-    task = video_task(given, overwrite)
+    sources, folder, overwrite = order.inputs, order.output, order.overwrite
+    task = video_task(order.given, overwrite)
     named = outputs_in(folder, sources)
     tally = Tally(outputs)
     with artifact() as interpolate:

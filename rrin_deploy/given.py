@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,6 +13,7 @@ import typer
 from rrin_deploy.console import parse_rational, parse_time
 from rrin_deploy.shares import parse_share
 from runtime.cuts import THRESHOLD
+from runtime.interpolator import Interpolator
 
 if TYPE_CHECKING:
     from media.options import Share, VideoOptions
@@ -18,6 +21,38 @@ if TYPE_CHECKING:
 Given = dict[str, Any]  # the options that were given, by name
 FACTOR = "2"
 CUTS = ("cut_threshold", "no_cuts")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made, and by what.
+
+    Attributes:
+        inputs, output: as they were named.
+        given: the options of what is made, those that were given.
+        model: the artifact; None is the bundled one.
+        where: options of `Interpolator`.
+        ray: the address of a cluster that makes it; None makes it here.
+        preview: a part of it is made, to look at.
+    """
+
+    inputs: Sequence[Path]
+    output: Path
+    overwrite: bool
+    given: Given
+    model: Path | None
+    where: Given
+    ray: str | None
+    preview: bool
+
+    @property
+    def source(self) -> Path:
+        """The only input, or the first."""
+        return self.inputs[0]
+
+    def opened(self) -> Interpolator:
+        """Open the artifact."""
+        return Interpolator(self.model, **self.where)
 
 
 def refuse_others(given: Given, kind: str, *own: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rrin_deploy.console import parse_rational, say
-from rrin_deploy.given import Given, VideoTask, flag, video_task
+from rrin_deploy.given import Order, VideoTask, flag, video_task
 from rrin_deploy.leftovers import resumable, segments_kept
 from rrin_deploy.progress import frame_progress
 from rrin_deploy.results import Maker, Outputs, made_entry
@@ -28,17 +28,11 @@ Artifact = Callable[
 ]  # opened when all that was asked for is known to fit
 
 
-def footage(
-    artifact: Artifact,
-    source: Path,
-    output: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
+def footage(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     """Make a video of a folder or pattern of images."""
     from media.images.footage import interpolate_images
 
+    source, output, given = order.source, order.output, {**order.given}
     if "rate" not in given:
         raise typer.BadParameter(f"{source} has no frame rate of its own; give --rate, such as 24")
     of_videos = ("start", "end", "stream", "deinterlace", "segment", "share", "no_transcode")
@@ -47,7 +41,7 @@ def footage(
             raise typer.BadParameter(f"{flag(name)} is for videos, and {source} is none")
     rate = parse_rational(given.pop("rate"))
     limit = {name: given.pop(name) for name in ("max_pixels",) if name in given}
-    task = video_task(given, overwrite)
+    task = video_task(given, order.overwrite)
     started = time.perf_counter()
     with artifact() as interpolate:
         opened = time.perf_counter()
@@ -75,21 +69,15 @@ def refuse_images(sources: Sequence[Path]) -> None:
             raise typer.BadParameter(f"{source} is one image; give two, or videos, or a folder")
 
 
-def video(
-    artifact: Artifact,
-    source: Path,
-    output: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
+def video(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     """Make a video of more frames.
 
     Raises:
         MediaError: its source is damaged; what could be made is there.
     """
+    source, output = order.source, order.output
     refuse_images([source])
-    if not make_video(artifact, source, output, video_task(given, overwrite), outputs):
+    if not make_video(artifact, source, output, video_task(order.given, order.overwrite), outputs):
         raise damaged(source, output)
 
 

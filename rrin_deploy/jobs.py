@@ -20,7 +20,8 @@ import typer
 
 from rrin_deploy.commands import interpolate
 from rrin_deploy.failures import explanation
-from rrin_deploy.orders import Order, is_pair, make, order_of
+from rrin_deploy.given import Order
+from rrin_deploy.orders import is_pair, make, order_of
 from rrin_deploy.pipes import is_piped
 from runtime.errors import OptionError, RrinError
 from runtime.options import check_file

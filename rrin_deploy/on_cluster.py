@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 from rrin_deploy.batch import Tally, outputs_in, waiting
 from rrin_deploy.console import say
-from rrin_deploy.given import Given, video_task
+from rrin_deploy.given import Order, video_task
 from rrin_deploy.interpolation import (
     damaged,
     refuse_images,
@@ -22,21 +21,8 @@ from rrin_deploy.progress import frame_progress
 from rrin_deploy.results import Outputs
 
 
-def on_cluster(
-    address: str,
-    model: Path | None,
-    where: Given,
-    sources: Sequence[Path],
-    output: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
-    """Make a video, or several into a folder.
-
-    Args:
-        address: see `Cluster`.
-        where: options of `Interpolator`.
+def on_cluster(order: Order, outputs: Outputs) -> None:
+    """Make a video, or several into a folder, on the cluster of `order.ray`; see `Cluster`.
 
     Raises:
         OutputError: not all of several were made, or not without fault.
@@ -46,20 +32,22 @@ def on_cluster(
     from media.cluster.cluster import Cluster
     from media.reading.container import open_media
 
+    sources, output, address = order.inputs, order.output, order.ray
+    assert address is not None  # noqa: S101 - else it is made here
     several, tally, started = len(sources) > 1, Tally(outputs), time.perf_counter()
-    task = video_task(given, overwrite)
+    task = video_task(order.given, order.overwrite)
     if task.share:
         raise typer.BadParameter("--share is for runs without --ray, which deals segments itself")
     refuse_images(sources)
     if not several:
         open_media(sources[0]).close()  # what is no video is refused before a cluster starts
     named = outputs_in(output, sources) if several else [output]
-    options = {name: value for name, value in where.items() if value is not None}
-    with Cluster(address, model, options) as cluster, frame_progress("segments") as progress:
+    options = {name: value for name, value in order.where.items() if value is not None}
+    with Cluster(address, order.model, options) as cluster, frame_progress("segments") as progress:
         say(f": {cluster.room}", subject=f"Ray, {address}")
-        orders = (
-            list(waiting(sources, named, overwrite, tally)) if several else [(sources[0], output)]
-        )
+        wanted = [(sources[0], output)]
+        if several:
+            wanted = [*waiting(sources, named, order.overwrite, tally)]
         begun = set[Path]()
 
         def tell(about: Path, line: str) -> None:
@@ -68,7 +56,7 @@ def on_cluster(
 
         try:
             for source, made, done in cluster.interpolate_videos(
-                orders, task.options, progress=progress, tell=tell
+                wanted, task.options, progress=progress, tell=tell
             ):
                 if isinstance(done, Exception):
                     if not several:

@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from rrin_deploy.batch import videos
-from rrin_deploy.given import Given
+from rrin_deploy.given import Given, Order
 from rrin_deploy.interpolation import Artifact, footage, video
 from rrin_deploy.on_cluster import on_cluster
 from rrin_deploy.pipes import is_piped, piped
 from rrin_deploy.preview import preview
 from rrin_deploy.results import Outputs
 from rrin_deploy.stills import folder, pair
-from runtime.interpolator import Interpolator
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be made, and by what.
-
-    Attributes:
-        inputs, output: as they were named.
-        given: the options of what is made, those that were given.
-        model: the artifact; None is the bundled one.
-        where: options of `Interpolator`.
-        ray: the address of a cluster that makes it; None makes it here.
-        preview: a part of it is made, to look at.
-    """
-
-    inputs: Sequence[Path]
-    output: Path
-    overwrite: bool
-    given: Given
-    model: Path | None
-    where: Given
-    ray: str | None
-    preview: bool
-
-    def opened(self) -> Interpolator:
-        """Open the artifact."""
-        return Interpolator(self.model, **self.where)
 
 
 def order_of(
@@ -100,7 +71,6 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     from media.renditions import ANIMATIONS
 
     inputs, output = order.inputs, order.output
-    rest = output, order.overwrite, {**order.given}, outputs
     piping = any(map(is_piped, (*inputs, output))) or is_y4m(output)
     of_one_file = len(inputs) == 1 and not inputs[0].is_dir() and not is_pattern(inputs[0])
     to_video = output.suffix.lower() in (*CODECS, *ANIMATIONS)
@@ -113,20 +83,20 @@ def make(order: Order, artifact: Artifact, outputs: Outputs) -> None:
             raise typer.BadParameter(f"images become one of {', '.join(CODECS)}, and no y4m")
         if order.ray is not None:
             raise typer.BadParameter("--ray is not for pipes and .y4m, which are made here")
-        piped(artifact, inputs, *rest)
+        piped(order, artifact, outputs)
     elif order.ray is not None:
-        on_cluster(order.ray, order.model, order.where, inputs, *rest)
+        on_cluster(order, outputs)
     elif is_pair(inputs):
-        pair(artifact, inputs, *rest)
+        pair(order, artifact, outputs)
     elif len(inputs) > 1:
-        videos(artifact, inputs, *rest)
+        videos(order, artifact, outputs)
     elif not of_one_file:
         fill_up = footage if to_video and not output.is_dir() else folder
-        fill_up(artifact, inputs[0], *rest)
+        fill_up(order, artifact, outputs)
     elif order.preview:
-        preview(artifact, inputs[0], *rest)
+        preview(order, artifact, outputs)
     else:
-        video(artifact, inputs[0], *rest)
+        video(order, artifact, outputs)
 
 
 def is_pair(inputs: Sequence[Path]) -> bool:

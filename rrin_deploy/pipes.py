@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
 import typer
 
-from rrin_deploy.given import Given, video_task
+from rrin_deploy.given import Order, video_task
 from rrin_deploy.interpolation import Artifact, damaged, refuse_images, say_video, speed_of
 from rrin_deploy.progress import frame_progress
 from rrin_deploy.results import Outputs, apart
@@ -29,33 +29,28 @@ def is_piped(path: Path) -> bool:
     return path == STANDARD or path.is_fifo()
 
 
-def piped(
-    artifact: Artifact,
-    inputs: Sequence[Path],
-    output: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
+def piped(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     """Make a video of more frames, that comes out of a pipe, or goes into one as y4m.
 
     Raises:
         MediaError: its source is damaged; what could be made is there.
         Stopped: nobody reads it any more.
     """
-    if len(inputs) > 1:
-        raise typer.BadParameter(f"a pipe or y4m is one video; {len(inputs)} inputs are given")
+    if len(order.inputs) > 1:
+        raise typer.BadParameter(
+            f"a pipe or y4m is one video; {len(order.inputs)} inputs are given"
+        )
     for name in ("segment", "share"):
-        if name in given:
+        if name in order.given:
             raise typer.BadParameter(f"--{name} is not for pipes and .y4m, made in one piece")
-    source = inputs[0]
+    source, output = order.source, order.output
     refuse_images([source])
     if source == STANDARD:
         _check_standard(sys.stdin, "standard input")
     if output == STANDARD:
         _check_standard(sys.stdout, "standard output")
     with apart() if is_stdout(output) else nullcontext(output) as target, ending_unread():
-        _make(artifact, source, target, output, overwrite, given, outputs)
+        _make(order, artifact, target, outputs)
 
 
 def _check_standard(stream: TextIO | None, name: str) -> None:
@@ -64,18 +59,11 @@ def _check_standard(stream: TextIO | None, name: str) -> None:
         raise typer.BadParameter(f"{name} {found}; - is for y4m, between | and |")
 
 
-def _make(
-    artifact: Artifact,
-    source: Path,
-    target: Path | int,
-    output: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
+def _make(order: Order, artifact: Artifact, target: Path | int, outputs: Outputs) -> None:
     from media.pipes.pipe import interpolate_pipe
 
-    task = video_task(given, overwrite)
+    source, output = order.source, order.output
+    task = video_task(order.given, order.overwrite)
     shown = Path("standard input") if source == STANDARD else source
     to = Path("standard output") if output == STANDARD else output
     started = time.perf_counter()

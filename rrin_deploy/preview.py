@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import typer
 
 from rrin_deploy.console import say
-from rrin_deploy.given import Given, video_task
+from rrin_deploy.given import Order, video_task
 from rrin_deploy.interpolation import Artifact, damaged, make_video, refuse_images
 from rrin_deploy.progress import frame_progress
 from rrin_deploy.results import Outputs
 from runtime.publishing import Publication
 
 
-def preview(
-    artifact: Artifact,
-    source: Path,
-    output: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
+def preview(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     """Make the part of a video that moves most, and a video of source and result side by side.
 
     Raises:
@@ -31,16 +23,17 @@ def preview(
     """
     from media.preview import strongest_motion, write_side_by_side
 
+    source, output = order.source, order.output
     for name in ("start", "end", "share"):
-        if name in given:
+        if name in order.given:
             raise typer.BadParameter(f"--preview chooses ten seconds itself; leave out --{name}")
     refuse_images([source])
-    task = video_task(given, overwrite)
+    task = video_task(order.given, order.overwrite)
     beside = output.with_name(f"{output.stem}.beside{output.suffix}")
     for each in (output, beside):
         if each.resolve() == source.resolve():
             raise typer.BadParameter(f"{each} is the source as well; choose another output")
-        Publication(each, overwrite=overwrite)  # is refused before the work, if at all
+        Publication(each, overwrite=order.overwrite)  # is refused before the work, if at all
     with frame_progress(f"{source.name}: where it moves", unit="places/s") as looked:
         start, end = strongest_motion(source, task.options.stream, progress=looked)
     part = "whole" if end is None else f"from {float(start):g} to {float(end):g} s"

@@ -3,53 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import typer
 
 from rrin_deploy.console import parse_rational, say
-from rrin_deploy.given import CUTS, FACTOR, Given, cut_threshold, refuse_others
+from rrin_deploy.given import CUTS, FACTOR, Order, cut_threshold, refuse_others
 from rrin_deploy.interpolation import Artifact, say_made, taken_out, tell_of
 from rrin_deploy.leftovers import images_kept, resumable
 from rrin_deploy.progress import frame_progress
 from rrin_deploy.results import Outputs, made_entry
 
 
-def pair(
-    artifact: Artifact,
-    inputs: Sequence[Path],
-    output: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
+def pair(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     """Make the image between two."""
     from media.images.pair import interpolate_pair
 
-    refuse_others(given, "two images", "t", "max_pixels")
-    image0, image1 = inputs
+    refuse_others(order.given, "two images", "t", "max_pixels")
+    (image0, image1), output = order.inputs, order.output
     started = time.perf_counter()
     with artifact() as interpolate:
-        done = interpolate_pair(interpolate, image0, image1, output, overwrite=overwrite, **given)
+        done = interpolate_pair(
+            interpolate, image0, image1, output, overwrite=order.overwrite, **order.given
+        )
     for path in done.profiles:
         say(": not kept: ICC profile", subject=path)
-    outputs.append(made_entry(inputs, output, done, started, interpolate))
+    outputs.append(made_entry(order.inputs, output, done, started, interpolate))
     say_made(output, f"{done.width}x{done.height}, t = {done.t:g}", started, interpolate)
 
 
-def folder(
-    artifact: Artifact,
-    source: Path,
-    output: Path,
-    overwrite: bool,
-    given: Given,
-    outputs: Outputs,
-) -> None:
+def folder(order: Order, artifact: Artifact, outputs: Outputs) -> None:
     """Fill up a folder or pattern of images."""
     from media.images.sequence import interpolate_folder
 
+    source, output, given = order.source, order.output, order.given
     refuse_others(given, "a folder", "factor", "dedup", "max_pixels", *CUTS)
     factor = parse_rational(given.get("factor", FACTOR))
     threshold = cut_threshold(given)
@@ -67,7 +54,7 @@ def folder(
             output,
             int(factor),
             cut_threshold=threshold,
-            overwrite=overwrite,
+            overwrite=order.overwrite,
             progress=partial(begun, progress),
             tell=partial(begun, partial(tell_of, output)),
             **{name: given[name] for name in ("max_pixels", "dedup") if name in given},

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from av import FFmpegError
-from av.container import InputContainer
-
+from media.deinterlacing import looks_whole
 from media.encoding import format_of
 from media.images.sequence import checked_output
 from media.options import Progress, Tell, VideoOptions
@@ -31,8 +27,6 @@ from media.writing.tracks import way_into
 from runtime.errors import ArtifactError, OptionError, OutputError
 from runtime.interpolator import Interpolator
 from runtime.publishing import Publication
-
-_LOOKED_AT = 100  # frames
 
 
 class Artifact(Protocol):
@@ -70,7 +64,14 @@ def checked(video: Video) -> Publication:
     source, output = video.source, video.output
     # What is no video, or cannot be written as one, is refused before anything is touched.
     with open_media(source) as reader:
-        _tell_if_whole(video, reader)
+        options = video.options
+        if options.deinterlace and looks_whole(
+            reader, chosen_video(reader, options.stream, source)
+        ):
+            video.tell(
+                "its first frames are not interlaced; where none is, the rate will be wrong: leave "
+                "the deinterlacing out"
+            )
         beside = [] if video.options.slow else reader.streams
         for stream in beside:
             if stream.type != "video":
@@ -79,20 +80,6 @@ def checked(video: Video) -> Publication:
         raise OptionError(f"{output}: is the source as well; choose another output")
     Job.tidied(output)
     return _publication(video)
-
-
-def _tell_if_whole(video: Video, reader: InputContainer) -> None:
-    """Say where a source that is to be deinterlaced looks as if it need not be."""
-    options = video.options
-    if options.deinterlace is None:
-        return
-    frames = reader.decode(chosen_video(reader, options.stream, video.source))
-    with suppress(FFmpegError):  # of a damaged source what can be read is
-        if not any(frame.interlaced_frame for frame in islice(frames, _LOOKED_AT)):
-            video.tell(
-                "its first frames are not interlaced; where none is, the rate will be wrong: leave "
-                "the deinterlacing out"
-            )
 
 
 def _publication(video: Video, outdated: Sequence[Path] = ()) -> Publication:

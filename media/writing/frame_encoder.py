@@ -12,7 +12,8 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from media.colour import in_format
-from media.encoding import SMALLEST_DEEP, Encoder, Encoding, Pictures
+from media.encoder import SMALLEST_DEEP, Encoder, Pictures
+from media.encoding import Encoding
 from media.pixel_formats import bits_of
 from media.renditions import LOSSLESS
 from media.schedule import LARGEST_DENOMINATOR

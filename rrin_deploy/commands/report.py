@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,14 +14,13 @@ from rrin_deploy.progress import frame_progress, waiting
 from rrin_deploy.results import AsJson, document
 from rrin_deploy.triplets import Middlebury, Samples, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.golden import ARTIFACT_SUFFIXES
-from runtime.manifest import is_engine
 from runtime.options import check_file
 from runtime.publishing import Publication
 
 if TYPE_CHECKING:
-    from calibration import Triplet
     from rrin_deploy.report.gathering import Gathering
     from rrin_deploy.report.page import Content
+    from rrin_deploy.report.task import Task
 
 _HERE = "this machine"
 _PARTS = ("parity", "quality", "speed", "estimates")
@@ -105,6 +102,7 @@ def command(
     with document(as_json) as give:
         from rrin_deploy.report.documents import parsed, read_findings
         from rrin_deploy.report.page import Content, page
+        from rrin_deploy.report.task import Task
 
         paths = files or []
         _check(paths, sources, as_json)
@@ -121,7 +119,7 @@ def command(
             )
         else:
             chosen = None
-        task = _Task(
+        task = Task(
             files=paths,
             where={
                 "backend": backend, "device": device, "threads": threads, "providers": providers,
@@ -139,7 +137,7 @@ def command(
         machines = read_findings(sources or [])
         if paths:
             gathering = _gather(task)
-            found = gathering.document(_commands(task))
+            found = gathering.document(task.commands())
             content = Content(
                 {_HERE: parsed(found, "what was found here"), **machines},
                 gathering.parity_pictures,
@@ -155,21 +153,6 @@ def command(
         raise typer.Exit(0 if least_db is None else content.exit_code)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What was asked for; `data` is the option of a data set and its root."""
-
-    files: Sequence[Path]
-    where: Mapping[str, Any]
-    triplets: Sequence[Triplet] | None
-    data: tuple[str, Path] | None
-    samples: int | None
-    sizes: Sequence[str]
-    rounds: int
-    fps: float
-    skipped: frozenset[str]
-
-
 def _check(paths: Sequence[Path], sources: Sequence[Path] | None, as_json: bool) -> None:
     if not paths and (as_json or not sources):
         raise typer.BadParameter("give artifacts, or --from and what was found of them elsewhere")
@@ -183,7 +166,7 @@ def _check(paths: Sequence[Path], sources: Sequence[Path] | None, as_json: bool)
         raise typer.BadParameter("a file is given twice")
 
 
-def _gather(task: _Task) -> Gathering:
+def _gather(task: Task) -> Gathering:
     from rrin_deploy.report.gathering import Gathering
 
     names = short_names(task.files)
@@ -208,52 +191,6 @@ def _gather(task: _Task) -> Gathering:
     if "estimates" not in task.skipped:
         gathering.expect(sizes, _FACTOR, task.fps)
     return gathering
-
-
-def _commands(task: _Task) -> dict[str, list[str]]:
-    """Return how to make each part's figures again, from the same folder."""
-    files = [*map(str, task.files)]
-    threads = _given(threads=task.where["threads"])
-    own = _given(**{name: task.where[name] for name in ("backend", "device")})
-    own += _given(provider=task.where["providers"], trust=task.where["trusted"])
-    commands = {
-        "artifacts": [["inspect", file] for file in files],
-        "parity": [["parity", file, *threads, *own] for file in files],
-        "speed": [["bench", *files, *_given(size=task.sizes, rounds=task.rounds), *threads]],
-    }
-    if task.data:
-        data = [task.data[0], str(task.data[1]), *_given(samples=task.samples)]
-        commands["quality"] = [["eval", *files, *data, *threads, *own]]
-    typed = {
-        part: [shlex.join(["rrin-deploy", *line]) for line in lines]
-        for part, lines in commands.items()
-    }
-    typed["estimates"] = [_of_each_device(task, size) for size in task.sizes]
-    return {part: lines for part, lines in typed.items() if part not in task.skipped}
-
-
-def _of_each_device(task: _Task, size: str) -> str:
-    from rrin_deploy.estimate.devices import DEVICES
-
-    files = shlex.join(str(file) for file in task.files if not is_engine(file))
-    names = shlex.join(device.name for device in DEVICES)
-    asked = shlex.join(_given(size=size, fps=task.fps))
-    return (
-        f"for file in {files}; do for device in {names}; do "
-        f'rrin-deploy estimate "$file" {asked} --device "$device"; done; done'
-    )
-
-
-def _given(**options: Any) -> list[str]:
-    """Return options as they are typed; those that are None or False are left out."""
-    typed: list[str] = []
-    for name, value in options.items():
-        for each in value if isinstance(value, (list, tuple)) else [value]:
-            if each is True:
-                typed.append(f"--{name}")
-            elif each not in (None, False):
-                typed += [f"--{name}", str(each)]
-    return typed
 
 
 def _say(content: Content, output: Path, size: int) -> None:
