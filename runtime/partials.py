@@ -174,10 +174,12 @@ def _settle(partial: Path) -> None:
         if dead and (partial / "whole").is_dir():
             with alone_in(partial.parent, MOVING):
                 dead = _finish(partial)
+        if dead:  # while it is locked, or its run may just be about to lock it
+            _clear(partial)
     finally:
         os.close(owner)
     if dead:
-        _clear(partial)
+        _clear(partial)  # again for Windows, which deletes no open file
 
 
 def _clear(partial: Path) -> None:

@@ -8,12 +8,14 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runtime import partials
 from runtime.errors import InputNotFoundError, OutputError, OutputExistsError
 from runtime.partials import contents
 from runtime.publishing import FolderPublication, Publication
@@ -436,6 +438,37 @@ TWO_WRITERS = {
                 (output.path / str(index)).write_text(who * 500)
         """,
 }
+
+
+@posix
+def test_a_folder_that_is_cleared_as_one_left_behind_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clearing, claimed = threading.Event(), threading.Event()
+    honest_lock, honest_clear = partials.lock, partials._clear
+
+    def clear(path: Path) -> None:
+        if not clearing.is_set():
+            clearing.set()
+            claimed.wait(10)
+        honest_clear(path)
+
+    def lock(handle: int, **options: bool) -> bool:
+        if threading.current_thread() is threading.main_thread() and not other.ident:
+            other.start()  # finds the folder before it is locked, and takes it for a dead run's
+            assert clearing.wait(10)
+        return honest_lock(handle, **options)
+
+    other = threading.Thread(target=partials.settle, args=(tmp_path, "out"))
+    monkeypatch.setattr(partials, "_clear", clear)
+    monkeypatch.setattr(partials, "lock", lock)
+    partial = partials.Partial(tmp_path, "out")
+    partial.claim()
+    claimed.set()
+    other.join()
+    assert partial.new.is_dir()
+    partial.remove()
+    assert not [*tmp_path.iterdir()]
 
 
 @posix
