@@ -74,6 +74,7 @@ def convolutions(layers: list[Layer]) -> Counter[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", list(LIMITS))
 def test_an_engine_runs_no_more_than_it_did(precision: str, engines: dict[str, Path]) -> None:
     assert too_much(engines[precision]) == []

@@ -19,6 +19,7 @@ from runtime.golden import Golden, golden_beside
 from runtime.parity import judge, psnr_db
 from runtime.scene import render_bytes
 from tests.conftest import Exporter, unit
+from tests.marks import others_long
 from tests.models import SMALL_MODEL
 
 Inputs = dict[str, np.ndarray]
@@ -32,7 +33,9 @@ def pair(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("align_corners", [True, False])
 @pytest.mark.parametrize(
     ("width", "height", "times", "limit"),
-    [(1, 1, 1, 2e-5), (333, 101, 3, 2e-5), (640, 360, 1, 2e-5), (1920, 70, 3, 1e-4)],
+    others_long(
+        [(1, 1, 1, 2e-5), (333, 101, 3, 2e-5), (640, 360, 1, 2e-5), (1920, 70, 3, 1e-4)], 2
+    ),
 )
 def test_small_model_equals_pytorch(
     width: int,

@@ -32,7 +32,6 @@ from media.schedule import Wanted
 from runtime import Interpolator, OptionError
 from runtime.errors import InputNotFoundError, OutputExistsError
 from tests.camera import RATE, number_of, picture
-from tests.marks import others_long
 from tests.models import SMALL_MODEL
 
 ROOT = Path(__file__).parents[2]
@@ -397,7 +396,8 @@ def wait_until(happened: Callable[[], bool]) -> None:
     pytest.fail("did not happen within a minute")
 
 
-@pytest.mark.parametrize("number", others_long([signal.SIGINT, signal.SIGTERM]))
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_camera_that_goes_and_comes_back_and_a_signal_at_the_end(
     number: signal.Signals, tmp_path: Path, free_port: int
 ) -> None:

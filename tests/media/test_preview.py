@@ -17,6 +17,7 @@ from media.images.file import upright
 from media.preview import strongest_motion, write_side_by_side
 from runtime import Interpolator, OutputExistsError
 from runtime.scene import render_bytes
+from tests.marks import others_long
 from tests.media.test_segments import LOSSLESS, Blend
 
 FILM = Fraction(24000, 1001)
@@ -128,7 +129,7 @@ def film(path: Path, count: int, **tags: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("start", [0.09, 0.3])
+@pytest.mark.parametrize("start", others_long([0.09, 0.3]))
 @pytest.mark.parametrize(
     "asked", [{"fps": 60}, {"slow": Fraction(5, 2)}, {"factor": 4}, {"factor": 4, "dedup": True}]
 )

@@ -19,6 +19,7 @@ from media.video import interpolate_share, interpolate_video, write_video
 from media.waiting import partial_of
 from runtime import Interpolator, OptionError, OutputExistsError
 from runtime.scene import render_bytes
+from tests.marks import others_long
 from tests.media.test_segments import LOSSLESS, Blend, StoppedError, clip, stopping
 from tests.media.test_video import rich_source
 
@@ -53,7 +54,7 @@ def made(interpolate: Interpolator, source: Path, name: str, **options: Any) -> 
     return output, interpolate_video(interpolate, source, output, chosen)
 
 
-@pytest.mark.parametrize("segment", [0, 0.4])
+@pytest.mark.parametrize("segment", others_long([0.4, 0]))
 @pytest.mark.parametrize(("name", "error"), [("out.gif", 4), ("out.webp", 4)])
 def test_animations(
     name: str, error: float, segment: float, interpolate: Interpolator, tmp_path: Path
@@ -91,7 +92,7 @@ def test_a_variable_rate_stays_one(name: str, interpolate: Interpolator, tmp_pat
     assert durations[:10] == expected.tolist()
 
 
-@pytest.mark.parametrize("segment", [0, 0.4])
+@pytest.mark.parametrize("segment", others_long([0.4, 0]))
 @pytest.mark.parametrize("name", ["frames", "tiffs/f%03d.tif"])
 def test_folders_hold_the_frames_of_the_video(
     name: str, segment: float, interpolate: Interpolator, tmp_path: Path
@@ -212,7 +213,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize("segment", [0, 0.4])
+@pytest.mark.parametrize("segment", others_long([0.4, 0]))
 @pytest.mark.parametrize(("name", "options", "message"), REFUSED)
 def test_what_cannot_be_made_is_refused_before_the_work(
     name: str,
@@ -260,7 +261,7 @@ def test_frames_that_follow_at_once(
     assert sum(length for _, length in frames) == pytest.approx(times[-1], abs=error)
 
 
-@pytest.mark.parametrize("segment", [0, 0.4])
+@pytest.mark.parametrize("segment", others_long([0.4, 0]))
 @pytest.mark.parametrize("name", [".", "%03d.tif", "../here/%03d.tif"])
 def test_images_go_into_the_working_directory(
     name: str,

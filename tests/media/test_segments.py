@@ -27,6 +27,7 @@ from runtime import Interpolator, OptionError, OutputError
 from runtime.errors import ArtifactError
 from runtime.partials import Partial
 from runtime.scene import render_bytes
+from tests.marks import others_long
 from tests.media.test_video import rich_source
 from tests.models import SMALL_MODEL
 
@@ -135,7 +136,7 @@ def both(
     return whole, cut
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", others_long(SOURCES, 6))
 def test_frames_and_times_are_those_of_one_piece(
     name: str, interpolate: Interpolator, tmp_path: Path
 ) -> None:
@@ -162,7 +163,9 @@ def test_whatever_is_asked_for(
 
 @pytest.mark.parametrize(
     ("suffix", "codec"),
-    [(".mp4", "libx264"), (".mkv", "libx265"), (".webm", "libvpx-vp9"), (".mov", "mpeg4")],
+    others_long(
+        [(".mp4", "libx264"), (".mkv", "libx265"), (".webm", "libvpx-vp9"), (".mov", "mpeg4")], 2
+    ),
 )
 def test_every_encoder_is_joined_in_order(
     suffix: str, codec: str, interpolate: Interpolator, tmp_path: Path

@@ -283,6 +283,7 @@ def test_onnxruntime_runs_it_in_integers(ranges: Ranges, tmp_path: Path) -> None
     assert "AveragePool" not in nodes
 
 
+@pytest.mark.long
 def test_full_width_is_quantized_as_well(
     exported: Exporter, ranges: Ranges, tmp_path: Path
 ) -> None:

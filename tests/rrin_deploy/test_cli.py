@@ -183,6 +183,7 @@ def test_build_says_where_cards_may_be_too_small(run: Run, sm: tuple[int, ...], 
     assert ("GB of GPU memory" in out) == bool(noted)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("sm", "shape", "noted"), [
     (89, "1920x1088", True), (89, "640x360", False), (86, "1920x1088", False),
 ])  # fmt: skip
@@ -357,6 +358,7 @@ def test_threads_that_no_machine_has_are_wrong_usage(run: Run) -> None:
         assert "1024" in err
 
 
+@pytest.mark.long
 def test_build_exits_with_1_where_the_result_gives_nan(
     run: Run, ranges: Ranges, tmp_path: Path
 ) -> None:

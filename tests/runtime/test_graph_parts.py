@@ -18,6 +18,7 @@ from runtime.bundled import BUNDLED_MODEL
 from runtime.graph_parts import parts_of
 from tests import harsh
 from tests.conftest import Exporter
+from tests.marks import others_long
 from tests.models import SMALL_MODEL
 
 CPU = ["CPUExecutionProvider"]
@@ -63,7 +64,7 @@ def test_parts_of_a_harsh_checkpoint(
     assert_as_whole(harsh.with_weights(plain, network, tmp_path / "harsh.onnx"))
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8", "int8 for openvino"])
+@pytest.mark.parametrize("precision", others_long(["int8", "fp16", "int8 for openvino"]))
 def test_parts_of_other_precisions(precision: str, ranges: Ranges, tmp_path: Path) -> None:
     ranges.save(tmp_path / "ranges.json")
     report = build_onnx(

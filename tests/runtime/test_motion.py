@@ -57,7 +57,7 @@ def check(found: np.ndarray, expected: np.ndarray, source: np.ndarray, boxes: li
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-@pytest.mark.parametrize("name", others_long(MOVING, 2))
+@pytest.mark.parametrize("name", others_long(MOVING))
 def test_what_moves_is_made_and_the_rest_stays(name: str, backend: BackendName) -> None:
     boxes, most = MOVING[name]
     frame0, frame1 = pair(boxes)

@@ -21,6 +21,7 @@ from runtime.interpolator import Interpolator
 from runtime.limits import Limits, limits_of
 from runtime.parity import judge, psnr_db
 from tests.conftest import Exporter
+from tests.marks import others_long
 
 GOLDEN = golden_beside(BUNDLED_MODEL)
 
@@ -323,7 +324,7 @@ def test_absolute_limits_replace_the_derived_ones() -> None:
             check_parity(BUNDLED_MODEL, min_psnr=limit)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", others_long([np.nan, np.inf, -np.inf]))
 def test_one_value_that_is_not_finite_fails_whatever_the_limits(
     value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -415,7 +415,7 @@ def test_a_stream_has_no_more_waits_than_needed(machine: Machine, engine: MakeEn
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")  # poison is no number
-@pytest.mark.parametrize("ignored", range(WAITS))
+@pytest.mark.parametrize("ignored", others_long(range(WAITS), 4))
 def test_every_wait_is_needed(
     ignored: int, machine: Machine, engine: MakeEngine, interpolate: Interpolator
 ) -> None:
