@@ -33,6 +33,8 @@ from tests.conftest import write_png
 from tests.models import SMALL_MODEL
 from tests.runtime import test_tensorrt_session as simulated
 
+pytestmark = pytest.mark.long  # of whole processes
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 RUN_HERE = {"asyncio_server", "batch_threads", "camera", "camera_loop", "device_arrays",

@@ -29,7 +29,10 @@ ray = pytest.importorskip("ray")
 
 from media.cluster.cluster import Cluster  # noqa: E402 - it needs Ray
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="finds processes in /proc")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="finds processes in /proc"),
+    pytest.mark.long,
+]
 OPTIONS = VideoOptions(factor=2, segment=0.4, encoding=Encoding("ffv1"))
 WHERE: dict[str, Any] = {
     "backend": "onnxruntime", "threads": 1, "providers": ["CPUExecutionProvider"],
@@ -81,7 +84,6 @@ def test_a_cluster_makes_what_one_process_makes(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["piece.mkv", "segments.mkv"]
 
 
-@pytest.mark.long
 def test_several_videos_one_of_which_cannot_be_made(
     cluster: Cluster, source: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -105,7 +107,6 @@ def test_several_videos_one_of_which_cannot_be_made(
     assert told[-1][:2] == (200, 200)
 
 
-@pytest.mark.long
 def test_a_source_that_goes_meanwhile_costs_itself_alone(
     cluster: Cluster, source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +124,6 @@ def test_a_source_that_goes_meanwhile_costs_itself_alone(
     assert decoded(tmp_path / "b.mkv") == decoded(whole)
 
 
-@pytest.mark.long
 def test_a_worker_that_is_killed_costs_its_segment(
     cluster: Cluster, source: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -142,7 +142,6 @@ def test_a_worker_that_is_killed_costs_its_segment(
     assert killed
 
 
-@pytest.mark.long
 def test_a_run_that_ends_early_is_finished_without_a_cluster(
     cluster: Cluster, source: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -171,7 +170,6 @@ def test_a_source_that_changes_its_place_is_said(cluster: Cluster, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.long
 def test_the_command(source: Path, whole: Path, tmp_path: Path) -> None:
     line = command(source, tmp_path / "out.mkv", "ffv1", "--ray", "local")
     done = subprocess.run(
@@ -218,7 +216,6 @@ def test_the_model_is_looked_at_before_a_cluster_starts(source: Path, tmp_path: 
         assert message in done.stderr
 
 
-@pytest.mark.long
 def test_no_node_has_what_a_segment_takes(cluster: Cluster) -> None:
     cluster.close()  # a process is in one cluster at a time
     with pytest.raises(BackendError, match=r"has the GPUs for a segment: "):
@@ -235,7 +232,6 @@ def made_in_a_thread(source: Path, output: Path) -> Any:
     return done
 
 
-@pytest.mark.long
 def test_a_cluster_is_joined_from_any_thread(source: Path, whole: Path, tmp_path: Path) -> None:
     # In a process of its own, for this one may be in a cluster already.
     with ProcessPoolExecutor(1, get_context("spawn")) as process:

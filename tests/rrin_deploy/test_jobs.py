@@ -20,7 +20,7 @@ from PIL import Image
 from media.encoding import Encoding
 from media.options import VideoOptions
 from media.video import interpolate_video, write_video
-from rrin_deploy import orders
+from rrin_deploy import given
 from rrin_deploy.cli import main
 from rrin_deploy.jobs import read_jobs
 from runtime import Interpolator
@@ -266,7 +266,7 @@ def test_an_artifact_is_opened_once_for_all_that_share_its_options(
             super().__exit__(*caught)
             closed.append(self.threads)
 
-    monkeypatch.setattr(orders, "Interpolator", Counted)
+    monkeypatch.setattr(given, "Interpolator", Counted)
     code, out, err = run("".join(
         f"[[job]]\ninput = 'clip.mp4'\noutput = 'out/{n}.mkv'\nthreads = {1 + n % 2}\n"
         for n in range(4)

@@ -21,11 +21,13 @@ from media import VideoOptions, interpolate_video
 from media.encoding import Encoding
 from runtime import Interpolator
 from tests import y4m
-from tests.marks import others_long
 from tests.models import SMALL_MODEL
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pipes as Linux has them")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="pipes as Linux has them"),
+    pytest.mark.long,
+]
 RATE = Fraction(30000, 1001)
 COMMAND = [sys.executable, "-m", "rrin_deploy", "interpolate"]
 
@@ -177,7 +179,7 @@ def test_a_consumer_that_goes_away_ends_it_quietly(
     assert process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("number", others_long([signal.SIGINT, signal.SIGTERM]))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("output", ["-", "film.mkv"])
 def test_a_signal_ends_it_while_the_producer_is_silent(
     number: signal.Signals,
@@ -201,7 +203,7 @@ def test_a_signal_ends_it_while_the_producer_is_silent(
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("number", others_long([signal.SIGINT, signal.SIGTERM]))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("beyond", [0, 300])
 def test_a_signal_ends_it_before_the_first_frame_has_come(
     number: signal.Signals,

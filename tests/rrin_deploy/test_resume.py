@@ -15,11 +15,13 @@ from media.images.job import ImageIdentity, ImageJob
 from media.waiting import claimed
 from runtime.scene import render_bytes
 from tests.conftest import write_png
-from tests.marks import others_long
 from tests.models import SMALL_MODEL
 from tests.rrin_deploy.kills import ROOT, command, decoded, killed_until_done, source_of
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does"),
+    pytest.mark.long,
+]
 
 
 def ran(line: list[str], **variables: str) -> tuple[int, str, str]:
@@ -40,7 +42,7 @@ def whole(source: Path) -> Path:
     return output
 
 
-@pytest.mark.parametrize("number", others_long([signal.SIGINT, signal.SIGTERM]))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_says_what_is_kept_and_how_to_go_on(
     number: signal.Signals, source: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -72,7 +74,6 @@ def test_a_signal_says_what_is_kept_and_how_to_go_on(
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
 
 
-@pytest.mark.long
 def test_what_another_job_keeps_is_not_offered_to_go_on_with(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
     assert ran(command(source, output, "ffv1", "--share", "1/2"))[0] == 0
@@ -127,7 +128,6 @@ def test_images_that_a_killed_run_made_are_not_made_again(tmp_path: Path) -> Non
     assert not partial.exists()
 
 
-@pytest.mark.long
 def test_several_videos_one_after_the_other(source: Path, whole: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.mp4", "c.mp4"):
@@ -193,7 +193,6 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_whole(
     assert decoded(output) == decoded(whole)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("share", "variables"),
     [
@@ -222,7 +221,6 @@ def test_shares_and_the_run_that_joins_them(
     assert decoded(output) == decoded(whole)
 
 
-@pytest.mark.long
 def test_a_share_says_what_of_it_another_run_still_makes(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
     assert ran(command(source, output, "ffv1", "--share", "1/2"))[0] == 0

@@ -15,11 +15,13 @@ from engines import BuildOptions, build
 from media.video import write_video
 from runtime.scene import render_bytes
 from tests.conftest import write_png
-from tests.marks import others_long
 from tests.models import SMALL_MODEL
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="watches processes through /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="watches processes through /proc"),
+    pytest.mark.long,
+]
 
 Started = Callable[..., "subprocess.Popen[str]"]
 
@@ -86,7 +88,7 @@ def test_while_python_imports(
     assert not list((tmp_path / "desk").iterdir())
 
 
-@pytest.mark.parametrize("number", others_long([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_while_a_video_is_written(number: signal.Signals, start: Started, tmp_path: Path) -> None:
     clip, desk = tmp_path / "clip.mp4", tmp_path / "desk"
     write_video(clip, (render_bytes(320, 192, time) for time in range(30)), Fraction(25))
@@ -111,7 +113,6 @@ def test_while_images_are_written(start: Started, tmp_path: Path) -> None:
     assert not list((tmp_path / "desk").iterdir())
 
 
-@pytest.mark.long
 def test_ctrl_c_reaches_a_benchmark_and_not_its_processes(start: Started) -> None:
     process = start("bench", "--size", "64x48", "--rounds", "100000")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
