@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -50,10 +49,18 @@ def frames_of_one(how: Deinterlacing | None) -> Fraction:
 
 
 def looks_whole(reader: InputContainer, stream: VideoStream) -> bool:
-    """Say whether none of the first frames is interlaced, of those that can be read."""
-    with suppress(av.FFmpegError):
-        return not any(each.interlaced_frame for each in islice(reader.decode(stream), _LOOKED_AT))
-    return True
+    """Say whether there are frames, and none of the first is interlaced, that can be read."""
+    seen = 0
+    for packet in reader.demux(stream):
+        frames: list[Any] = []
+        with suppress(av.FFmpegError):  # of a damaged packet
+            frames = packet.decode()
+        if any(frame.interlaced_frame for frame in frames):
+            return False
+        seen += len(frames)
+        if seen >= _LOOKED_AT:
+            break
+    return seen > 0
 
 
 def whole_frames(

@@ -40,10 +40,10 @@ def strongest_motion(
     stream: int | None = None,
     *,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> tuple[Fraction, Fraction | None]:
+) -> tuple[Fraction, Fraction]:
     """Return the start and end, seconds, of `SECONDS` of a video that move a lot.
 
-    A video that is no longer is taken whole, and has no end.
+    Of one that is no longer by what it says it is the beginning.
 
     It is looked at in 60 places, spread evenly, a few frames in each. The measure is the mean
     difference of neighbours as small grey pictures; the median of a place, which a cut does not
@@ -61,7 +61,7 @@ def strongest_motion(
         video = chosen_video(reader, stream, source)
         length = claimed_seconds(reader, video)
         if length <= SECONDS:
-            return Fraction(0), None if length else Fraction(SECONDS)
+            return Fraction(0), Fraction(SECONDS)
         origin = (video.start_time or 0) * (video.time_base or 1)
         best, where = -1.0, Fraction(0)
         for index in range(_PLACES):

@@ -1,27 +1,29 @@
-"""What a video costs beside the network: the way of its frames, with averages as those made."""
+"""What a video costs beside the network: the way of its frames, with blends as those made."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from av import Packet
 from numpy.typing import NDArray
 
-from media.filling import Filling
+from media.filling import Filling, Interval
 from media.options import VideoOptions
 from media.pipeline import run
 from media.reading.source import SourceVideo
+from media.writing.streams import alpha_left_out
 from media.writing.writer import open_writer
 from runtime.frames import Frame
 from runtime.publishing import Publication
 
 _SECONDS = 4.0
+_LEAST = 3  # intervals, whatever they take; the first holds no pair
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Rehearsal:
         size: of the frames, (width, height), pixels.
         rate: of the output, frames a second, on average.
         frames: of the output, that were written.
-        seconds: from one frame of the output to the next.
+        seconds: a frame of the output, beginning and end included.
         processor_seconds: of all cores together, a frame of the output.
     """
 
@@ -43,31 +45,44 @@ class Rehearsal:
     processor_seconds: float
 
 
-class _Average:
-    """In an `Interpolator`'s place: costs next to nothing, and an encoder what frames do."""
+class _Blend:
+    """In an `Interpolator`'s place: costs an encoder what made frames do.
+
+    Attributes:
+        seconds: that its own thread worked.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
 
     def fill(
         self, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
     ) -> Iterator[tuple[Frame, NDArray[Any]]]:
         before = None
         for frame, times in frames:
-            other = frame if before is None else before
-            yield frame, np.repeat((frame // 2 + other // 2)[None], len(times), axis=0)
+            started = time.thread_time()
+            first = frame if before is None else before
+            made = np.empty((len(times), *frame.shape), frame.dtype)
+            for place, t in enumerate(times):
+                made[place] = first + (frame.astype(np.float32) - first) * np.float32(t)
+            self.seconds += time.thread_time() - started
+            yield frame, made
             before = frame
 
 
 def rehearse(source: str | Path, options: VideoOptions) -> Rehearsal:
     """Decode, convert and encode a video for some seconds, as `interpolate_video` makes an .mp4.
 
-    Sound and whatever else is copied is left out, and nothing of it is kept.
+    Cuts and repeats are not looked for. Sound and whatever else is copied is left out, and nothing
+    of it is kept.
 
     Raises: as `interpolate_video`.
     """
     source = Path(source)
-    # Neither is a cost that every frame has.
     options = replace(options, cut_threshold=None, dedup=False)
     with TemporaryDirectory() as folder, SourceVideo.opened(source, options) as opened:
-        output, timing = Path(folder) / "rehearsal.mp4", opened.timing
+        alpha_left_out(opened.stream, source, options.encoding.pix_fmt)
+        output, timing, blend = Path(folder) / "rehearsal.mp4", opened.timing, _Blend()
         started, worked = time.perf_counter(), time.process_time()
         with open_writer(
             Publication(output),
@@ -77,13 +92,22 @@ def rehearse(source: str | Path, options: VideoOptions) -> Rehearsal:
             time_base=timing.schedule.time_base,
             pixel_aspect=opened.pixel_aspect,
         ) as writer:
-            until = started + _SECONDS
-            items = takewhile(lambda _: time.perf_counter() < until, opened.decoding().run())
-            frames, _ = run(items, Filling(_Average()), writer, lambda *_: None)
+            items = _for_some_seconds(opened.decoding().run())
+            frames, _ = run(items, Filling(blend), writer, lambda *_: None)
         return Rehearsal(
             size=(opened.stream.width, opened.stream.height),
             rate=float(timing.shown_rate),
             frames=frames,
             seconds=(time.perf_counter() - started) / frames,
-            processor_seconds=(time.process_time() - worked) / frames,
+            processor_seconds=(time.process_time() - worked - blend.seconds) / frames,
         )
+
+
+def _for_some_seconds(
+    items: Iterator[Interval | Packet[Any]],
+) -> Iterator[Interval | Packet[Any]]:
+    until = time.perf_counter() + _SECONDS
+    for number, item in enumerate(items, 1):
+        yield item
+        if number >= _LEAST and time.perf_counter() > until:
+            return

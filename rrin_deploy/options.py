@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -119,5 +119,12 @@ PixFmt = Annotated[
     typer.Option(
         help="Pixel format, such as yuv420p; default the source's.",
         rich_help_panel=WRITTEN,
+    ),
+]
+Deinterlace = Annotated[
+    Literal["fields", "telecine"] | None,
+    typer.Option(
+        help="Video: of an interlaced one make each field a frame, at twice its rate, or find "
+        "the 24 frames of a film in 30 telecined ones; --factor counts from there."
     ),
 ]

@@ -36,8 +36,7 @@ def preview(order: Order, artifact: Artifact, outputs: Outputs) -> None:
         Publication(each, overwrite=order.overwrite)  # is refused before the work, if at all
     with frame_progress(f"{source.name}: where it moves", unit="places/s") as looked:
         start, end = strongest_motion(source, task.options.stream, progress=looked)
-    part = "whole" if end is None else f"from {float(start):g} to {float(end):g} s"
-    say(f": is shown {part}", subject=source)
+    say(f": is shown from {float(start):g} s on, {float(end - start):g} s at most", subject=source)
     options = replace(task.options, start=start, end=end, segment=0)
     whole = make_video(artifact, source, output, replace(task, options=options), outputs)
     with frame_progress(beside.name) as progress:

@@ -178,8 +178,10 @@ def _settle(partial: Path) -> None:
             _clear(partial)
     finally:
         os.close(owner)
-    if dead:
-        _clear(partial)  # again for Windows, which deletes no open file
+    if dead:  # what Windows keeps of it, which deletes no open file, unless a run has it now
+        with suppress(OSError):
+            (partial / "owner").unlink(missing_ok=True)
+            partial.rmdir()
 
 
 def _clear(partial: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, cast
 
@@ -12,13 +13,15 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
-_ANEW = rb"\N{\r}"  # a new line, without the styles of the last
+# Of texts that are shown at one time: more would fill the picture.
+_MOST = 8
 
 
 class EncodedText:
     """A stream of text that is decoded and encoded, with its styles; see `Track`.
 
-    Where the encoder has no two texts at a time, those that overlap are shown below each other.
+    Where the encoder has no two texts at a time, those that overlap, the last eight of them, are
+    shown below each other.
 
     Args:
         container: that it is added to.
@@ -53,9 +56,11 @@ class EncodedText:
         self._time_base, length = packet.time_base, packet.duration or 0
         if not self._one_at_a_time:
             return self._encoded(text, packet.pts, length)
-        begin = max(packet.pts, self._since)
-        made = self._until(begin)
-        self._shown += [(packet.pts + length, cast(AssSubtitle, each).ass) for each in text]
+        made = self._until(max(packet.pts, self._since))
+        if not length:  # it is shown until the next one
+            return [*made, *self._encoded(text, packet.pts, length)]
+        new = [(packet.pts + length, cast(AssSubtitle, each).ass) for each in text]
+        self._shown = [*self._shown, *new][-_MOST:]
         return made
 
     def flush(self) -> list[Packet[Any]]:
@@ -68,14 +73,23 @@ class EncodedText:
         while self._shown and self._since != time:
             ends = [end for end, _ in self._shown]
             change = max(self._since, min(ends if time is None else [*ends, time]))
-            first, *others = (ass for _, ass in self._shown)
-            together = _ANEW.join([first, *(ass.split(b",", 8)[-1] for ass in others)])
-            text = SubtitleSet.create(together, 0, change - self._since)
-            made += self._encoded(text, self._since, change - self._since)
+            if change > self._since:
+                made += self._together(self._since, change - self._since)
             self._shown = [each for each in self._shown if each[0] > change]
             self._since = change
         self._since = self._since if time is None else time
         return made
+
+    def _together(self, begin: int, length: int) -> list[Packet[Any]]:
+        """Return what is shown at one time; of what is too long together the newest."""
+        texts = [ass for _, ass in self._shown]
+        for first in range(len(texts)):
+            made = self._encoded(
+                SubtitleSet.create(_joined(texts[first:]), 0, length), begin, length
+            )
+            if made:
+                return made
+        return []
 
     def _encoded(self, text: SubtitleSet, begin: int, length: int) -> list[Packet[Any]]:
         try:
@@ -85,6 +99,15 @@ class EncodedText:
         made.pts, made.dts, made.duration = begin, begin, length
         made.time_base, made.stream = self._time_base, self.stream
         return [made]
+
+
+def _joined(texts: Sequence[bytes]) -> bytes:
+    """Return lines of ASS as one, a line of text each; what two layers both say it says once."""
+    fields = [text.split(b",", 8) for text in texts]
+    unlike = {each[-1]: each for each in fields}.values()
+    first, *others = unlike
+    after = (rb"\N{\r" + each[2] + b"}" + each[-1] for each in others)
+    return b"".join([b",".join(first), *after])
 
 
 def takes_text(encoder: str, source: SubtitleStream) -> bool:

@@ -9,16 +9,19 @@ import typer
 
 from rrin_deploy.bench.benchmark import usable_cores
 from rrin_deploy.console import out, parse_size, say, table
+from rrin_deploy.options import Deinterlace
 from rrin_deploy.progress import waiting
 from rrin_deploy.results import AsJson, document
 from runtime.bundled import BUNDLED_MODEL
 from runtime.errors import OptionError
+from runtime.metadata import Precision
 from runtime.options import MAX_THREADS, check_file, check_sizes
 
 if TYPE_CHECKING:
     from media.rehearsal import Rehearsal
     from rrin_deploy.estimate.bounds import Estimate
-    from rrin_deploy.estimate.findings import Findings
+    from rrin_deploy.estimate.devices import Device
+    from rrin_deploy.estimate.outlook import Outlook
     from rrin_deploy.estimate.remedies import Remedy
 
 
@@ -44,6 +47,7 @@ def command(
             help="Count decoding and encoding in, as measured here on some seconds of this video."
         ),
     ] = None,
+    deinterlace: Deinterlace = None,
     factor: Annotated[
         int, typer.Option(help="Frames of the result for each of the source.", min=2, max=64)
     ] = 2,
@@ -75,52 +79,62 @@ def command(
     with document(as_json) as give:
         from rrin_deploy.estimate.bounds import Footage, Job
         from rrin_deploy.estimate.devices import find_device, this_machine
-        from rrin_deploy.estimate.findings import FORMAT, Findings
+        from rrin_deploy.estimate.outlook import FORMAT, Outlook
         from rrin_deploy.estimate.workload import read_workload
 
         path = file or BUNDLED_MODEL
         check_file(path, "expected an ONNX file")
         if device and threads:
             raise typer.BadParameter("--threads is for this machine; leave out --device")
+        if deinterlace and not video:
+            raise typer.BadParameter("--deinterlace is for --video, which is not given")
         if video and size:
             raise typer.BadParameter("the video has its own size; leave out --size")
         chosen = find_device(device) if device else None
         sides = parse_size(size or "1920x1080")
         check_sizes("size", [sides])
         workload = read_workload(path)
-        rehearsal = _rehearsed(video, factor) if video else None
+        own = workload.metadata.precision
+        if chosen:
+            _check_known(path, own, chosen)
+        rehearsal = _rehearsed(video, factor, deinterlace) if video else None
         if chosen is None:
             with waiting("measuring this machine"):
                 chosen = this_machine(threads or usable_cores())
-        own = workload.metadata.precision
-        if own not in chosen.rates:
-            known = ", ".join(chosen.rates)
-            raise OptionError(f"{path} is {own}; {chosen.name} has figures for {known} alone")
-        if rehearsal is None:
-            findings = Findings.of(workload, chosen, Job(sides, factor), fps or 60)
+            _check_known(path, own, chosen)
+        if video is None or rehearsal is None:
+            outlook = Outlook.of(workload, chosen, Job(sides, factor), fps or 60)
         else:
-            findings = Findings.of(
+            costs = rehearsal.seconds, rehearsal.processor_seconds
+            outlook = Outlook.of(
                 workload,
                 chosen,
                 Job(rehearsal.size, factor),
                 fps or rehearsal.rate,
-                Footage(rehearsal.seconds, rehearsal.processor_seconds, usable_cores()),
+                Footage(video.name, *costs, usable_cores()),
+                None if fps else rehearsal.rate / factor,
             )
-        give({"format": FORMAT, "file": str(path)} | findings.to_dict())
-        _print(path, findings)
-        _conclude(findings)
+        give({"format": FORMAT, "file": str(path)} | outlook.to_dict())
+        _print(path, outlook)
+        _conclude(outlook)
 
 
-def _rehearsed(video: Path, factor: int) -> Rehearsal:
+def _check_known(path: Path, precision: Precision, device: Device) -> None:
+    if precision not in device.rates:
+        known = ", ".join(device.rates)
+        raise OptionError(f"{path} is {precision}; {device.name} has figures for {known} alone")
+
+
+def _rehearsed(video: Path, factor: int, deinterlace: Deinterlace) -> Rehearsal:
     from media.options import VideoOptions
     from media.rehearsal import rehearse
 
     with waiting("decoding and encoding"):
-        return rehearse(video, VideoOptions(factor=factor))
+        return rehearse(video, VideoOptions(factor=factor, deinterlace=deinterlace))
 
 
-def _print(path: Path, findings: Findings) -> None:
-    device, found, footage = findings.device, findings.found, findings.footage
+def _print(path: Path, outlook: Outlook) -> None:
+    device, found, footage = outlook.device, outlook.found, outlook.footage
     job = found.job
     name = f"{job.size[0]}x{job.size[1]}"
     say(
@@ -129,7 +143,7 @@ def _print(path: Path, findings: Findings) -> None:
         subject=path,
     )
     levels = table("level", "multiply-adds", f"bytes in {found.precision}", "arithmetic", "memory")
-    for row in findings.levels():
+    for row in outlook.levels():
         levels.add_row(
             row["name"],
             f"{row['multiply_adds'] / 1e9:.1f} G",
@@ -139,7 +153,7 @@ def _print(path: Path, findings: Findings) -> None:
         )
     out.print(levels)
     rows = table("frames/s", "at best", "expected", "bound by", "PCIe", "device memory")
-    for each in findings.estimates:
+    for each in outlook.estimates:
         slow, fast = each.rate(each.expected[1]), each.rate(each.expected[0])
         rows.add_row(
             each.precision + (", this file" if each is found else ""),
@@ -164,14 +178,14 @@ def _memory(found: Estimate) -> str:
     return f"{found.context / 1e9:.2f} GB" + ("" if found.fits else ", too much")
 
 
-def _conclude(findings: Findings) -> None:
-    found, fps, remedy = findings.found, findings.fps, findings.remedy
+def _conclude(outlook: Outlook) -> None:
+    found, fps, remedy = outlook.found, outlook.fps, outlook.remedy
     why = f"bound by {found.limit}" if found.fits else "its memory is too small"
-    line = f" {findings.verdict} {fps:.6g} frames/s, {why}"
-    if findings.verdict != "reaches":
+    line = f" {outlook.verdict} {fps:.6g} frames/s, {why}"
+    if outlook.verdict != "reaches":
         faster = "CPU or encoder" if found.limit == "decoding and encoding" else "device"
         line += f"; {_advice(remedy) if remedy else f'it takes a faster {faster}'}"
-    say(line, subject=findings.device.name)
+    say(line, subject=outlook.device.name)
 
 
 def _advice(remedy: Remedy) -> str:

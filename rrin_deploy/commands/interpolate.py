@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from rrin_deploy.options import (
     WRITTEN,
     Backend,
     Crf,
+    Deinterlace,
     Device,
     Memory,
     Overlap,
@@ -92,13 +93,7 @@ def command(
             "NAME.beside.mp4 or so, source and result side by side.",
         ),
     ] = False,
-    deinterlace: Annotated[
-        Literal["fields", "telecine"] | None,
-        typer.Option(
-            help="Video: of an interlaced one make each field a frame, at twice its rate, or find "
-            "the 24 frames of a film in 30 telecined ones; --factor counts from there."
-        ),
-    ] = None,
+    deinterlace: Deinterlace = None,
     cut_threshold: Annotated[
         float | None,
         typer.Option(

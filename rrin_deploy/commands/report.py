@@ -14,7 +14,7 @@ from rrin_deploy.progress import frame_progress, waiting
 from rrin_deploy.results import AsJson, document
 from rrin_deploy.triplets import Middlebury, Samples, Triplets, Ucf101, Vimeo90K, chosen_triplets
 from runtime.golden import ARTIFACT_SUFFIXES
-from runtime.options import check_file
+from runtime.options import check_file, check_sizes
 from runtime.publishing import Publication
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ def _gather(task: Task) -> Gathering:
     names = short_names(task.files)
     gathering = Gathering(dict(zip(names, task.files, strict=True)), task.where)
     sizes = [parse_size(size) for size in task.sizes]
+    check_sizes("size", sizes)
     with waiting("reading artifacts"):
         gathering.inspect()
     for part in sorted(task.skipped):

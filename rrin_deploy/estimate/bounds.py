@@ -73,22 +73,24 @@ class Footage:
     """What a video costs the CPU beside the network, for a frame of the result.
 
     Attributes:
+        file: its name.
         seconds: from one to the next, where nothing else is done.
         processor_seconds: of all cores together.
         cores: how many this machine has.
     """
 
+    file: str
     seconds: float
     processor_seconds: float
     cores: int
 
     def beside(self, network: float, threads: int, frames: int) -> float:
-        """Return the seconds that so many frames take, of which the network's take `network`.
+        """Return the least seconds of so many frames, of which the network's take `network`.
 
         The stages run at the same time, on the same cores where the network has `threads` of them.
         """
-        busy = network * threads + self.processor_seconds * frames
-        return max(network, busy / self.cores, self.seconds * frames)
+        busy = network * min(threads, self.cores) + self.processor_seconds * frames
+        return max(network, busy / self.cores)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Estimate:
     Attributes:
         job, precision, base_width: what of.
         arithmetic, memory, link: least time of each: the convolutions, the device's memory, PCIe.
-        video: least time of decoding and encoding; 0 where they are not counted in.
+        video: time of decoding and encoding on all cores; 0 where they are not counted in.
         least: the least time that a pair takes, whatever runs it.
         expected: shortest and longest that is expected.
         context: bytes of device memory for the tensors and weights; None on a CPU.
@@ -169,6 +171,8 @@ def estimate(
     def beside(network: float) -> float:
         return network if footage is None else footage.beside(network, device.threads, job.factor)
 
+    shown = 0.0 if footage is None else footage.seconds * job.factor
+
     return Estimate(
         job=job,
         precision=precision,
@@ -178,7 +182,7 @@ def estimate(
         link=link,
         video=beside(0.0),
         least=beside(max(bound, link)),
-        expected=(beside(max(bound / high, link)), beside(bound / low + around)),
+        expected=(beside(max(bound / high, link)), max(beside(bound / low + around), shown)),
         context=context,
         fits=context is None or device.memory is None or context <= device.memory,
     )

@@ -35,18 +35,20 @@ def find_remedy(
     found: Estimate,
     fps: float,
     footage: Footage | None = None,
+    source_fps: float | None = None,
 ) -> Remedy | None:
     """Return the first change that reaches a rate, or else the first that may; None if none may.
 
     One thing is changed at a time: the precision, the factor, the base width, the size.
 
     Args:
-        fps: frames a second of the result. Those of a video have its rate, and so are fewer with a
-            smaller factor.
+        fps: frames a second of the result.
         footage: see `estimate`; a video is not made smaller.
+        source_fps: of the video, where as many frames are wanted as the result has, which are fewer
+            with a smaller factor.
     """
     remedies = [
-        Remedy(change, changed, changed.verdict(_wanted(fps, found, changed, footage)))
+        Remedy(change, changed, changed.verdict(_wanted(fps, changed, source_fps)))
         for change, changed in _changes(workload, device, found, fps, footage)
     ]
     for verdict in ("reaches", "may reach"):
@@ -56,8 +58,8 @@ def find_remedy(
     return None
 
 
-def _wanted(fps: float, found: Estimate, changed: Estimate, footage: Footage | None) -> float:
-    return fps * changed.job.factor / found.job.factor if footage else fps
+def _wanted(fps: float, changed: Estimate, source_fps: float | None) -> float:
+    return fps if source_fps is None else source_fps * changed.job.factor
 
 
 def _changes(
@@ -68,7 +70,8 @@ def _changes(
         if other in device.rates:
             yield other, estimate(workload, device, job, other, footage)
     for factor in range(job.factor - 1, 1, -1):
-        fewer = estimate(workload, device, replace(job, factor=factor), precision, footage)
+        fewer_frames = replace(job, factor=factor)
+        fewer = estimate(workload, device, fewer_frames, precision, _of_fewer(footage, job, factor))
         yield f"factor {factor}", fewer
     for width in _WIDTHS:
         if width < workload.metadata.base_width:
@@ -77,6 +80,18 @@ def _changes(
     if footage is None and (size := _largest(workload, device, found, fps)):
         smaller = estimate(workload, device, Job(size, job.factor), precision)
         yield f"{size[0]}x{size[1]}", smaller
+
+
+def _of_fewer(footage: Footage | None, job: Job, factor: int) -> Footage | None:
+    """Return what is no less than what a frame costs where fewer are made of each pair."""
+    if footage is None:
+        return None
+    share = job.factor / factor
+    return replace(
+        footage,
+        seconds=footage.seconds * share,
+        processor_seconds=footage.processor_seconds * share,
+    )
 
 
 def _largest(

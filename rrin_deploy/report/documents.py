@@ -58,6 +58,8 @@ def _read(path: Path) -> dict[str, Any]:
                 f"{path}: has findings format {shown(version)}; this version reads "
                 f"{FINDINGS_FORMAT}: make it again with this version of rrin-deploy"
             )
+        if not all(isinstance(document.get(part, []), list) for part in _JOINED):
+            raise ArtifactError(f"{path}: its {' or '.join(_JOINED)} are no list; {_EXPECTED}")
         return dict(document)
     if isinstance(document, Mapping) and "passed" in document:
         return {"parity": [document]}

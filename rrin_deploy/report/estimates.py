@@ -34,11 +34,11 @@ class EstimateTable:
 def estimate_tables(found: Findings) -> list[EstimateTable]:
     """Return a table for each file, size, factor and wanted rate, in the order of the findings.
 
-    Those that count a video in stand apart.
+    Those that count a video in stand apart, by video.
     """
     groups: dict[tuple[object, ...], list[Estimated]] = {}
     for each in found.estimates:
-        alike = each.file, each.size, each.factor, each.fps, each.precision, each.video is None
+        alike = each.file, each.size, each.factor, each.fps, each.precision, each.video
         groups.setdefault(alike, []).append(each)
     return [EstimateTable(rows, _precisions(rows)) for rows in groups.values()]
 

@@ -153,7 +153,7 @@ class Gathering:
         """Estimate what ONNX files reach on devices that are not here, at each size."""
         from rrin_deploy.estimate.bounds import Job
         from rrin_deploy.estimate.devices import DEVICES
-        from rrin_deploy.estimate.findings import Findings
+        from rrin_deploy.estimate.outlook import Outlook
         from rrin_deploy.estimate.workload import read_workload
 
         for name, file in self._files.items():
@@ -163,11 +163,14 @@ class Gathering:
                 continue
             with self._or_not_run("estimates", name):
                 workload = read_workload(file)
+                precision = workload.metadata.precision
+                devices = [device for device in DEVICES if precision in device.rates]
+                if not devices:
+                    self.leave_out("estimates", f"no device has figures for {precision}", name)
                 for size in sizes:
-                    for device in DEVICES:
-                        if workload.metadata.precision in device.rates:
-                            found = Findings.of(workload, device, Job(size, factor), fps)
-                            self._found["estimates"].append({"file": name, **found.to_dict()})
+                    for device in devices:
+                        found = Outlook.of(workload, device, Job(size, factor), fps)
+                        self._found["estimates"].append({"file": name, **found.to_dict()})
 
     @contextmanager
     def _or_not_run(self, part: str, name: str) -> Iterator[None]:

@@ -199,8 +199,15 @@ class DeviceName(Known):
 
 
 @dataclass(frozen=True)
+class RehearsedVideo(Known):
+    """A video whose decoding and encoding are counted in."""
+
+    file: Text
+
+
+@dataclass(frozen=True)
 class Estimated(Known):
-    """As `rrin-deploy estimate --json`; `precision` is the file's own, `video` what one costs."""
+    """As `rrin-deploy estimate --json`; `precision` is the file's own"""
 
     file: Text
     size: tuple[_Side, _Side]
@@ -209,7 +216,7 @@ class Estimated(Known):
     device: DeviceName
     precision: Text
     estimates: Annotated[tuple[Expected, ...], Between(1, 10)]
-    video: Mapping[str, _Number] | None = None
+    video: RehearsedVideo | None = None
 
     @property
     def own(self) -> Expected:
@@ -270,7 +277,7 @@ class Findings(Known):
     parity: Annotated[tuple[Parity, ...], Between(0, _ENTRIES)] = ()
     quality: Quality | None = None
     speed: Annotated[tuple[Speed, ...], Between(0, _ENTRIES)] = ()
-    estimates: Annotated[tuple[Estimated, ...], Between(0, 1000)] = ()
+    estimates: Annotated[tuple[Estimated, ...], Between(0, 10_000)] = ()
     not_run: Annotated[tuple[NotRun, ...], Between(0, 1000)] = ()
     commands: Mapping[str, Annotated[tuple[Text, ...], Between(0, _ENTRIES)]] = field(
         default_factory=dict

@@ -81,6 +81,6 @@ def _given(**options: Any) -> list[str]:
         for each in value if isinstance(value, (list, tuple)) else [value]:
             if each is True:
                 typed.append(f"--{name}")
-            elif each not in (None, False):
+            elif each is not None and each is not False:
                 typed += [f"--{name}", str(each)]
     return typed

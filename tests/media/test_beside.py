@@ -168,6 +168,41 @@ def test_texts_that_overlap_are_all_shown(
         assert ["\\i1" in text for text in shown] == [line == "one" for line in lines]
 
 
+def shown_in_mp4(interpolate: Interpolator, folder: Path, kind: str, content: str) -> list[Any]:
+    text = folder / f"text.{kind}"
+    text.write_text(content)
+    result, _ = made(interpolate, beside(folder / "in.mkv", text), "out.mp4")
+    return [(begin, said.split("\n")) for begin, _, said in texts(result)]
+
+
+def test_two_layers_of_a_text_are_one_and_styles_stay_its_own(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    layers = ASS.replace("[Events]", "Style: Sign,Arial,20,&H00FFFFFF,1,0\n\n[Events]")
+    layers += "Dialogue: 1,0:00:01.00,0:00:02.00,Default,,0,0,0,,second\\Nline\n"
+    layers += "Dialogue: 1,0:00:01.50,0:00:02.00,Sign,,0,0,0,,exit\n"
+    found = shown_in_mp4(interpolate, tmp_path, "ass", layers)
+    assert [begin for begin, _ in found] == pytest.approx([0.2, 1, 1.5], abs=0.002)
+    assert found[1][1] == ["second", "line"]
+    *_, exit_ = found[2][1]
+    assert [line.strip() for line in found[2][1][:2]] == ["second", "line"]
+    assert "exit" in exit_
+    assert "\\b1" in exit_
+
+
+def test_of_too_many_texts_the_newest_are_shown(interpolate: Interpolator, tmp_path: Path) -> None:
+    lines = (
+        f"{index}\n00:00:00,{index:03d} --> 00:00:02,000\n{index}\n" for index in range(1, 900)
+    )
+    found = shown_in_mp4(interpolate, tmp_path, "srt", "\n".join(lines))
+    assert found[-1][1] == [str(index) for index in range(892, 900)]
+    long = (f"{n}\n00:00:0{n},000 --> 00:00:09,000\n{str(n) * 30_000}\n" for n in (0, 1, 2))
+    (tmp_path / "out.mp4").unlink()
+    found = shown_in_mp4(interpolate, tmp_path, "srt", "\n".join(long))
+    begun = [{line[0] for line in said} for _, said in found[:3]]
+    assert begun == [{"0"}, {"0", "1"}, {"1", "2"}]  # three are more than 64 KB
+
+
 def test_text_comes_back_from_mp4(interpolate: Interpolator, tmp_path: Path) -> None:
     film, _ = made(interpolate, source_of("srt", tmp_path), "film.mp4")
     result, summary = made(interpolate, film, "out.mkv")

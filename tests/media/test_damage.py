@@ -18,10 +18,10 @@ from tests.marks import others_long
 
 CONTAINERS = {
     "clip.mp4": {"movflags": "faststart"},
-    "pieces.mp4": {"movflags": "frag_keyframe+empty_moov"},
-    "clip.mov": {"movflags": "faststart"},
     "clip.mkv": {},
     "clip.ts": {},
+    "pieces.mp4": {"movflags": "frag_keyframe+empty_moov"},
+    "clip.mov": {"movflags": "faststart"},
     "clip.avi": {},
     "clip.flv": {},
 }
@@ -52,7 +52,7 @@ def doubled(interpolate: Interpolator, source: Path) -> VideoSummary:
     return summary
 
 
-@pytest.mark.parametrize("name", others_long(CONTAINERS, 2))
+@pytest.mark.parametrize("name", others_long(CONTAINERS, 3))
 def test_files_cut_short_are_noticed_and_whole_ones_are_not(
     name: str, interpolate: Interpolator, tmp_path: Path
 ) -> None:

@@ -196,7 +196,12 @@ def test_it_is_said_where_nothing_looks_interlaced(
     woven = interlaced(tmp_path / "woven.mkv", [(each, each) for each in film], Fraction(30))
     whole = tmp_path / "whole.mkv"
     write_video(whole, (render_bytes(WIDTH, HEIGHT, time / 8) for time in range(15)), 30)
-    for source, expected in ((woven, 0), (whole, 1)):
+    damaged = tmp_path / "damaged.ts"
+    interlaced(damaged, [(each, each) for each in film], Fraction(30))
+    content = bytearray(damaged.read_bytes())
+    content[188 * 4 : 188 * 5] = bytes(188)
+    damaged.write_bytes(content)
+    for source, expected in ((woven, 0), (damaged, 0), (whole, 1)):
         said: list[str] = []
         options = VideoOptions(factor=2, encoding=LOSSLESS, deinterlace=how)
         output = source.with_suffix(".out.mkv")

@@ -74,7 +74,7 @@ def scene(count: int, width: int = 96) -> Iterable[NDArray[np.uint8]]:
 
 
 def test_of_a_short_video_it_is_all(tmp_path: Path) -> None:
-    assert strongest_motion(clip(tmp_path / "in.mp4", scene(30))) == (0, None)
+    assert strongest_motion(clip(tmp_path / "in.mp4", scene(30))) == (0, 10)
 
 
 def decoded(path: Path) -> list[tuple[Fraction, NDArray[np.uint8]]]:

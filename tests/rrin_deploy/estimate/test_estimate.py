@@ -2,10 +2,14 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import av
+import numpy as np
 import onnx
 import pytest
 
@@ -21,6 +25,7 @@ from runtime.architecture import multiply_adds
 from runtime.bundled import BUNDLED_MODEL
 from runtime.errors import OptionError
 from runtime.scene import render_bytes
+from tests.media.test_segments import clip as clip_of
 from tests.models import SMALL_MODEL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -163,40 +168,46 @@ def test_the_first_change_that_reaches_is_named(small: Workload) -> None:
     assert remedy is None or remedy.change not in ("factor 2", "factor 3")
 
 
-def test_a_video_takes_the_slowest_of_stages_that_run_at_once(small: Workload) -> None:
+def test_a_video_is_bound_by_the_slowest_of_stages_that_run_at_once(small: Workload) -> None:
     job = Job((64, 32), 2)
     gpu = Device("gpu", {"fp32": 1e9}, 1e15, 1e12, 1e12, "of this test")
     alone = estimate(small, gpu, job, "fp32")
-    # Two frames a pair; the network's time is hidden behind the encoder's, or the other way round.
-    slow = Footage(seconds=alone.least, processor_seconds=0.0, cores=8)
+    # Two frames a pair; the network's time is hidden behind the cores', or the other way round.
+    slow = Footage("a", 3 * alone.expected[1], processor_seconds=8 * alone.least, cores=8)
     found = estimate(small, gpu, job, "fp32", slow)
     assert (found.least, found.limit) == (2 * alone.least, "decoding and encoding")
-    quick = Footage(seconds=alone.least / 100, processor_seconds=alone.least / 50, cores=8)
+    assert found.expected[1] == 6 * alone.expected[1]  # as measured, which is no bound
+    quick = Footage("a", alone.least / 100, processor_seconds=alone.least / 50, cores=8)
     found = estimate(small, gpu, job, "fp32", quick)
     assert (found.least, found.expected) == (alone.least, alone.expected)
 
 
 def test_a_video_shares_the_cores_with_the_network(small: Workload) -> None:
     job = Job((64, 32), 2)
-    on_all = replace(SLOW, threads=4)
-    alone = estimate(small, on_all, job, "fp32").least
-    footage = Footage(seconds=alone / 100, processor_seconds=alone, cores=4)
+    alone = estimate(small, replace(SLOW, threads=4), job, "fp32").least
+    footage = Footage("a", alone / 100, processor_seconds=alone, cores=4)
+
+    def least(threads: int) -> float:
+        return estimate(small, replace(SLOW, threads=threads), job, "fp32", footage).least
+
     # Of four cores' time a pair has two frames' more; one thread leaves that to idle cores.
-    shared = estimate(small, on_all, job, "fp32", footage).least
-    assert shared == pytest.approx(alone * (1 + 2 / 4))
-    assert estimate(small, replace(SLOW, threads=1), job, "fp32", footage).least == alone
+    assert least(4) == least(16) == pytest.approx(alone * (1 + 2 / 4))
+    assert least(1) == alone
 
 
 def test_a_smaller_factor_wants_fewer_frames_of_a_video(small: Workload) -> None:
-    job, footage = Job((64, 32), 4), Footage(1e-9, 1e-9, 1)
+    job, footage = Job((64, 32), 4), Footage("a", 1e-9, 1e-9, 1)
     float_alone = Device("float", {"fp32": 1e9}, 1e15, None, None, "of this test")
     found = estimate(small, float_alone, job, "fp32", footage)
     halved = estimate(small, float_alone, replace(job, factor=2), "fp32", footage)
     # So many pairs a second, that all of a pair's two frames are made in time, and of four are not.
-    fps = 4 * 0.99 / halved.expected[1]
-    remedy = find_remedy(small, float_alone, found, fps, footage)
+    source_fps = 0.99 / halved.expected[1]
+    remedy = find_remedy(small, float_alone, found, 4 * source_fps, footage, source_fps)
     assert remedy is not None
     assert (remedy.change, remedy.verdict) == ("factor 2", "reaches")
+    # A rate that was asked for stays.
+    remedy = find_remedy(small, float_alone, found, 4 * source_fps, footage)
+    assert remedy is None or remedy.verdict != "reaches"
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +227,41 @@ def test_a_rehearsal_takes_the_way_of_a_video_and_leaves_nothing(clip: Path) -> 
     assert {*clip.parent.iterdir()} == before
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
+def test_what_is_encoded_lies_between_its_neighbours(
+    pix_fmt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = clip_of(tmp_path / "in.mkv", "libx265" if "10" in pix_fmt else "libx264", pix_fmt)
+    honest, kept = TemporaryDirectory.cleanup, tmp_path / "kept.mp4"
+
+    def cleanup(folder: TemporaryDirectory[str]) -> None:
+        shutil.copy(Path(folder.name) / "rehearsal.mp4", kept)
+        honest(folder)
+
+    monkeypatch.setattr(TemporaryDirectory, "cleanup", cleanup)
+    rehearse(source, VideoOptions(factor=4, end=1))
+    with av.open(str(kept)) as reader:
+        frames = [frame.to_ndarray(format="gray16le") / 65535 for frame in reader.decode(video=0)]
+    for first in range(0, 80, 4):
+        before, *made, after = frames[first : first + 5]
+        for place, frame in enumerate(made, 1):
+            expected = before + (after - before) * place / 4
+            assert np.abs(frame - expected).mean() < 0.01
+
+
+def test_what_interpolate_refuses_is_refused(run: Run, tmp_path: Path) -> None:
+    alpha = tmp_path / "alpha.mov"
+    with av.open(str(alpha), "w") as writer:
+        encoder = writer.add_stream("qtrle", rate=25)
+        encoder.width, encoder.height, encoder.pix_fmt = 64, 32, "argb"
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 64, 4), np.uint8), format="argb")
+        writer.mux([*encoder.encode(frame), *encoder.encode(None)])
+    code, _, err = run("estimate", SMALL_MODEL, "--device", "L4", "--video", alpha)
+    assert (code, "alpha" in err) == (1, True)
+    code, _, err = run("estimate", SMALL_MODEL, "--device", "L4", "--deinterlace", "fields")
+    assert code == 2
+
+
 def test_a_video_is_asked_for_at_the_rate_that_it_plays_at(run: Run, clip: Path) -> None:
     options = ("--device", "L4", "--video", clip, "--factor", "3")
     code, out, _ = run("estimate", SMALL_MODEL, *options, "--json")
@@ -223,7 +269,11 @@ def test_a_video_is_asked_for_at_the_rate_that_it_plays_at(run: Run, clip: Path)
     report = json.loads(out)
     assert (report["size"], report["fps"]) == ([96, 64], 75)
     own = next(each for each in report["estimates"] if each["precision"] == "fp32")
-    assert own["least_seconds"] >= own["video_seconds"] == 3 * report["video"]["seconds"]
+    video = report["video"]
+    assert video["file"] == "clip.mp4"
+    assert own["video_seconds"] == pytest.approx(3 * video["processor_seconds"] / video["cores"])
+    assert own["least_seconds"] >= own["video_seconds"]
+    assert own["expected_seconds"][1] >= 3 * video["seconds"]
     code, out, _ = run("estimate", SMALL_MODEL, *options, "--fps", "1e6")
     assert code == 0
     assert "decoding and encoding take" in out

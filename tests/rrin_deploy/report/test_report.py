@@ -254,6 +254,8 @@ def test_documents_that_are_damaged_are_refused_in_a_line(made: Made, run: Run) 
         (json.dumps({**made.document["estimates"][0], "precision": "fp8"}),
          "has no estimate of its own precision, fp8"),
         (json.dumps({**made.document["estimates"][0], "factor": 1}), "factor is 1"),
+        (json.dumps({**made.document, "estimates": None}), "parity or estimates are no list"),
+        (json.dumps({**made.document, "parity": 5}), "parity or estimates are no list"),
         (json.dumps({**made.document, "findings_format": 2}), "has findings format 2"),
     ]  # fmt: skip
     for content, message in broken:

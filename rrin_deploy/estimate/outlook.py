@@ -16,13 +16,14 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Findings:
+class Outlook:
     """What is expected of a file on a device.
 
     Attributes:
         estimates: one for each precision that the device has a rate for.
         found: that of the file's own precision.
         fps: frames a second of the result that are wanted.
+        footage: what decoding and encoding cost; None where they are not counted in.
         remedy: what else would reach them, or may; None where nothing does, or nothing need be.
     """
 
@@ -42,12 +43,18 @@ class Findings:
         job: Job,
         fps: float,
         footage: Footage | None = None,
-    ) -> Findings:
-        """Estimate; the device has a rate for the file's own precision."""
+        source_fps: float | None = None,
+    ) -> Outlook:
+        """Estimate; the device has a rate for the file's own precision.
+
+        Args:
+            footage: see `estimate`.
+            source_fps: see `find_remedy`.
+        """
         estimates = [estimate(workload, device, job, each, footage) for each in device.rates]
         found = next(each for each in estimates if each.precision == workload.metadata.precision)
         reaches = found.verdict(fps) == "reaches"
-        remedy = None if reaches else find_remedy(workload, device, found, fps, footage)
+        remedy = None if reaches else find_remedy(workload, device, found, fps, footage, source_fps)
         return cls(workload, device, estimates, found, fps, footage, remedy)
 
     @property
@@ -94,6 +101,7 @@ class Findings:
             },
             "video": self.footage
             and {
+                "file": self.footage.file,
                 "seconds": self.footage.seconds,
                 "processor_seconds": self.footage.processor_seconds,
                 "cores": self.footage.cores,
