@@ -7,6 +7,7 @@ from pathlib import Path
 
 from media.errors import MediaError
 from media.renditions import ANIMATIONS, is_rendition
+from media.suffixes import IMAGE_SUFFIXES
 from runtime.errors import OptionError, shown
 from runtime.options import check_whole
 
@@ -27,6 +28,11 @@ def format_of(output: Path) -> str:
     suffix = output.suffix.lower()
     if is_rendition(output):
         return "matroska"
+    if suffix in IMAGE_SUFFIXES:
+        raise MediaError(
+            f"{output}: is one image; images of a video are a folder, or a pattern such as "
+            f"{output.stem}_%05d.png"
+        )
     if suffix not in CODECS:
         raise MediaError(
             f"{output}: no container is known by {output.suffix}; "

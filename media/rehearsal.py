@@ -13,6 +13,7 @@ import numpy as np
 from av import Packet
 from numpy.typing import NDArray
 
+from media.errors import MediaError
 from media.filling import Filling, Interval
 from media.options import VideoOptions
 from media.pipeline import run
@@ -50,10 +51,11 @@ class _Blend:
 
     Attributes:
         seconds: that its own thread worked.
+        pairs: between which frames were wanted.
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds, self.pairs = 0.0, 0
 
     def fill(
         self, frames: Iterable[tuple[Frame, Sequence[float] | NDArray[np.float32]]]
@@ -66,6 +68,7 @@ class _Blend:
             for place, t in enumerate(times):
                 made[place] = first + (frame.astype(np.float32) - first) * np.float32(t)
             self.seconds += time.thread_time() - started
+            self.pairs += len(times) > 0
             yield frame, made
             before = frame
 
@@ -77,6 +80,9 @@ def rehearse(source: str | Path, options: VideoOptions) -> Rehearsal:
     of it is kept.
 
     Raises: as `interpolate_video`.
+
+    Raises:
+        MediaError: it holds one frame.
     """
     source = Path(source)
     options = replace(options, cut_threshold=None, dedup=False)
@@ -94,6 +100,8 @@ def rehearse(source: str | Path, options: VideoOptions) -> Rehearsal:
         ) as writer:
             items = _for_some_seconds(opened.decoding().run())
             frames, _ = run(items, Filling(blend), writer, lambda *_: None)
+        if not blend.pairs:
+            raise MediaError(f"{source}: holds one frame; expected a video of more")
         return Rehearsal(
             size=(opened.stream.width, opened.stream.height),
             rate=float(timing.shown_rate),

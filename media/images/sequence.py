@@ -218,14 +218,16 @@ def checked_output(output: Path, folder: Path, overwrite: bool) -> FolderPublica
     try:
         publication = FolderPublication(folder, overwrite=overwrite)
     except OutputExistsError:
-        _check_replaceable(output, folder)
+        if _holds_others(output, folder):
+            raise MediaError(
+                f"{folder}: holds other files; images are written to a folder of their own"
+            ) from None
         raise
-    if folder.is_dir():
-        _check_replaceable(output, folder)
+    if folder.is_dir() and _holds_others(output, folder):
+        raise MediaError(f"{folder}: holds more than what would be replaced; choose another folder")
     return publication
 
 
-def _check_replaceable(output: Path, folder: Path) -> None:
+def _holds_others(output: Path, folder: Path) -> bool:
     ours = matching(output)[0] if is_pattern(output) else images_in(folder)
-    if len(ours) < len(contents(folder)):
-        raise MediaError(f"{folder}: holds more than what would be replaced; choose another folder")
+    return len(ours) < len(contents(folder))

@@ -86,8 +86,8 @@ def _warn_if_whole(video: Video, reader: InputContainer) -> None:
     with suppress(FFmpegError):  # what is damaged is found when it is made
         if looks_whole(reader, chosen_video(reader, options.stream, video.source)):
             video.tell(
-                "its first frames are not interlaced; where none is, the rate will be wrong: leave "
-                "the deinterlacing out"
+                f"the first frames of {video.source.name} are not interlaced; where none is, the "
+                "rate will be wrong: leave the deinterlacing out"
             )
 
 

@@ -104,8 +104,8 @@ class EncodedText:
 def _joined(texts: Sequence[bytes]) -> bytes:
     """Return lines of ASS as one, a line of text each; what two layers both say it says once."""
     fields = [text.split(b",", 8) for text in texts]
-    unlike = {each[-1]: each for each in fields}.values()
-    first, *others = unlike
+    said = {each[-1]: each for each in fields if each[-1].strip()} or {b"": fields[0]}
+    first, *others = said.values()
     after = (rb"\N{\r" + each[2] + b"}" + each[-1] for each in others)
     return b"".join([b",".join(first), *after])
 

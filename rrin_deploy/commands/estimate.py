@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +10,11 @@ import typer
 
 from rrin_deploy.bench.benchmark import usable_cores
 from rrin_deploy.console import out, parse_size, say, table
+from rrin_deploy.interpolation import refuse_images
 from rrin_deploy.options import Deinterlace
 from rrin_deploy.progress import waiting
 from rrin_deploy.results import AsJson, document
-from runtime.bundled import BUNDLED_MODEL
+from runtime.bundled import BUNDLED_MODEL, bundled_for
 from runtime.errors import OptionError
 from runtime.metadata import Precision
 from runtime.options import MAX_THREADS, check_file, check_sizes
@@ -82,15 +84,17 @@ def command(
         from rrin_deploy.estimate.outlook import FORMAT, Outlook
         from rrin_deploy.estimate.workload import read_workload
 
-        path = file or BUNDLED_MODEL
+        path = file or (BUNDLED_MODEL if device is not None else bundled_for())
         check_file(path, "expected an ONNX file")
-        if device and threads:
+        if device is not None and threads:
             raise typer.BadParameter("--threads is for this machine; leave out --device")
+        if fps is not None and not math.isfinite(fps):
+            raise typer.BadParameter(f"--fps is {fps:g}; expected a finite number")
         if deinterlace and not video:
             raise typer.BadParameter("--deinterlace is for --video, which is not given")
         if video and size:
             raise typer.BadParameter("the video has its own size; leave out --size")
-        chosen = find_device(device) if device else None
+        chosen = None if device is None else find_device(device)
         sides = parse_size(size or "1920x1080")
         check_sizes("size", [sides])
         workload = read_workload(path)
@@ -128,6 +132,8 @@ def _check_known(path: Path, precision: Precision, device: Device) -> None:
 def _rehearsed(video: Path, factor: int, deinterlace: Deinterlace) -> Rehearsal:
     from media.options import VideoOptions
     from media.rehearsal import rehearse
+
+    refuse_images([video])
 
     with waiting("decoding and encoding"):
         return rehearse(video, VideoOptions(factor=factor, deinterlace=deinterlace))
@@ -192,4 +198,4 @@ def _advice(remedy: Remedy) -> str:
     found = remedy.estimate
     may = "would" if remedy.verdict == "reaches" else "might"
     slow, fast = found.rate(found.expected[1]), found.rate(found.expected[0])
-    return f"{remedy.change} {may}: {slow:.3g} to {fast:.3g} expected"
+    return f"{remedy.change} {may} reach {remedy.fps:.6g}: {slow:.3g} to {fast:.3g} expected"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _HERE = "this machine"
 _PARTS = ("parity", "quality", "speed", "estimates")
 _FACTOR = 2  # of estimates
+_SUFFIXES = (".html", ".htm")
 
 
 def _part(text: str) -> str:
@@ -105,7 +106,7 @@ def command(
         from rrin_deploy.report.task import Task
 
         paths = files or []
-        _check(paths, sources, as_json)
+        _check(paths, sources, output, as_json)
         roots = {
             "--vimeo90k": vimeo90k, "--ucf101": ucf101, "--middlebury": middlebury,
             "--triplets": triplets,
@@ -153,9 +154,15 @@ def command(
         raise typer.Exit(0 if least_db is None else content.exit_code)
 
 
-def _check(paths: Sequence[Path], sources: Sequence[Path] | None, as_json: bool) -> None:
-    if not paths and (as_json or not sources):
+def _check(
+    paths: Sequence[Path], sources: Sequence[Path] | None, output: Path, as_json: bool
+) -> None:
+    if not paths and not sources:
         raise typer.BadParameter("give artifacts, or --from and what was found of them elsewhere")
+    if not paths and as_json:
+        raise typer.BadParameter("--json prints what is found here; --from alone finds nothing")
+    if output.suffix.lower() not in _SUFFIXES:
+        raise typer.BadParameter(f"{output} is named as no page; expected {' or '.join(_SUFFIXES)}")
     for path in paths:
         check_file(path, "expected an artifact")
         if path.suffix.lower() not in ARTIFACT_SUFFIXES:

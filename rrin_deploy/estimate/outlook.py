@@ -115,6 +115,7 @@ class Outlook:
             "remedy": remedy
             and {
                 "change": remedy.change,
+                "fps": remedy.fps,
                 "verdict": remedy.verdict,
                 **_fields(remedy.estimate),
             },

@@ -22,11 +22,16 @@ _FASTER: dict[Precision, tuple[Precision, ...]] = {
 
 @dataclass(frozen=True)
 class Remedy:
-    """A change, as words, the estimate with it, and whether that reaches what is wanted."""
+    """A change, as words, the estimate with it, and whether that reaches what is wanted then."""
 
     change: str
     estimate: Estimate
-    verdict: Verdict
+    fps: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it does."""
+        return self.estimate.verdict(self.fps)
 
 
 def find_remedy(
@@ -48,7 +53,7 @@ def find_remedy(
             with a smaller factor.
     """
     remedies = [
-        Remedy(change, changed, changed.verdict(_wanted(fps, changed, source_fps)))
+        Remedy(change, changed, _wanted(fps, changed, source_fps))
         for change, changed in _changes(workload, device, found, fps, footage)
     ]
     for verdict in ("reaches", "may reach"):

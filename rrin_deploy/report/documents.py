@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rrin_deploy.estimate.outlook import FORMAT as ESTIMATE_FORMAT
 from rrin_deploy.report.records import Findings
 from runtime.errors import ArtifactError, first_line, shown
 from runtime.options import check_file
@@ -49,7 +50,7 @@ def _read(path: Path) -> dict[str, Any]:
         document = json.loads(content.decode(), parse_constant=_refuse_constant)
     except (ValueError, ArithmeticError, MemoryError, RecursionError) as error:
         raise ArtifactError(f"{path}: is no JSON ({first_line(error)}); {_EXPECTED}") from error
-    if isinstance(document, list):
+    if isinstance(document, list) and document:
         return {"speed": document}
     if isinstance(document, Mapping) and "findings_format" in document:
         version = document["findings_format"]
@@ -64,6 +65,11 @@ def _read(path: Path) -> dict[str, Any]:
     if isinstance(document, Mapping) and "passed" in document:
         return {"parity": [document]}
     if isinstance(document, Mapping) and "estimates" in document:
+        if document.get("format") != ESTIMATE_FORMAT:
+            raise ArtifactError(
+                f"{path}: has estimate format {shown(document.get('format'))}; this version reads "
+                f"{ESTIMATE_FORMAT}: make it again with this version of rrin-deploy"
+            )
         return {"estimates": [document]}
     if isinstance(document, Mapping) and "contenders" in document:
         return {"quality": document}

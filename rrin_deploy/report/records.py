@@ -17,6 +17,7 @@ Self = TypeVar("Self", bound="Known")
 Text = Annotated[str, Matching("(?s).{0,1000}", "a text of at most 1000 characters")]
 _Number = Annotated[float, Between(-1e18, 1e18)]
 _Seconds = Annotated[float, Between(1e-9, 1e9)]
+_Rate = Annotated[float, Between(0, 1e18)]
 _Count = Annotated[int, Between(0, 2**62)]
 _Side = Annotated[int, Between(1, 65536)]
 _ENTRIES = 100  # of a mapping
@@ -182,8 +183,8 @@ class Expected(Known):
     """What is expected in a precision: frames a second of the result, from the least on."""
 
     precision: Text
-    best_fps: _Number
-    expected_fps: tuple[_Number, _Number]
+    best_fps: _Rate
+    expected_fps: tuple[_Rate, _Rate]
     bound_by: Text
     verdict: Text
     fits: bool
@@ -212,7 +213,7 @@ class Estimated(Known):
     file: Text
     size: tuple[_Side, _Side]
     factor: Annotated[int, Between(2, 64)]
-    fps: _Number
+    fps: _Rate
     device: DeviceName
     precision: Text
     estimates: Annotated[tuple[Expected, ...], Between(1, 10)]

@@ -809,3 +809,21 @@ def test_pictures_of_a_camera_with_exif_are_a_video(
     frames = decode(tmp_path / "out.mp4")
     assert len(frames) == 6
     assert frames[0].rotation == decode(tmp_path / name)[0].rotation == -90
+
+
+def test_a_rate_that_no_frame_bears_out_is_not_believed(
+    interpolate: Interpolator, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as writer:  # a clock of 1000 ticks, said to be frames
+        encoder = writer.add_stream("libx264", rate=1000)
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
+        for index in range(20):
+            frame = av.VideoFrame.from_ndarray(render_bytes(96, 64, index / 4), format="rgb24")
+            frame.pts, frame.time_base = 100 * index, Fraction(1, 1000)
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    with av.open(str(source)) as reader:
+        assert reader.streams.video[0].average_rate == 1000
+    done = interpolate_video(interpolate, source, tmp_path / "out.mkv", VideoOptions(factor=2))
+    assert (done.rate, done.frames_written) == (20, 40)

@@ -21,6 +21,7 @@ from rrin_deploy.estimate.bounds import Footage, Job, estimate
 from rrin_deploy.estimate.devices import DEVICES, Device, find_device
 from rrin_deploy.estimate.remedies import find_remedy
 from rrin_deploy.estimate.workload import Workload, read_workload
+from runtime import Interpolator
 from runtime.architecture import multiply_adds
 from runtime.bundled import BUNDLED_MODEL
 from runtime.errors import OptionError
@@ -249,6 +250,21 @@ def test_what_is_encoded_lies_between_its_neighbours(
             assert np.abs(frame - expected).mean() < 0.01
 
 
+def test_one_frame_is_no_video(run: Run, tmp_path: Path) -> None:
+    write_video(tmp_path / "one.mp4", [render_bytes(96, 64, 0)], 25)
+    code, _, err = run("estimate", SMALL_MODEL, "--device", "L4", "--video", tmp_path / "one.mp4")
+    assert (code, "holds one frame" in err) == (1, True)
+
+
+def test_the_bundled_model_is_judged_that_is_run_here(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rrin_deploy.estimate.devices.this_machine", lambda _: SLOW)
+    code, out, _ = run("estimate", "--size", "64x64", "--json")
+    with Interpolator() as interpolate:
+        assert (code, json.loads(out)["precision"]) == (0, interpolate.metadata.precision)
+
+
 def test_what_interpolate_refuses_is_refused(run: Run, tmp_path: Path) -> None:
     alpha = tmp_path / "alpha.mov"
     with av.open(str(alpha), "w") as writer:
@@ -342,6 +358,9 @@ def test_this_machine_is_measured(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     [
         (("--device", "abacus"), "not in the table"),
         (("--device", "L4", "--threads", "2"), "leave out --device"),
+        (("--device", ""), "not in the table"),
+        (("--device", "L4", "--fps", "inf"), "finite"),
+        (("--device", "L4", "--video", "still.png"), "one image"),
         (("--size", "big"), "no size"),
         (("--size", "64x64", "--video", "clip.mp4"), "leave out --size"),
         (("--size", "99999x10", "--device", "L4"), "16384"),

@@ -234,6 +234,7 @@ def test_text_of_strangers_stays_text(made: Made, run: Run, name: str) -> None:
 def test_documents_that_are_damaged_are_refused_in_a_line(made: Made, run: Run) -> None:
     parity, quality = made.document["parity"][0], made.document["quality"]
     speed = made.document["speed"][0]
+    estimate = {**made.document["estimates"][0], "format": 1}
     broken = [
         ("nothing", "is no JSON"),
         ("[" * 100_000, "is no JSON"),
@@ -251,9 +252,12 @@ def test_documents_that_are_damaged_are_refused_in_a_line(made: Made, run: Run) 
         (json.dumps([{**speed, "size": [64, 1e9]}]), "size [1]"),
         (json.dumps([{**speed, "contenders": [{"name": "x", "kind": "artifact"}]}]),
          "has neither figures nor the failure that explains why"),
-        (json.dumps({**made.document["estimates"][0], "precision": "fp8"}),
+        (json.dumps({**estimate, "precision": "fp8"}),
          "has no estimate of its own precision, fp8"),
-        (json.dumps({**made.document["estimates"][0], "factor": 1}), "factor is 1"),
+        (json.dumps({**estimate, "factor": 1}), "factor is 1"),
+        (json.dumps({**estimate, "fps": -5}), "fps is -5"),
+        (json.dumps({**estimate, "format": 9}), "has estimate format 9; this version reads 1"),
+        ("[]", "holds []"),
         (json.dumps({**made.document, "estimates": None}), "parity or estimates are no list"),
         (json.dumps({**made.document, "parity": 5}), "parity or estimates are no list"),
         (json.dumps({**made.document, "findings_format": 2}), "has findings format 2"),
@@ -314,7 +318,9 @@ def test_usage_is_said_before_long_work(made: Made, run: Run, tmp_path: Path) ->
     model = made.folder / "rrin.onnx"
     for arguments, code, said in [
         ((), 2, "give artifacts, or --from"),
-        (("--from", made.folder / "here.json", "--json"), 2, "give artifacts"),
+        (("--from", made.folder / "here.json", "--json"), 2, "--from alone finds nothing"),
+        ((model, "-o", model), 2, "is named as no page"),
+        (("--from", made.folder / "here.json", "-o", made.folder / "here.json"), 2, "no page"),
         (("--from", made.folder / "here.json", "--samples", "3"), 2, "are for artifacts"),
         ((model, model), 2, "a file is given twice"),
         ((model, "--skip", "all"), 2, "parity, quality, speed"),
