@@ -51,22 +51,23 @@ def frames_of_one(how: Deinterlacing | None) -> Fraction:
 def looks_whole(reader: InputContainer, stream: VideoStream) -> bool:
     """Say whether there are frames, and none of the first is interlaced, that can be read."""
     seen = 0
-    for packet in reader.demux(stream):
-        frames: list[Any] = []
-        with suppress(av.FFmpegError):  # of a damaged packet
-            frames = packet.decode()
-        if any(frame.interlaced_frame for frame in frames):
-            return False
-        seen += len(frames)
-        if seen >= _LOOKED_AT:
-            break
+    with suppress(av.FFmpegError):  # what cannot be read is found when it is made
+        for packet in reader.demux(stream):
+            frames: list[Any] = []
+            with suppress(av.FFmpegError):  # behind a damaged packet come others
+                frames = packet.decode()
+            if any(frame.interlaced_frame for frame in frames):
+                return False
+            seen += len(frames)
+            if seen >= _LOOKED_AT:
+                break
     return seen > 0
 
 
 def whole_frames(
     items: Iterator[VideoFrame | Packet[Any]],
     how: Deinterlacing | None,
-    stream: VideoStream,
+    rate: Fraction,
     source: Path,
 ) -> Iterator[VideoFrame | Packet[Any]]:
     """Yield whole frames, in a time base of their own, and the packets between them.
@@ -74,6 +75,7 @@ def whole_frames(
     Args:
         items: decoded frames of the stream, in the order in which they are shown, and packets.
         how: None takes whole frames alone.
+        rate: of the stream, frames a second.
         source: for messages.
 
     Raises:
@@ -91,7 +93,7 @@ def whole_frames(
             if run is not None and not run.goes_on_with(item):
                 yield from run.through(None)
                 run = None
-            run = run or _Run(item, how, stream, source)
+            run = run or _Run(item, how, rate, source)
             yield from run.through(item)
     if run is not None:
         yield from run.through(None)
@@ -109,9 +111,7 @@ def _check(frame: VideoFrame, source: Path) -> None:
 class _Run:
     """Frames of one form without a gap between them, on their way through the filters."""
 
-    def __init__(
-        self, first: VideoFrame, how: Deinterlacing, stream: VideoStream, source: Path
-    ) -> None:
+    def __init__(self, first: VideoFrame, how: Deinterlacing, rate: Fraction, source: Path) -> None:
         self._form = _form(first)
         self._source = source
         self._times: deque[int | None] = deque(maxlen=2)  # when the last frames are shown
@@ -121,7 +121,7 @@ class _Run:
             video_size=f"{first.width}x{first.height}",
             pix_fmt=first.format.name,
             time_base=str(first.time_base),
-            frame_rate=str(stream.average_rate or stream.guessed_rate),
+            frame_rate=str(rate),
             colorspace=str(int(first.colorspace)),
             range=str(int(first.color_range)),
         )

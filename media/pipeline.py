@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Protocol
 
 from av import Packet, VideoFrame
@@ -16,8 +17,9 @@ from media.options import Progress
 from media.reading.overlap import overlapped
 from media.reading.source import SourceVideo
 from media.summary import VideoSummary
-from media.writing.writer import VideoWriter
+from media.writing.writer import VideoWriter, open_writer
 from runtime.interpolator import Interpolator
+from runtime.publishing import Publication
 
 # Frames that may wait between two stages: enough to even them out, few enough for large frames.
 _DEPTH = 3
@@ -115,6 +117,20 @@ def run(
         if not isinstance(item, Packet):
             progress(written, float(item.time))
     return written, seconds
+
+
+def writer_of(
+    source: SourceVideo, target: Publication, output: Path
+) -> AbstractContextManager[VideoWriter]:
+    """Open a writer of what is made of a source, by its options; see `open_writer`."""
+    return open_writer(
+        target,
+        output,
+        source.options.encoding,
+        rate=source.timing.shown_rate,
+        time_base=source.timing.schedule.time_base,
+        pixel_aspect=source.pixel_aspect,
+    )
 
 
 def copies(source: SourceVideo, writer: VideoWriter) -> list[Stream]:

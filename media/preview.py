@@ -19,13 +19,13 @@ from media.colour import in_format, planes_of
 from media.errors import MediaError
 from media.filling import Filling, Shown
 from media.options import Progress, VideoOptions
+from media.pipeline import writer_of
 from media.pixel_formats import bits_of
 from media.reading.container import chosen_video, claimed_seconds, open_media
 from media.reading.part import part_of
 from media.reading.segments import WHOLE, planned
 from media.reading.source import SourceVideo, head_of
 from media.side_data import display_matrix
-from media.writing.writer import open_writer
 from runtime.frames import Frame
 from runtime.publishing import Publication
 
@@ -142,14 +142,7 @@ def write_side_by_side(
         decoding = opened.decoding(segment=part, start=start)
         filling = Filling(_Held())
         frames = reader.decode(video=0)
-        with open_writer(
-            target,
-            output,
-            options.encoding,
-            rate=opened.timing.shown_rate,
-            time_base=opened.timing.schedule.time_base,
-            pixel_aspect=opened.pixel_aspect,
-        ) as writer:
+        with writer_of(opened, target, output) as writer:
             for shown in filling.run(decoding.run()):
                 assert isinstance(shown, Shown)  # noqa: S101 - no streams are copied
                 right = next(frames, None)

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from media.errors import MediaError
 from media.filling import Filling, Interval
 from media.options import VideoOptions
-from media.pipeline import run
+from media.pipeline import run, writer_of
 from media.reading.source import SourceVideo
 from media.writing.streams import alpha_left_out
-from media.writing.writer import open_writer
 from runtime.frames import Frame
 from runtime.publishing import Publication
 
@@ -88,23 +87,16 @@ def rehearse(source: str | Path, options: VideoOptions) -> Rehearsal:
     options = replace(options, cut_threshold=None, dedup=False)
     with TemporaryDirectory() as folder, SourceVideo.opened(source, options) as opened:
         alpha_left_out(opened.stream, source, options.encoding.pix_fmt)
-        output, timing, blend = Path(folder) / "rehearsal.mp4", opened.timing, _Blend()
+        output, blend = Path(folder) / "rehearsal.mp4", _Blend()
         started, worked = time.perf_counter(), time.process_time()
-        with open_writer(
-            Publication(output),
-            output,
-            options.encoding,
-            rate=timing.shown_rate,
-            time_base=timing.schedule.time_base,
-            pixel_aspect=opened.pixel_aspect,
-        ) as writer:
+        with writer_of(opened, Publication(output), output) as writer:
             items = _for_some_seconds(opened.decoding().run())
             frames, _ = run(items, Filling(blend), writer, lambda *_: None)
         if not blend.pairs:
             raise MediaError(f"{source}: holds one frame; expected a video of more")
         return Rehearsal(
             size=(opened.stream.width, opened.stream.height),
-            rate=float(timing.shown_rate),
+            rate=float(opened.timing.shown_rate),
             frames=frames,
             seconds=(time.perf_counter() - started) / frames,
             processor_seconds=(time.process_time() - worked - blend.seconds) / frames,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from media.encoding import Encoding
 from media.options import Progress, Share, Tell, VideoOptions
-from media.pipeline import Writer, copies, whole
+from media.pipeline import Writer, copies, whole, writer_of
 from media.reading.source import SourceVideo
 from media.resuming.segmented import Video, checked, job_of, join, make, suited
 from media.schedule import Number, constant_rate
@@ -129,15 +129,7 @@ def into_file(
 
     Raises: as `open_writer` and `copies`.
     """
-    schedule = source.timing.schedule
-    with open_writer(
-        publication,
-        output,
-        source.options.encoding,
-        rate=source.timing.shown_rate,
-        time_base=schedule.time_base,
-        pixel_aspect=source.pixel_aspect,
-    ) as writer:
+    with writer_of(source, publication, output) as writer:
         yield writer, copies(source, writer)
 
 

@@ -16,7 +16,7 @@ from media.colour import ACCURATE, encodable
 from media.errors import MediaError
 from media.live.address import Address, Pauses
 from media.options import Tell
-from media.reading.container import chosen_video, open_media
+from media.reading.container import chosen_video, open_media, said_rate
 
 _OPENING, _READING = 6.0, 2.0  # seconds without anything, after which a source is lost
 _LIVE = {"fflags": "nobuffer", "analyzeduration": "1000000"}  # microseconds that are looked ahead
@@ -130,7 +130,7 @@ class Capture:
         """Yield frames until there are no more; return why."""
         stream = chosen_video(reader, None, Path(self._source.shown))
         base = stream.time_base or Fraction(1, 90_000)
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        rate = said_rate(stream) or Fraction(25)
         began: tuple[float, Fraction] | None = None
         asked = self._now()
         for frame in _decoded(reader, stream):

@@ -17,6 +17,8 @@ from media.errors import MediaError
 from media.reading.overlap import awaited
 from runtime.errors import InputNotFoundError, OptionError, RrinError
 
+# Times FFmpeg's guess, from which on a rate is not believed.
+_TOO_MANY = 4
 # FFmpeg's names of formats that are one file and hold all they show. Others open the files that
 # they name (hls, concat, dash, imf, sdp, vobsub), run scripts (avisynth, vapoursynth), or take any
 # bytes for pictures (rawvideo, tty). Which of those a build of FFmpeg has, and the next will have,
@@ -113,6 +115,15 @@ def chosen_video(reader: InputContainer, index: int | None, source: Path) -> Vid
     if chosen.codec_context is None:
         raise MediaError(f"{source}: its video is in a codec that FFmpeg has no decoder for here")
     return chosen
+
+
+def said_rate(stream: VideoStream) -> Fraction | None:
+    """Return frames a second on average, as far as the file says; None where it does not.
+
+    Some files claim the ticks of their clock for frames; FFmpeg guesses by the first frames' times.
+    """
+    rate, guessed = stream.average_rate or stream.guessed_rate, stream.guessed_rate
+    return guessed if rate and guessed and rate > _TOO_MANY * guessed else rate
 
 
 def claimed_seconds(reader: InputContainer, stream: VideoStream) -> Fraction:

@@ -17,7 +17,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from media.colour import SourceFrame
-from media.deinterlacing import Deinterlacing, whole_frames
+from media.deinterlacing import Deinterlacing, frames_of_one, whole_frames
 from media.errors import MediaError
 from media.filling import Interval, Kind
 from media.reading.damage import Losses
@@ -77,7 +77,9 @@ class Decoding:
         self._reading = Reading(reader, stream, source, copied, segment)
         self._segment = segment
         self._timed = TimedFrames(
-            whole_frames(self._reading.run(), deinterlacing, stream, source),
+            whole_frames(
+                self._reading.run(), deinterlacing, rate / frames_of_one(deinterlacing), source
+            ),
             self._reading.watched,
             source,
             segment,

@@ -17,14 +17,12 @@ from media.deinterlacing import frames_of_one
 from media.errors import MediaError
 from media.filling import Interval
 from media.options import VideoOptions
-from media.reading.container import Bytes, chosen_video, claimed_seconds, open_media
+from media.reading.container import Bytes, chosen_video, claimed_seconds, open_media, said_rate
 from media.reading.decoding import Decoding
 from media.reading.segments import WHOLE, Segment
 from media.schedule import Schedule
 from runtime.errors import OptionError
 
-# Some files claim the ticks of their clock for frames; FFmpeg guesses by the first frames' times.
-_TOO_MANY = 4
 # Opens a source that does not lie at its path.
 Opener = Callable[[], Bytes]
 
@@ -49,9 +47,7 @@ class Timing:
             MediaError: the stream does not say its frame rate.
             OptionError: see `Schedule.of`.
         """
-        rate, guessed = stream.average_rate or stream.guessed_rate, stream.guessed_rate
-        if rate and guessed and rate > _TOO_MANY * guessed:
-            rate = guessed
+        rate = said_rate(stream)
         if not rate or not stream.time_base:
             raise MediaError(f"{source}: does not say its frame rate")
         rate *= frames_of_one(options.deinterlace)

@@ -13,7 +13,7 @@ from av.stream import Stream
 
 from media.errors import MediaError
 from media.options import VideoOptions
-from media.pipeline import copies
+from media.pipeline import copies, writer_of
 from media.reading.damage import Damage, Losses
 from media.reading.packets import watched_packets
 from media.reading.segments import Segment
@@ -21,7 +21,7 @@ from media.reading.source import Head, SourceVideo, head_of
 from media.resuming.packet_file import SegmentSummary, packets_in
 from media.summary import VideoSummary
 from media.writing.span import Span
-from media.writing.writer import VideoWriter, open_writer
+from media.writing.writer import VideoWriter
 from runtime.publishing import Publication
 
 
@@ -51,17 +51,9 @@ def joined(
         )
     head = head_of(source, options, segments[0])
     with SourceVideo.opened(source, options) as video:
-        timing = video.timing
-        base = timing.schedule.time_base
+        base = video.timing.schedule.time_base
         watched = Damage(video.reader, video.stream, source)
-        with open_writer(
-            publication,
-            output,
-            options.encoding,
-            rate=timing.shown_rate,
-            time_base=base,
-            pixel_aspect=video.pixel_aspect,
-        ) as writer:
+        with writer_of(video, publication, output) as writer:
             streams = copies(video, writer)
             copied = {each.index for each in streams}
             span = _span(segments, head, video.stream)

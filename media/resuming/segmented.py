@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from av import FFmpegError
 from av.container import InputContainer
 
 from media.deinterlacing import looks_whole
@@ -68,11 +66,11 @@ def checked(video: Video) -> Publication:
     source, output = video.source, video.output
     # What is no video, or cannot be written as one, is refused before anything is touched.
     with open_media(source) as reader:
-        _warn_if_whole(video, reader)
         beside = [] if video.options.slow else reader.streams
         for stream in beside:
             if stream.type != "video":
                 way_into(format_of(output), stream, output, transcode=video.options.transcode)
+        _warn_if_whole(video, reader)
     if output.exists() and output.samefile(source):
         raise OptionError(f"{output}: is the source as well; choose another output")
     Job.tidied(output)
@@ -83,12 +81,11 @@ def _warn_if_whole(video: Video, reader: InputContainer) -> None:
     options = video.options
     if options.deinterlace is None:
         return
-    with suppress(FFmpegError):  # what is damaged is found when it is made
-        if looks_whole(reader, chosen_video(reader, options.stream, video.source)):
-            video.tell(
-                f"the first frames of {video.source.name} are not interlaced; where none is, the "
-                "rate will be wrong: leave the deinterlacing out"
-            )
+    if looks_whole(reader, chosen_video(reader, options.stream, video.source)):
+        video.tell(
+            f"the first frames of {video.source.name} are not interlaced; where none is, the rate "
+            "will be wrong: leave the deinterlacing out"
+        )
 
 
 def _publication(video: Video, outdated: Sequence[Path] = ()) -> Publication:

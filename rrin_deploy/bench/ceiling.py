@@ -34,12 +34,12 @@ def cpu_ceilings(threads: int) -> dict[str, float]:
     integers = generator.integers(-127, 128, shape).astype(np.int8)
     bytes_ = generator.integers(0, 256, data.shape).astype(np.uint8)
     found: dict[str, list[float]] = {"FP32": [], "INT8": []}
-    others = is_installed("openvino")
-    if is_installed("onnxruntime") or not others:
+    by_openvino = is_installed("openvino")
+    if is_installed("onnxruntime") or not by_openvino:
         found["FP32"].append(_rate(_onnxruntime, _float(floats), data, threads))
         for zero in (0, 1):
             found["INT8"].append(_rate(_onnxruntime, _int8(integers, zero), bytes_, threads))
-    if others:
+    if by_openvino:
         found["FP32"].append(_rate(_openvino, _float(floats), data, threads))
         found["INT8"].append(_rate(_openvino, _quantized(integers), bytes_, threads))
     return {kind: max(rates) for kind, rates in found.items()}

@@ -71,7 +71,7 @@ def command(
 
     At best is a bound that no kernel beats; expected is the range of what was measured, on other
     machines for GPUs. Nothing is run but, without --device, a few convolutions, and with --video
-    its way through this machine's CPU, with averages in the place of frames that the network makes.
+    its way through this machine's CPU, with blends in the place of frames that the network makes.
 
     Examples:
 
@@ -134,7 +134,6 @@ def _rehearsed(video: Path, factor: int, deinterlace: Deinterlace) -> Rehearsal:
     from media.rehearsal import rehearse
 
     refuse_images([video])
-
     with waiting("decoding and encoding"):
         return rehearse(video, VideoOptions(factor=factor, deinterlace=deinterlace))
 

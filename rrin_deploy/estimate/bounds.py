@@ -171,8 +171,7 @@ def estimate(
     def beside(network: float) -> float:
         return network if footage is None else footage.beside(network, device.threads, job.factor)
 
-    shown = 0.0 if footage is None else footage.seconds * job.factor
-
+    as_measured = 0.0 if footage is None else footage.seconds * job.factor
     return Estimate(
         job=job,
         precision=precision,
@@ -182,7 +181,7 @@ def estimate(
         link=link,
         video=beside(0.0),
         least=beside(max(bound, link)),
-        expected=(beside(max(bound / high, link)), max(beside(bound / low + around), shown)),
+        expected=(beside(max(bound / high, link)), max(beside(bound / low + around), as_measured)),
         context=context,
         fits=context is None or device.memory is None or context <= device.memory,
     )

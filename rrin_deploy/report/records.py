@@ -208,7 +208,7 @@ class RehearsedVideo(Known):
 
 @dataclass(frozen=True)
 class Estimated(Known):
-    """As `rrin-deploy estimate --json`; `precision` is the file's own"""
+    """As `rrin-deploy estimate --json`; `precision` is the file's own."""
 
     file: Text
     size: tuple[_Side, _Side]

@@ -200,6 +200,18 @@ def test_rgb_sources_keep_their_colours(
         assert np.abs(rgb / 255 - render(64, 96, time)).mean() < 0.03
 
 
+def squeezed(path: Path, aspect: Fraction, group: int) -> Path:
+    """Six frames of pixels that are not square, with a key frame each `group`."""
+    with av.open(str(path), "w") as writer:
+        encoder = writer.add_stream("libx264", rate=Fraction(10), options={"g": str(group)})
+        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
+        encoder.codec_context.sample_aspect_ratio = aspect
+        for frame in scene_frames(6):
+            writer.mux(encoder.encode(frame))
+        writer.mux(encoder.encode(None))
+    return path
+
+
 @pytest.mark.parametrize(
     ("name", "codec"), [("out.mkv", "ffv1"), ("out.mov", "prores_ks"), ("out.mkv", "libvpx-vp9")]
 )
@@ -207,14 +219,7 @@ def test_rgb_sources_keep_their_colours(
 def test_pixel_aspect_is_kept_or_said_to_be_lost(
     name: str, codec: str, segment: float, interpolate: Interpolator, tmp_path: Path
 ) -> None:
-    path = tmp_path / "in.mp4"
-    with av.open(str(path), "w") as writer:
-        encoder = writer.add_stream("libx264", rate=Fraction(10), options={"g": "2"})
-        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
-        encoder.codec_context.sample_aspect_ratio = Fraction(128, 117)
-        for frame in scene_frames(6):
-            writer.mux(encoder.encode(frame))
-        writer.mux(encoder.encode(None))
+    path = squeezed(tmp_path / "in.mp4", Fraction(128, 117), 2)
     options = multiplied(2, encoding=Encoding(codec=codec), segment=segment)
     done = interpolate_video(interpolate, path, tmp_path / name, options)
     with av.open(str(tmp_path / name)) as reader:
@@ -225,15 +230,7 @@ def test_pixel_aspect_is_kept_or_said_to_be_lost(
 def test_pixel_aspect_is_kept_and_key_frames_are_the_encoders(
     interpolate: Interpolator, tmp_path: Path
 ) -> None:
-    path = tmp_path / "in.mkv"
-    with av.open(str(path), "w") as writer:
-        # Every source frame is a key frame.
-        encoder = writer.add_stream("libx264", rate=Fraction(10), options={"g": "1"})
-        encoder.width, encoder.height, encoder.pix_fmt = 96, 64, "yuv420p"
-        encoder.codec_context.sample_aspect_ratio = Fraction(4, 3)
-        for frame in scene_frames(6):
-            writer.mux(encoder.encode(frame))
-        writer.mux(encoder.encode(None))
+    path = squeezed(tmp_path / "in.mkv", Fraction(4, 3), 1)  # every frame is a key frame
     interpolate_video(interpolate, path, tmp_path / "out.mkv", multiplied(2))
     with av.open(str(tmp_path / "out.mkv")) as reader:
         assert reader.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
